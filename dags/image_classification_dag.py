@@ -1,0 +1,129 @@
+# Generated from the Kedro pipeline `__default__` by `kedro airflow create --all`. Do not edit:
+# change the pipeline, conf/base/airflow.yml or airflow/dag_template.py.j2, and run `make dags`.
+
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from image_classification.orchestration import DagSpec, NodeSpec, build_dag
+
+dag: DAG = build_dag(
+    DagSpec(
+        pipeline='__default__',
+        project_path=Path(__file__).resolve().parents[1],
+        settings={
+            "description": 'Take in new images and train a challenger. Nothing is promoted.',
+            "schedule": None,
+            "start_date": '2015-06-01',
+            "catchup": False,
+            "max_active_runs": 1,
+            "owner": 'ml-engineering',
+            "tags": ['image-classification'],
+            "retries": 2,
+            "retry_delay_s": 10,
+            "maximum_retry_delay_s": 300,
+            "task_timeout_minutes": 360,
+            "params": {
+                'force': {
+                    'title': 'Train without new images',
+                    'description': 'A run that finds no new images trains all the same.',
+                    'type': 'boolean',
+                    'default': False,
+                },
+                'epochs': {
+                    'title': 'Epochs',
+                    'description': 'Passes over the training images.',
+                    'type': 'integer',
+                    'minimum': 1,
+                    'maximum': 500,
+                    'parameter': 'training.epochs',
+                    'default': 6,
+                },
+                'learning_rate': {
+                    'title': 'Learning rate',
+                    'description': 'Peak of the schedule.',
+                    'type': 'number',
+                    'minimum': 1e-06,
+                    'maximum': 1,
+                    'parameter': 'training.learning_rate',
+                    'default': 0.003,
+                },
+                'network': {
+                    'title': 'Network',
+                    'description': 'Its size.',
+                    'type': 'string',
+                    'enum': ['small', 'medium', 'large'],
+                    'parameter': 'training.network',
+                    'default': 'small',
+                },
+                'seed': {
+                    'title': 'Seed',
+                    'description': 'Of the weights, the order and the augmentation.',
+                    'type': 'integer',
+                    'minimum': 0,
+                    'maximum': 2147483647,
+                    'parameter': 'training.seed',
+                    'default': 20150601,
+                },
+                'image_size_px': {
+                    'title': 'Image size',
+                    'description': 'Side of the square images that the network reads, in pixels.',
+                    'type': 'integer',
+                    'minimum': 16,
+                    'maximum': 512,
+                    'parameter': 'image_size_px',
+                    'default': 64,
+                },
+            },
+        },
+        nodes=(
+            NodeSpec(
+                'index_images',
+                tags=['data_processing'],
+                after=[],
+            ),
+            NodeSpec(
+                'assign_splits',
+                tags=['data_processing'],
+                after=['index_images'],
+            ),
+            NodeSpec(
+                'pack_images',
+                tags=['data_processing'],
+                after=['assign_splits'],
+            ),
+            NodeSpec(
+                'sample_images',
+                tags=['training'],
+                after=['assign_splits'],
+            ),
+            NodeSpec(
+                'train_network',
+                tags=['training'],
+                after=['assign_splits', 'pack_images'],
+            ),
+            NodeSpec(
+                'evaluate_network',
+                tags=['training'],
+                after=['assign_splits', 'pack_images', 'train_network'],
+            ),
+            NodeSpec(
+                'plot_training_curves',
+                tags=['training'],
+                after=['train_network'],
+            ),
+            NodeSpec(
+                'plot_confident_mistakes',
+                tags=['training'],
+                after=['evaluate_network', 'pack_images'],
+            ),
+            NodeSpec(
+                'plot_evaluation',
+                tags=['training'],
+                after=['assign_splits', 'evaluate_network'],
+            ),
+        ),
+        logs_model=True,
+        decides=False,
+    )
+)

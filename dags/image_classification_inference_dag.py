@@ -1,0 +1,39 @@
+# Generated from the Kedro pipeline `inference` by `kedro airflow create --all`. Do not edit:
+# change the pipeline, conf/base/airflow.yml or airflow/dag_template.py.j2, and run `make dags`.
+
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from image_classification.orchestration import DagSpec, NodeSpec, build_dag
+
+dag: DAG = build_dag(
+    DagSpec(
+        pipeline='inference',
+        project_path=Path(__file__).resolve().parents[1],
+        settings={
+            "description": 'Classify a folder of images with the champion.',
+            "schedule": None,
+            "start_date": '2015-06-01',
+            "catchup": False,
+            "max_active_runs": 1,
+            "owner": 'ml-engineering',
+            "tags": ['image-classification'],
+            "retries": 2,
+            "retry_delay_s": 10,
+            "maximum_retry_delay_s": 300,
+            "task_timeout_minutes": 360,
+            "params": {
+            },
+        },
+        nodes=(
+            NodeSpec(
+                'classify_folder',
+                tags=['inference'],
+                after=[],
+            ),
+        ),
+        logs_model=False,
+        decides=False,
+    )
+)

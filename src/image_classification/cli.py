@@ -1,0 +1,78 @@
+"""Project commands of Kedro: `kedro airflow create` with this project's template and folder."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import ProjectMetadata
+from kedro_airflow.plugin import create as create_dags
+
+from image_classification.errors import ConfigurationError, name_near_misses
+
+TEMPLATE = "airflow/dag_template.py.j2"
+FOLDER = "dags"
+
+
+@click.group(name="Image Classification")
+def cli() -> None:
+    """Commands of this project."""
+
+
+@cli.group(name="airflow")
+def airflow_commands() -> None:
+    """Run the project with Airflow."""
+
+
+def _with_project_defaults(command: click.Command) -> click.Command:
+    """Return kedro-airflow's command with our template and folder where none is given."""
+    ours = copy.copy(command)
+    ours.params = [copy.copy(param) for param in command.params]
+    for param in ours.params:
+        if param.name == "target_path":
+            param.default = FOLDER
+        elif param.name == "jinja_file":
+            param.default = lambda: str(click.get_current_context().obj.project_path / TEMPLATE)
+    ours.callback = _create
+    return ours
+
+
+@click.pass_obj
+def _create(metadata: ProjectMetadata, /, **options: Any) -> None:
+    try:
+        check_airflow_settings(metadata.project_path, options["env"])
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    if create_dags.callback is not None:
+        create_dags.callback(**options)
+
+
+def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
+    """Check the DAG settings of every registered pipeline.
+
+    Raises:
+        ConfigurationError: a pipeline is unknown, a key is unknown or missing, or a value is not
+            allowed.
+    """
+    # Here, not above: importing Airflow takes seconds, and `kedro run` needs none of it.
+    from image_classification.orchestration.settings import read_settings  # noqa: PLC0415
+
+    session = KedroSession.create(project_path=project_path, env=env)
+    settings = session.load_context().config_loader["airflow"]
+    from kedro.framework.project import pipelines  # noqa: PLC0415
+
+    allowed = [*pipelines, "default"]
+    for name in settings:
+        if name not in allowed:
+            raise ConfigurationError(
+                f"conf/*/airflow.yml: '{name}' is no registered pipeline. Allowed: "
+                f"{', '.join(allowed)}.{name_near_misses(name, allowed)}"
+            )
+    for name in pipelines:
+        read_settings(name, {**settings.get("default", {}), **settings.get(name, {})})
+
+
+airflow_commands.add_command(_with_project_defaults(create_dags), name="create")

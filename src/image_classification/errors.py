@@ -1,0 +1,32 @@
+"""Errors a user can act on: each names the thing, what was allowed, what came, the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ImageClassificationError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigurationError(ImageClassificationError):
+    """A parameter, a YAML file or a setting is wrong."""
+
+
+class DataError(ImageClassificationError):
+    """The images or the tables made from them cannot be used."""
+
+
+class RegistryError(ImageClassificationError):
+    """The model registry does not hold what was asked for, or refuses a change."""
+
+
+class TrackingError(ImageClassificationError):
+    """The MLflow tracking store cannot be used."""
+
+
+def name_near_misses(received: str, allowed: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` when `received` looks like one of `allowed`, else ``""``."""
+    matches = get_close_matches(received, list(allowed), n=1)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

@@ -1,0 +1,68 @@
+"""Kedro hooks: checks before any work, and what happens to a model after a whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro_mlflow.pipeline.pipeline_ml import PipelineML
+
+from image_classification import registry, tracking
+from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.parameters import check_parameters
+
+GLOBALS = ("storage_root", "images", "registered_model_name")
+SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
+
+
+class CheckHook:
+    """Refuse a wrong configuration or a dead MLflow server before any work starts."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check parameters, globals and the tracking store."""
+        for key in context.config_loader.get("globals", {}):
+            if key not in GLOBALS:
+                raise ConfigurationError(
+                    f"conf/*/globals.yml: '{key}' is not a key. Allowed: {', '.join(GLOBALS)}."
+                    f"{name_near_misses(key, GLOBALS)}"
+                )
+        check_parameters(context.config_loader["parameters"])
+        server = context.config_loader["mlflow"].get("server", {})
+        tracking.prepare_store(server.get("mlflow_tracking_uri") or "")
+
+
+class ChallengerHook:
+    """After a whole training run: package with an example, register; after a comparison: decide.
+
+    Under Airflow no task runs a whole pipeline, and the tasks after the nodes do this.
+    """
+
+    @hook_impl(wrapper=True)
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> Generator[None, None, None]:
+        """Wrap kedro-mlflow's hook, which logs the model of a PipelineML and ends the run."""
+        if any(run_params.get(name) for name in SLICES):
+            return (yield)
+        run_id = tracking.active_run_id()
+        if isinstance(pipeline, PipelineML):
+            pipeline.log_model_kwargs["input_example"] = catalog.load(pipeline.input_name)
+        result = yield
+        model_name = catalog.load("params:registered_model_name")
+        version = ""
+        if isinstance(pipeline, PipelineML) and run_id:
+            tags = {registry.DIGEST_TAG: catalog.load("data_summary")["data_digest"]}
+            version = registry.register_challenger(model_name, run_id, tags).version
+        if "decision" in pipeline.outputs():
+            decision = catalog.load("decision")
+            outcome = registry.apply_decision(
+                model_name, version or decision["challenger"]["version"], decision
+            )
+            if run_id:
+                tracking.tag_run(run_id, {tracking.OUTCOME_TAG: outcome})
+        return result

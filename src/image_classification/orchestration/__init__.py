@@ -1,0 +1,9 @@
+"""The Airflow side: DAGs out of pipelines, and the operators that run them.
+
+Importing this package imports neither Kedro nor MLflow nor TensorFlow, so that a DAG file
+parses fast; the operators import them when they run.
+"""
+
+from image_classification.orchestration.graph import DagSpec, NodeSpec, build_dag
+
+__all__ = ["DagSpec", "NodeSpec", "build_dag"]

@@ -1,0 +1,182 @@
+"""A pipeline's nodes and edges to an Airflow DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperator, Label
+
+from image_classification.orchestration.operators import (
+    CheckNewImagesOperator,
+    ChooseChampionOperator,
+    CloseRunOperator,
+    KedroNodeOperator,
+    KeepChampionOperator,
+    LogModelOperator,
+    OpenRunOperator,
+    PipelineOperator,
+    PromoteChallengerOperator,
+)
+from image_classification.orchestration.settings import DagSettings, read_settings
+
+PROCESSING, TRAINING, PROMOTION = "data_processing", "training", "promotion"
+"""Tags of nodes: the pipeline that a node of a composed pipeline comes from."""
+
+
+RUN_DOCUMENTATION = (
+    "`open_run` finds or creates the one MLflow run of this DAG run; its address is in the log of "
+    "every task and in the note of the DAG run. `close_run` sets its status."
+)
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A Kedro node: its name, its tags, and the nodes it depends on."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DagSpec:
+    """All that a generated DAG file says.
+
+    Attributes:
+        pipeline: the registered pipeline, and the DAG's id.
+        project_path: the folder that holds `conf/`.
+        settings: of `airflow.yml`.
+        nodes: in an order in which each comes after those it depends on.
+        logs_model: the pipeline binds training to inference, so the run logs a model.
+        decides: the pipeline ends in a decision on the champion.
+    """
+
+    pipeline: str
+    project_path: Path
+    settings: Mapping[str, Any]
+    nodes: tuple[NodeSpec, ...]
+    logs_model: bool = False
+    decides: bool = False
+
+
+def build_dag(spec: DagSpec) -> DAG:
+    """Build the DAG: a task per node, and around them what belongs to the run.
+
+    ``open_run`` comes first and ``close_run`` last, whatever happened. Between processing and
+    training, ``check_new_images`` skips the rest of a night that brought nothing. ``log_model``
+    stands between training and promotion. After a decision, ``choose_champion`` branches.
+
+    Raises:
+        ConfigurationError: the settings are wrong.
+    """
+    settings = read_settings(spec.pipeline, spec.settings)
+    with DAG(
+        dag_id=spec.pipeline, doc_md=_document(spec, settings), **settings.dag_arguments()
+    ) as dag:
+        _Builder(spec, settings).build()
+    return dag
+
+
+class _Builder:
+    def __init__(self, spec: DagSpec, settings: DagSettings) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.nodes = {node.name: node for node in spec.nodes}
+        self.tasks = {
+            node.name: self._make(KedroNodeOperator, node.name, node_name=node.name)
+            for node in spec.nodes
+        }
+
+    def build(self) -> None:
+        self._connect_nodes()
+        work: list[BaseOperator] = list(self.tasks.values())
+        if self._tagged(PROCESSING) and self._tagged(TRAINING):
+            work.append(self._insert_check())
+        if self.spec.logs_model:
+            work.append(self._insert_log_model())
+        if self.spec.decides:
+            work += self._append_decision()
+        self._enclose(work)
+
+    def _make(self, operator: type[PipelineOperator], task_id: str, **arguments: Any) -> Any:
+        return operator(
+            task_id=task_id,
+            pipeline=self.spec.pipeline,
+            project_path=str(self.spec.project_path),
+            settings=self.settings,
+            **arguments,
+        )
+
+    def _connect_nodes(self) -> None:
+        for node in self.spec.nodes:
+            for name in node.after:
+                self.tasks[name] >> self.tasks[node.name]
+
+    def _insert_check(self) -> BaseOperator:
+        check: BaseOperator = self._make(CheckNewImagesOperator, "check_new_images")
+        self._last(PROCESSING) >> check >> self._first(TRAINING)
+        return check
+
+    def _insert_log_model(self) -> BaseOperator:
+        log_model: BaseOperator = self._make(LogModelOperator, "log_model")
+        self._last(TRAINING) >> log_model
+        if promotion := self._first(PROMOTION):
+            log_model >> promotion
+        return log_model
+
+    def _append_decision(self) -> list[BaseOperator]:
+        choose = self._make(ChooseChampionOperator, "choose_champion")
+        promote = self._make(PromoteChallengerOperator, "promote_challenger")
+        keep = self._make(KeepChampionOperator, "keep_champion")
+        self._last(PROMOTION) >> choose
+        choose >> Label("better") >> promote
+        choose >> Label("not better") >> keep
+        return [choose, promote, keep]
+
+    def _enclose(self, work: Iterable[BaseOperator]) -> None:
+        open_run = self._make(OpenRunOperator, "open_run")
+        close_run = self._make(CloseRunOperator, "close_run")
+        for task in work:
+            if not task.upstream_task_ids:
+                open_run >> task
+        for task in work:
+            if not task.downstream_task_ids:
+                task >> close_run
+        # A teardown runs whatever failed, and does not hide the failure from the DAG run.
+        close_run.as_teardown(setups=open_run)
+
+    def _tagged(self, tag: str) -> set[str]:
+        return {node.name for node in self.spec.nodes if tag in node.tags}
+
+    def _first(self, tag: str) -> list[BaseOperator]:
+        names = self._tagged(tag)
+        return [self.tasks[name] for name in sorted(names) if not names & {*self.nodes[name].after}]
+
+    def _last(self, tag: str) -> list[BaseOperator]:
+        names = self._tagged(tag)
+        depended_on = {before for name in names for before in self.nodes[name].after}
+        return [self.tasks[name] for name in sorted(names - depended_on)]
+
+
+def _document(spec: DagSpec, settings: DagSettings) -> str:
+    steps = "\n".join(f"1. `{node.name}`" for node in spec.nodes)
+    changes = "\n".join(
+        f"- **{param.title}** (`{name}`): {param.description}"
+        for name, param in settings.params.items()
+    )
+    return "\n".join(
+        [
+            settings.description,
+            "",
+            f"One task per node of the Kedro pipeline `{spec.pipeline}`:",
+            "",
+            steps,
+            "",
+            RUN_DOCUMENTATION,
+            "",
+            *(["A run may change:", "", changes] if changes else []),
+        ]
+    )

@@ -1,0 +1,224 @@
+"""The Kedro and MLflow side of one DAG run. Imported by operators only when they run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.io import CatalogProtocol
+from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
+from kedro_mlflow.pipeline.pipeline_ml import PipelineML
+
+from image_classification import registry, tracking
+from image_classification.errors import ConfigurationError, RegistryError
+
+TRAINING = "training"
+
+
+@dataclass
+class KedroRun:
+    """One DAG run, as Kedro and MLflow see it.
+
+    Attributes:
+        project_path: the folder that holds `conf/`.
+        pipeline: the registered pipeline that the DAG was made from.
+        dag_id: the DAG.
+        dag_run_id: Airflow's id of the run, unique within the DAG.
+        dag_run_url: the page of the DAG run.
+        runtime_params: Kedro parameters that this run changes, nested.
+        mlflow_run_id: the MLflow run, once it is open.
+    """
+
+    project_path: Path
+    pipeline: str
+    dag_id: str
+    dag_run_id: str
+    dag_run_url: str
+    runtime_params: dict[str, Any]
+    mlflow_run_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of this DAG run among all, also the name of its folder in the catalog."""
+        return f"{self.dag_id}/{re.sub(r'[^A-Za-z0-9_.-]', '-', self.dag_run_id)}"
+
+    def open_mlflow_run(self) -> str:
+        """Find or create the MLflow run of this DAG run; return its id."""
+        experiment = self._context.mlflow.tracking.experiment.name  # type: ignore[attr-defined]
+        self.mlflow_run_id = tracking.open_run(
+            experiment,
+            self.key,
+            run_name=self._run_name,
+            tags={tracking.AIRFLOW_URL_TAG: self.dag_run_url},
+        )
+        return self.mlflow_run_id
+
+    def locate_mlflow_run(self) -> str:
+        """Return the address of the MLflow run."""
+        self._context  # noqa: B018 - loading the context points MLflow to the configured store
+        return tracking.locate_run(self._required_run_id)
+
+    def run_node(self, node_name: str) -> None:
+        """Run one node of the pipeline on the MLflow run of this DAG run.
+
+        Raises:
+            TrackingError: a parameter was changed since this run logged it.
+        """
+        session = self._create_session()
+        with _plain_pipeline(self.pipeline):
+            try:
+                with tracking.explain_refusals():
+                    session.run(pipeline_names=[self.pipeline], node_names=[node_name])
+            finally:
+                # kedro-mlflow ends the run with its session; the DAG run goes on.
+                tracking.keep_running(self._required_run_id)
+
+    def check_new_images(self) -> tuple[bool, str]:
+        """Tell whether the images differ from those of the newest version, and say so."""
+        summary = self._catalog.load("data_summary")
+        latest = registry.find_latest_version(self._model_name)
+        counts = f"{summary['images']} images of {summary['patients']} patients"
+        if latest is None:
+            return True, f"No model is registered yet: training on {counts}."
+        if latest.tags.get(registry.DIGEST_TAG) == summary["data_digest"]:
+            return False, (
+                f"No new images: version {latest.version} was trained on these {counts}."
+            )
+        return True, f"New images since version {latest.version}: training on {counts}."
+
+    def log_model(self) -> str:
+        """Log the model and register it as challenger; return its version. Safe to repeat."""
+        if tracking.find_logged_model(self._required_run_id) is None:
+            self._log_as_kedro_mlflow_does()
+        tags = {
+            registry.DIGEST_TAG: self._catalog.load("data_summary")["data_digest"],
+            tracking.AIRFLOW_RUN_TAG: self.key,
+            tracking.AIRFLOW_URL_TAG: self.dag_run_url,
+        }
+        version = registry.register_challenger(self._model_name, self._required_run_id, tags)
+        return str(version.version)
+
+    def read_decision(self) -> dict[str, Any]:
+        """Return the decision of `compare_models`."""
+        decision: dict[str, Any] = self._catalog.load("decision")
+        return decision
+
+    def apply_decision(self) -> str:
+        """Promote or keep as decided, record it, and return what happened, as a sentence."""
+        decision = self.read_decision()
+        version = decision["challenger"]["version"] or self._own_version()
+        outcome = registry.apply_decision(self._model_name, version, decision)
+        self.record_outcome(outcome)
+        return outcome
+
+    def record_outcome(self, outcome: str) -> None:
+        """Write what came of this run into the MLflow run."""
+        self._context  # noqa: B018 - see above
+        tracking.tag_run(
+            self._required_run_id, {tracking.OUTCOME_TAG: outcome, tracking.NOTE_TAG: outcome}
+        )
+
+    def close_mlflow_run(self, succeeded: bool) -> str:
+        """Set the final status of the MLflow run and return it."""
+        self._context  # noqa: B018 - see above
+        # kedro-mlflow left the command of the last node; this one repeats the run.
+        tracking.tag_run(self._required_run_id, {tracking.COMMAND_TAG: self._command})
+        return tracking.close_run(self._required_run_id, succeeded)
+
+    def _log_as_kedro_mlflow_does(self) -> None:
+        """Log the model by kedro-mlflow's own hook, which does so after a whole run only.
+
+        No task runs a whole pipeline, and a slice of a PipelineML cannot be trusted with it: it
+        is refused without the node that makes the network, and logs the model again with it.
+        """
+        pipelines.set_requested([TRAINING])
+        pipeline = pipelines[TRAINING]
+        if not isinstance(pipeline, PipelineML):
+            raise ConfigurationError(
+                f"Pipeline '{TRAINING}' must be made by pipeline_ml_factory to log a model. "
+                f"Received: {type(pipeline).__name__}."
+            )
+        pipeline.log_model_kwargs["input_example"] = self._catalog.load(pipeline.input_name)
+        with tracking.resume_run(self._required_run_id):
+            mlflow_hook.after_pipeline_run(run_params={}, pipeline=pipeline, catalog=self._catalog)
+
+    def _own_version(self) -> str:
+        version = registry.find_version_of_run(self._model_name, self._required_run_id)
+        if version is None:
+            raise RegistryError(
+                f"MLflow run {self._required_run_id} registered no version of "
+                f"'{self._model_name}': run log_model again."
+            )
+        return str(version.version)
+
+    @property
+    def _required_run_id(self) -> str:
+        if self.mlflow_run_id is None:
+            raise ConfigurationError(
+                f"DAG run {self.key} has no MLflow run: clear the task open_run and all after it."
+            )
+        return self.mlflow_run_id
+
+    @property
+    def _run_name(self) -> str:
+        return f"{self.dag_id} {self.dag_run_id}"
+
+    @property
+    def _command(self) -> str:
+        changes = ",".join(f"{path}={value}" for path, value in _flatten(self.runtime_params))
+        command = f"kedro run --pipelines {self.pipeline}"
+        return f"{command} --params {changes}" if changes else command
+
+    @property
+    def _model_name(self) -> str:
+        return str(self._context.params["registered_model_name"])
+
+    @cached_property
+    def _context(self) -> KedroContext:
+        return self._create_session().load_context()
+
+    @cached_property
+    def _catalog(self) -> CatalogProtocol[Any, Any]:
+        return self._context.catalog
+
+    def _create_session(self) -> KedroSession:
+        bootstrap_project(self.project_path)
+        addresses = {"run_id": self.key}
+        if self.mlflow_run_id:
+            addresses |= {"mlflow_run_id": self.mlflow_run_id, "mlflow_run_name": self._run_name}
+        return KedroSession.create(
+            project_path=self.project_path, runtime_params=self.runtime_params | addresses
+        )
+
+
+@contextmanager
+def _plain_pipeline(name: str) -> Iterator[None]:
+    """Let the session find a PipelineML as the plain pipeline it trains with, for a while.
+
+    A PipelineML cannot be cut into single nodes (kedro-mlflow 2.0.3).
+    """
+    pipelines.set_requested([name])
+    registered = pipelines[name]
+    if isinstance(registered, PipelineML):
+        pipelines[name] = registered.training
+    try:
+        yield
+    finally:
+        pipelines.set_requested(None)
+
+
+def _flatten(nested: dict[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{parent}{key}.")
+        else:
+            yield f"{parent}{key}", value

@@ -1,0 +1,119 @@
+"""The schema of `conf/*/airflow.yml`: what one DAG may be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Param
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from image_classification.errors import ConfigurationError, name_near_misses
+
+
+class ParamSettings(BaseModel):
+    """One field of the trigger form. `parameter` names the Kedro parameter that it sets."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    default: Any
+    type: str | list[str]
+    title: str
+    description: str = ""
+    parameter: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    enum: list[Any] | None = None
+
+    def as_param(self) -> Param:
+        """Return the Airflow Param, validated by Airflow as JSON schema."""
+        schema = self.model_dump(exclude_none=True, exclude={"default", "parameter"})
+        return Param(self.default, **schema)
+
+
+class DagSettings(BaseModel):
+    """Everything that `airflow.yml` says of one DAG."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str
+    schedule: str | None
+    start_date: str
+    catchup: bool
+    max_active_runs: int = Field(ge=1)
+    owner: str
+    tags: list[str]
+    retries: int = Field(ge=0)
+    retry_delay_s: float = Field(gt=0)
+    maximum_retry_delay_s: float = Field(gt=0)
+    task_timeout_minutes: float = Field(gt=0)
+    params: dict[str, ParamSettings] = {}
+
+    def dag_arguments(self) -> dict[str, Any]:
+        """Return keyword arguments of ``airflow.sdk.DAG``."""
+        return {
+            "schedule": self.schedule,
+            "start_date": datetime.fromisoformat(self.start_date).replace(tzinfo=UTC),
+            "catchup": self.catchup,
+            "max_active_runs": self.max_active_runs,
+            "description": self.description.split(". ")[0].rstrip("."),
+            "tags": self.tags,
+            "params": {name: param.as_param() for name, param in self.params.items()},
+            "default_args": {
+                "owner": self.owner,
+                "retries": self.retries,
+                "retry_delay": timedelta(seconds=self.retry_delay_s),
+                "retry_exponential_backoff": True,
+                "max_retry_delay": timedelta(seconds=self.maximum_retry_delay_s),
+                "execution_timeout": timedelta(minutes=self.task_timeout_minutes),
+            },
+        }
+
+    def runtime_params(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the Kedro parameters that a run changes, nested.
+
+        A field left at its default sets nothing, so that the parameters file stays in force
+        even where the DAG file was generated before its last change.
+
+        Args:
+            chosen: the value of each field of the trigger form.
+        """
+        nested: dict[str, Any] = {}
+        for name, param in self.params.items():
+            value = chosen.get(name, param.default)
+            if param.parameter is None or value == param.default:
+                continue
+            *parents, key = param.parameter.split(".")
+            level = nested
+            for parent in parents:
+                level = level.setdefault(parent, {})
+            level[key] = value
+        return nested
+
+
+def read_settings(pipeline: str, settings: Mapping[str, Any]) -> DagSettings:
+    """Check one DAG's settings.
+
+    Raises:
+        ConfigurationError: a key is unknown or missing, or a value is not allowed.
+    """
+    try:
+        return DagSettings.model_validate(dict(settings))
+    except ValidationError as error:
+        faults = "\n".join(f"  - {_describe(fault)}" for fault in error.errors())
+        raise ConfigurationError(f"conf/*/airflow.yml, DAG '{pipeline}':\n{faults}") from None
+
+
+def _describe(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        model = ParamSettings if len(fault["loc"]) > 1 else DagSettings
+        allowed = list(model.model_fields)
+        return (
+            f"'{name}' is not a key.{name_near_misses(str(fault['loc'][-1]), allowed)} "
+            f"Allowed: {', '.join(allowed)}."
+        )
+    if fault["type"] == "missing":
+        return f"'{name}' is missing."
+    return f"'{name}': {fault['msg']}. Received: {fault['input']!r}."

@@ -1,0 +1,131 @@
+"""The schema of `conf/*/parameters*.yml`: every key, its type and its range.
+
+Nodes receive plain dictionaries (that is what kedro-mlflow logs, one MLflow parameter per
+key), typed here. A misspelt key or a value out of range fails before any work starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict, is_typeddict
+
+from image_classification.errors import ConfigurationError, name_near_misses
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ProperShare = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_run_name")
+"""Runtime parameters that address the catalog and MLflow; Kedro merges them in with the rest."""
+
+
+@with_config(ConfigDict(extra="forbid"))
+class DataProcessingParameters(TypedDict):
+    """How images become an index, splits and packed pixels."""
+
+    classes: list[str] | None
+    name_pattern: str
+    captured_on_format: str
+    maximum_image_pixels: Count
+    maximum_refused_share: Share
+    split_salt: str
+    validation_share: ProperShare
+    test_share: ProperShare
+
+
+@with_config(ConfigDict(extra="forbid"))
+class TrainingParameters(TypedDict):
+    """The network and its schedule."""
+
+    network: str
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class InferenceParameters(TypedDict):
+    """How a table of images is scored."""
+
+    batch_size: Count
+
+
+@with_config(ConfigDict(extra="forbid"))
+class PromotionParameters(TypedDict):
+    """When a challenger is better. Shares, not percent."""
+
+    enabled: bool
+    minimum_accuracy: Share
+    minimum_sensitivity: Share
+    minimum_accuracy_gain: Annotated[float, Field(ge=-1, le=1)]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Parameters(TypedDict):
+    """All parameters."""
+
+    image_size_px: Annotated[int, Field(ge=16, le=512)]
+    positive_class: str
+    registered_model_name: Annotated[str, Field(min_length=1)]
+    data_processing: DataProcessingParameters
+    training: TrainingParameters
+    inference: InferenceParameters
+    promotion: PromotionParameters
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check all parameters against the schema, listing every fault at once.
+
+    Args:
+        parameters: the merged content of the parameters files and the run's own parameters.
+
+    Raises:
+        ConfigurationError: a key is unknown or missing, or a value is not allowed.
+    """
+    received = {key: value for key, value in parameters.items() if key not in RUN_KEYS}
+    try:
+        TypeAdapter(Parameters).validate_python(received, strict=False)
+    except ValidationError as error:
+        faults = "\n".join(f"  - {_describe(fault)}" for fault in error.errors())
+        raise ConfigurationError(
+            f"The parameters (conf/*/parameters*.yml, --params, or the trigger form) are wrong:\n"
+            f"{faults}"
+        ) from None
+    data = received["data_processing"]
+    if data["validation_share"] + data["test_share"] >= 1:
+        raise ConfigurationError(
+            "data_processing.validation_share + data_processing.test_share must be below 1, to "
+            f"leave images to train on. Received: {data['validation_share']} + "
+            f"{data['test_share']}."
+        )
+
+
+def _describe(fault: Any) -> str:
+    path = [str(part) for part in fault["loc"]]
+    name = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        allowed = _keys_at(path[:-1])
+        return (
+            f"'{name}' is not a parameter.{name_near_misses(path[-1], allowed)} "
+            f"Allowed here: {', '.join(sorted(allowed))}."
+        )
+    if fault["type"] == "missing":
+        return f"'{name}' is missing."
+    return f"'{name}': {fault['msg']}. Received: {fault['input']!r}."
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    schema: Any = Parameters
+    for part in path:
+        schema = get_type_hints(schema).get(part)
+        if not is_typeddict(schema):
+            return []
+    return list(get_type_hints(schema))

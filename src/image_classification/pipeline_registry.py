@@ -1,0 +1,65 @@
+"""The registered pipelines."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from kedro.pipeline import Pipeline, pipeline
+from kedro_mlflow.pipeline import pipeline_ml_factory
+from kedro_mlflow.pipeline.pipeline_ml import PipelineML
+
+from image_classification.pipelines import data_processing, inference, promotion, training
+
+MODEL_REQUIREMENTS = (
+    "kedro",
+    "kedro-datasets",
+    "kedro-mlflow",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pydantic",
+    "scikit-learn",
+    "tensorflow",
+)
+"""What the packaged model imports where it is served; pinned to the versions in use."""
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Register the pipelines; each becomes a DAG of the same name."""
+    processing = data_processing.create_pipeline()
+    promoting = promotion.create_pipeline()
+    return {
+        "data_processing": processing,
+        "training": bind_inference(training.create_pipeline()),
+        "inference": inference.create_pipeline(),
+        # On its own, promotion judges the registered challenger.
+        "promotion": pipeline(promoting, inputs={"network": "challenger"}),
+        "retraining": bind_inference(processing + training.create_pipeline() + promoting),
+        "__default__": bind_inference(processing + training.create_pipeline()),
+    }
+
+
+def bind_inference(trains: Pipeline) -> PipelineML:
+    """Bind a pipeline that trains `network` to the inference pipeline that uses it.
+
+    kedro-mlflow then logs both together, as one MLflow model.
+    """
+    return pipeline_ml_factory(
+        training=trains,
+        inference=inference.create_packaged_pipeline(),
+        input_name="images",
+        log_model_kwargs=describe_model(),
+    )
+
+
+def describe_model() -> dict[str, Any]:
+    """Return the arguments of ``mlflow.pyfunc.log_model``: signature, code and requirements."""
+    return {
+        "name": "model",
+        "signature": "auto",
+        "code_paths": [str(Path(__file__).parent)],
+        "pip_requirements": [f"{name}=={version(name)}" for name in MODEL_REQUIREMENTS],
+    }

@@ -1,0 +1,42 @@
+"""Wiring of `promotion`."""
+
+from kedro.pipeline import Node, Pipeline
+
+from image_classification.pipelines.promotion.nodes import (
+    compare_models,
+    score_challenger,
+    score_champion,
+)
+
+
+def create_pipeline() -> Pipeline:
+    """From challenger and champion to a decision."""
+    return Pipeline(
+        [
+            Node(
+                score_challenger,
+                inputs=["network", "class_names", "raw_images", "image_splits"],
+                outputs="challenger_predictions",
+                name="score_challenger",
+            ),
+            Node(
+                score_champion,
+                inputs=["champion_if_any", "class_names", "raw_images", "image_splits"],
+                outputs="champion_predictions",
+                name="score_champion",
+            ),
+            Node(
+                compare_models,
+                inputs=[
+                    "challenger_predictions",
+                    "champion_predictions",
+                    "class_names",
+                    "params:positive_class",
+                    "params:promotion",
+                ],
+                outputs="decision",
+                name="compare_models",
+            ),
+        ],
+        tags="promotion",
+    )

@@ -1,0 +1,5 @@
+"""The pipeline `training`."""
+
+from image_classification.pipelines.training.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,207 @@
+"""Packed pixels to a trained network, its measures and its figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from image_classification import plots, vision
+from image_classification.datasets import ImageFolder, PackedPixels
+from image_classification.metrics import (
+    PROBABILITY_PREFIX,
+    measure_classes,
+    measure_predictions,
+    tabulate_predictions,
+)
+from image_classification.parameters import TrainingParameters
+from image_classification.vision import Network
+
+EXAMPLES_PER_CLASS = 2
+MISTAKES_SHOWN = 24
+PREDICTION_COLUMNS = ["image_id", "image_name", "patient", "label"]
+
+
+def sample_images(
+    raw_images: ImageFolder, image_splits: pd.DataFrame, class_names: list[str]
+) -> pd.DataFrame:
+    """Pick a few validation images, as files: the input example of the packaged model.
+
+    Returns:
+        Columns `image_name` (str) and `image` (the bytes of the file).
+    """
+    validation = image_splits[image_splits["split"] == "validation"].sort_values("image_id")
+    rows = pd.concat(
+        [validation[validation["label"] == name].head(EXAMPLES_PER_CLASS) for name in class_names]
+    )
+    return pd.DataFrame(
+        {
+            "image_name": rows["image_name"].to_numpy(),
+            "image": raw_images.read(rows["path"].tolist()),
+        }
+    )
+
+
+def train_network(
+    packed_pixels: PackedPixels,
+    image_splits: pd.DataFrame,
+    class_names: list[str],
+    image_size_px: int,
+    parameters: TrainingParameters,
+) -> tuple[
+    Network,
+    list[float],
+    list[float],
+    list[float],
+    list[float],
+    dict[str, list[dict[str, float]]],
+    dict[str, list[float]],
+]:
+    """Train a new network on the train split, by a fixed schedule.
+
+    Args:
+        packed_pixels: holds every image of `image_splits` at `image_size_px`.
+        image_splits: of `assign_splits`.
+        class_names: the classes, in the order of the network's outputs.
+        image_size_px: side of the images, in pixels.
+        parameters: `training`.
+
+    Returns:
+        The network; then, one value per epoch each, accuracy and loss in training and on
+        validation; learning rate and speed; and all of these as one table.
+    """
+    train = _gather("train", packed_pixels, image_splits, class_names, image_size_px)
+    validation = _gather("validation", packed_pixels, image_splits, class_names, image_size_px)
+    vision.set_seed(parameters["seed"])
+    network = vision.build_network(
+        parameters["network"], image_size_px, len(class_names), parameters["dropout"]
+    )
+    history = vision.fit_network(
+        network,
+        train,
+        validation,
+        epochs=parameters["epochs"],
+        batch_size=parameters["batch_size"],
+        learning_rate=parameters["learning_rate"],
+        weight_decay=parameters["weight_decay"],
+        label_smoothing=parameters["label_smoothing"],
+        seed=parameters["seed"],
+    )
+    pace = {
+        name: [{"value": value, "step": step} for step, value in enumerate(values)]
+        for name, values in {
+            "learning_rate": history.learning_rate,
+            "images_per_second": history.images_per_second,
+        }.items()
+    }
+    return (
+        network,
+        history.train_accuracy,
+        history.train_loss,
+        history.validation_accuracy,
+        history.validation_loss,
+        pace,
+        asdict(history),
+    )
+
+
+def evaluate_network(
+    network: Network,
+    packed_pixels: PackedPixels,
+    image_splits: pd.DataFrame,
+    class_names: list[str],
+    image_size_px: int,
+    positive_class: str,
+) -> tuple[
+    pd.DataFrame,
+    pd.DataFrame,
+    dict[str, dict[str, float]],
+    dict[str, dict[str, float]],
+    float,
+    dict[str, Any],
+]:
+    """Score the validation and the test split, and measure both.
+
+    Returns:
+        The predictions on validation and on test (one row per image: `image_id`, `image_name`,
+        `patient`, `label`, a probability per class, `category`); the measures of each for
+        MLflow; the test accuracy; and a report with the measures per class.
+    """
+    predictions, measures, report = {}, {}, {}
+    for split in ("validation", "test"):
+        rows = image_splits[image_splits["split"] == split]
+        pixels = packed_pixels.read(rows["image_id"].tolist(), image_size_px)
+        table = tabulate_predictions(
+            rows[PREDICTION_COLUMNS], vision.score_pixels(network, pixels), class_names
+        )
+        predictions[split] = table
+        measures[split] = measure_predictions(table, class_names, positive_class)
+        report[split] = {
+            **measures[split],
+            "positive_class": positive_class,
+            "classes": measure_classes(table, class_names),
+        }
+    return (
+        predictions["validation"],
+        predictions["test"],
+        _as_mlflow_metrics(measures["validation"]),
+        _as_mlflow_metrics(measures["test"]),
+        measures["test"]["accuracy"],
+        report,
+    )
+
+
+def plot_training_curves(training_history: dict[str, list[float]]) -> Figure:
+    """Plot accuracy and loss against the epoch, in training and on validation."""
+    return plots.plot_curves(training_history)
+
+
+def plot_evaluation(
+    validation_predictions: pd.DataFrame,
+    test_predictions: pd.DataFrame,
+    class_names: list[str],
+    positive_class: str,
+) -> tuple[Figure, Figure, Figure]:
+    """Plot the confusion matrix, the ROC curve and the reliability diagram of both splits."""
+    tables = {"validation": validation_predictions, "test": test_predictions}
+    return (
+        plots.plot_confusion(tables, class_names),
+        plots.plot_roc(tables, positive_class),
+        plots.plot_reliability(tables, positive_class),
+    )
+
+
+def plot_confident_mistakes(
+    validation_predictions: pd.DataFrame, packed_pixels: PackedPixels, image_size_px: int
+) -> Figure:
+    """Show the wrongly classified validation images that the network was surest of."""
+    columns = [
+        name for name in map(str, validation_predictions) if name.startswith(PROBABILITY_PREFIX)
+    ]
+    confidence = validation_predictions[columns].max(axis=1)
+    wrong = validation_predictions["label"] != validation_predictions["category"]
+    mistakes = validation_predictions.assign(confidence=confidence)[wrong]
+    shown = mistakes.sort_values("confidence", ascending=False).head(MISTAKES_SHOWN)
+    pixels = packed_pixels.read(shown["image_id"].tolist(), image_size_px)
+    return plots.plot_contact_sheet(shown, pixels, len(mistakes), len(validation_predictions))
+
+
+def _gather(
+    split: str,
+    packed_pixels: PackedPixels,
+    image_splits: pd.DataFrame,
+    class_names: list[str],
+    image_size_px: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    # Sorted by content, so that the order does not depend on where the files lie.
+    rows = image_splits[image_splits["split"] == split].sort_values("image_id")
+    numbers = {name: number for number, name in enumerate(class_names)}
+    pixels = packed_pixels.read(rows["image_id"].tolist(), image_size_px)
+    return pixels, rows["label"].map(numbers).to_numpy(dtype=np.int64)
+
+
+def _as_mlflow_metrics(measures: dict[str, float]) -> dict[str, dict[str, float]]:
+    return {name: {"value": value, "step": 0} for name, value in measures.items()}

@@ -1,0 +1,15 @@
+"""Kedro's settings of this project."""
+
+from image_classification.hooks import ChallengerHook, CheckHook
+from image_classification.resolvers import RESOLVERS
+
+HOOKS = (CheckHook(), ChallengerHook())
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {
+        "airflow": ["airflow.yml"],
+        "mlflow": ["mlflow.yml"],
+    },
+    "custom_resolvers": RESOLVERS,
+}

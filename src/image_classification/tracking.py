@@ -1,0 +1,194 @@
+"""MLflow runs: where they are kept, and the one run of a DAG run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+
+import mlflow
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus, RunStatus
+from mlflow.exceptions import MlflowException
+
+from image_classification.errors import TrackingError
+
+logger = logging.getLogger(__name__)
+
+AIRFLOW_RUN_TAG = "airflow.run"
+"""Tag of an MLflow run that names its DAG run: ``<dag_id>/<run_id>``."""
+
+AIRFLOW_URL_TAG = "airflow.url"
+OUTCOME_TAG = "outcome"
+COMMAND_TAG = "kedro_command"
+NOTE_TAG = "mlflow.note.content"
+
+
+def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
+    """Return where a new experiment keeps its artifacts: the server's choice when there is one."""
+    if urlparse(tracking_uri).scheme in ("http", "https"):
+        return None
+    return f"{storage_root}/mlflow/artifacts"
+
+
+def prepare_store(tracking_uri: str) -> None:
+    """Check that the tracking store can be used, before MLflow's own patient retries.
+
+    Raises:
+        TrackingError: a server does not answer, or an SQLite file cannot be made.
+    """
+    location = urlparse(tracking_uri)
+    if location.scheme == "sqlite":
+        folder = Path(tracking_uri.removeprefix("sqlite:///")).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrackingError(
+                f"The MLflow store '{tracking_uri}' cannot be made: {error}. Name another in "
+                "MLFLOW_TRACKING_URI, or another storage root in IMAGE_CLASSIFICATION_STORAGE."
+            ) from error
+    elif location.scheme in ("http", "https"):
+        try:
+            requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=10).raise_for_status()
+        except requests.RequestException as error:
+            raise TrackingError(
+                f"The MLflow server at '{tracking_uri}' does not answer ({error}). Start it "
+                "('make up'), or correct MLFLOW_TRACKING_URI; without that variable a local "
+                "SQLite store is used."
+            ) from error
+
+
+def find_run(experiment_name: str, airflow_run: str) -> str | None:
+    """Return the id of the MLflow run of a DAG run, or None."""
+    experiment = mlflow.get_experiment_by_name(experiment_name)
+    if experiment is None:
+        return None
+    runs = MlflowClient().search_runs(
+        [experiment.experiment_id],
+        filter_string=f"tags.`{AIRFLOW_RUN_TAG}` = '{airflow_run}'",
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    return runs[0].info.run_id if runs else None
+
+
+def open_run(experiment_name: str, airflow_run: str, run_name: str, tags: Mapping[str, str]) -> str:
+    """Find the MLflow run of a DAG run or create it, and set it running. Safe to repeat.
+
+    Args:
+        experiment_name: an existing experiment.
+        airflow_run: ``<dag_id>/<run_id>``, the key.
+        run_name: shown in MLflow.
+        tags: set on the run.
+
+    Returns:
+        The id of the MLflow run.
+    """
+    client = MlflowClient()
+    run_id = find_run(experiment_name, airflow_run)
+    if run_id is None:
+        experiment = mlflow.get_experiment_by_name(experiment_name)
+        if experiment is None:
+            raise TrackingError(f"MLflow experiment '{experiment_name}' does not exist.")
+        run = client.create_run(
+            experiment.experiment_id,
+            run_name=run_name,
+            tags={AIRFLOW_RUN_TAG: airflow_run, **tags},
+        )
+        logger.info("Created MLflow run %s", run.info.run_id)
+        return str(run.info.run_id)
+    logger.info("Found MLflow run %s, begun by an earlier try", run_id)
+    tag_run(run_id, tags)
+    keep_running(run_id)
+    return run_id
+
+
+def keep_running(run_id: str) -> None:
+    """Leave a run, with the status RUNNING: one task of several has ended, not the run.
+
+    kedro-mlflow activates a run once for the session and once more for each node, and ends it
+    once; whatever is left active would be set FINISHED when the process exits.
+    """
+    running = RunStatus.to_string(RunStatus.RUNNING)
+    while mlflow.active_run():
+        mlflow.end_run(running)
+    MlflowClient().update_run(run_id, status=running)
+
+
+@contextmanager
+def resume_run(run_id: str) -> Iterator[None]:
+    """Make a run the active one for a while; it goes on running after."""
+    mlflow.start_run(run_id=run_id)
+    try:
+        yield
+    finally:
+        keep_running(run_id)
+
+
+@contextmanager
+def explain_refusals() -> Iterator[None]:
+    """Turn MLflow's refusal of a changed parameter into an error that says what to do.
+
+    Raises:
+        TrackingError: the run has logged another value of a parameter.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        if "Changing param values is not allowed" not in str(error):
+            raise
+        raise TrackingError(
+            "A parameter was changed since an earlier task of this run logged it, and one run has "
+            "one set of parameters. Undo the change, or trigger a new run. MLflow said: "
+            f"{error.message}"
+        ) from error
+
+
+def close_run(run_id: str, succeeded: bool) -> str:
+    """Set a run's final status and its end time. Returns the status."""
+    status = str(RunStatus.to_string(RunStatus.FINISHED if succeeded else RunStatus.FAILED))
+    MlflowClient().set_terminated(run_id, status)
+    return status
+
+
+def tag_run(run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags on a run."""
+    client = MlflowClient()
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+
+
+def active_run_id() -> str | None:
+    """Return the id of the run that is active in this process, if any."""
+    run = mlflow.active_run()
+    return run.info.run_id if run else None
+
+
+def locate_run(run_id: str) -> str:
+    """Return the address of a run's page, or its id where no server shows it."""
+    uri = mlflow.get_tracking_uri()
+    if urlparse(uri).scheme not in ("http", "https"):
+        return f"MLflow run {run_id} in {uri}"
+    experiment_id = MlflowClient().get_run(run_id).info.experiment_id
+    return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def find_logged_model(run_id: str) -> str | None:
+    """Return the id of the model that a run has logged, or None.
+
+    A model whose upload was cut short is deleted: it never becomes ready.
+    """
+    client = MlflowClient()
+    run = client.get_run(run_id)
+    models = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    ready = [model for model in models if model.status == LoggedModelStatus.READY]
+    for model in models:
+        if model.status != LoggedModelStatus.READY:
+            logger.warning("Deleting logged model %s: its upload was cut short", model.model_id)
+            client.delete_logged_model(model.model_id)
+    return ready[0].model_id if ready else None

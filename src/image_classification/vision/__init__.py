@@ -1,0 +1,52 @@
+"""The only code that imports TensorFlow: images to pixels, network, training, scoring.
+
+TensorFlow takes seconds to import, and most nodes need none of it: the names below are
+imported at their first use, so that ``from image_classification import vision`` is free.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+Network: TypeAlias = Any
+"""A Keras model: pixels ``(n, size, size, 3)``, 0 to 255, to probabilities ``(n, classes)``."""
+
+if TYPE_CHECKING:
+    from image_classification.vision.network import NETWORK_SIZES, build_network
+    from image_classification.vision.pixels import decode_images, find_decoding_error
+    from image_classification.vision.scoring import load_network, score_images, score_pixels
+    from image_classification.vision.training import History, fit_network, set_seed
+
+_HOMES = {
+    "NETWORK_SIZES": "network",
+    "build_network": "network",
+    "decode_images": "pixels",
+    "find_decoding_error": "pixels",
+    "load_network": "scoring",
+    "score_images": "scoring",
+    "score_pixels": "scoring",
+    "History": "training",
+    "fit_network": "training",
+    "set_seed": "training",
+}
+
+__all__ = [
+    "NETWORK_SIZES",
+    "History",
+    "Network",
+    "build_network",
+    "decode_images",
+    "find_decoding_error",
+    "fit_network",
+    "load_network",
+    "score_images",
+    "score_pixels",
+    "set_seed",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

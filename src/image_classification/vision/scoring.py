@@ -1,0 +1,57 @@
+"""Class probabilities of many images, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from image_classification.vision.pixels import Pixels, decode_images
+
+Probabilities = npt.NDArray[np.float32]
+
+CHUNK_IMAGES = 1024
+"""Images decoded together: bounds the memory of a long list, whatever its length."""
+
+
+def load_network(path: str | Path) -> keras.Model:
+    """Load a network saved in Keras format, to score with (its optimizer is left out)."""
+    return keras.saving.load_model(path, compile=False)
+
+
+def score_pixels(network: keras.Model, pixels: Pixels, batch_size: int = 256) -> Probabilities:
+    """Return the class probabilities, shape ``(n, classes)``, of pixels ``(n, size, size, 3)``."""
+    if not len(pixels):
+        return np.empty((0, network.output_shape[-1]), np.float32)
+    return cast("Probabilities", network.predict(pixels, batch_size=batch_size, verbose=0))
+
+
+def score_images(
+    network: keras.Model,
+    count: int,
+    read: Callable[[slice], Sequence[bytes]],
+    batch_size: int = 256,
+) -> Probabilities:
+    """Return the class probabilities of encoded images, decoded as for training.
+
+    Args:
+        network: a model whose input is square.
+        count: how many images there are.
+        read: gives the bytes of the images in a slice of ``range(count)``.
+        batch_size: images per step.
+
+    Returns:
+        Array of shape ``(count, classes)``, dtype float32, rows summing to 1.
+    """
+    size_px = network.input_shape[1]
+    scored = [
+        score_pixels(
+            network, decode_images(read(slice(start, start + CHUNK_IMAGES)), size_px), batch_size
+        )
+        for start in range(0, count, CHUNK_IMAGES)
+    ]
+    return np.concatenate(scored) if scored else score_pixels(network, decode_images([], size_px))

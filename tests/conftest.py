@@ -1,0 +1,58 @@
+"""Fixtures shared by all tests: a project of its own per test, with small synthetic images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before Airflow, Kedro or TensorFlow is imported.
+os.environ.update(
+    DO_NOT_TRACK="1",
+    KEDRO_DISABLE_TELEMETRY="1",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    TF_CPP_MIN_LOG_LEVEL="3",
+)
+for name in list(os.environ):
+    if name.startswith(("AIRFLOW__", "IMAGE_CLASSIFICATION_")) or name == "MLFLOW_TRACKING_URI":
+        del os.environ[name]
+
+PROJECT = Path(__file__).resolve().parents[1]
+REAL_IMAGES = PROJECT.parent / "shared" / "data" / "cell_images.zip"
+
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 240 synthetic cells of 30 patients, two classes. Do not change it."""
+    from image_classification.synthetic import make_cells
+
+    folder = tmp_path_factory.mktemp("cells")
+    make_cells(folder, range(1, 31), 8)
+    return folder
+
+
+@pytest.fixture
+def storage(tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty storage root in force, with `cells` as the images and the `test` environment."""
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "storage"))
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(cells))
+    monkeypatch.setenv("KEDRO_ENV", "test")
+    return tmp_path / "storage"
+
+
+@pytest.fixture(autouse=True)
+def _forget_mlflow_state() -> Iterator[None]:
+    """Leave no active run, tracking address or experiment to the next test."""
+    yield
+    import sys
+
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        while mlflow.active_run():
+            mlflow.end_run()
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        mlflow.tracking.fluent._active_experiment_id = None
