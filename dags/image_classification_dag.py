@@ -14,7 +14,7 @@ dag: DAG = build_dag(
         settings={
             "description": 'Take in new images and train a challenger. Nothing is promoted.',
             "schedule": None,
-            "start_date": '2015-06-01',
+            "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
@@ -37,7 +37,7 @@ dag: DAG = build_dag(
                     'minimum': 1,
                     'maximum': 500,
                     'parameter': 'training.epochs',
-                    'default': 6,
+                    'default': 8,
                 },
                 'learning_rate': {
                     'title': 'Learning rate',

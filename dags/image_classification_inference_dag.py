@@ -14,7 +14,7 @@ dag: DAG = build_dag(
         settings={
             "description": 'Classify a folder of images with the champion.',
             "schedule": None,
-            "start_date": '2015-06-01',
+            "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',

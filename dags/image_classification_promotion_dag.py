@@ -15,7 +15,7 @@ dag: DAG = build_dag(
             "description": ('Compare the registered challenger with the champion, and promote it only if '
  'it is better.'),
             "schedule": None,
-            "start_date": '2015-06-01',
+            "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',

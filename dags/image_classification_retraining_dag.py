@@ -15,7 +15,7 @@ dag: DAG = build_dag(
             "description": ('Take in new images, train a challenger, compare it with the champion, '
  'promote it only if it is better. A night without new images is skipped.'),
             "schedule": '0 2 * * *',
-            "start_date": '2015-06-01',
+            "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
@@ -55,7 +55,7 @@ dag: DAG = build_dag(
                     'minimum': 1,
                     'maximum': 500,
                     'parameter': 'training.epochs',
-                    'default': 6,
+                    'default': 8,
                 },
                 'learning_rate': {
                     'title': 'Learning rate',

@@ -15,7 +15,7 @@ dag: DAG = build_dag(
             "description": ('Train a challenger on the images already packed, log it and register it. '
  'Nothing is promoted.'),
             "schedule": None,
-            "start_date": '2015-06-01',
+            "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
@@ -32,7 +32,7 @@ dag: DAG = build_dag(
                     'minimum': 1,
                     'maximum': 500,
                     'parameter': 'training.epochs',
-                    'default': 6,
+                    'default': 8,
                 },
                 'learning_rate': {
                     'title': 'Learning rate',

@@ -51,8 +51,16 @@ def find_version(model_name: str, alias: str) -> ModelVersion | None:
 
 def find_latest_version(model_name: str) -> ModelVersion | None:
     """Return the newest version of a model, or None where there is none."""
-    versions = MlflowClient().search_model_versions(f"name = '{model_name}'")
-    return max(versions, key=lambda version: int(version.version), default=None)
+    return max(list_versions(model_name), key=lambda version: int(version.version), default=None)
+
+
+def list_versions(model_name: str) -> list[ModelVersion]:
+    """Return all versions of a model, oldest first, with their aliases."""
+    client = MlflowClient()
+    found = client.search_model_versions(f"name = '{model_name}'")
+    numbers = sorted(int(version.version) for version in found)
+    # A search leaves the aliases out.
+    return [client.get_model_version(model_name, str(number)) for number in numbers]
 
 
 def find_version_of_run(model_name: str, run_id: str) -> ModelVersion | None:
@@ -164,14 +172,18 @@ def record_decision(
     """Write a decision into a model version: tags to filter by, a description to read."""
     client = MlflowClient()
     champion = decision["champion"]
+    measures = {"validation": decision["challenger"]["metrics"]}
+    if champion:
+        measures["champion"] = champion["metrics"]
     tags = {
         DECISION_TAG: outcome,
         REASON_TAG: decision["reason"],
         "decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "compared_with_version": champion["version"] if champion else "none",
         **{
-            f"validation_{name}": f"{value:.4f}"
-            for name, value in decision["challenger"]["metrics"].items()
+            f"{role}_{name}": f"{value:.4f}"
+            for role, metrics in measures.items()
+            for name, value in metrics.items()
         },
     }
     for key, value in tags.items():

@@ -12,4 +12,6 @@ CONFIG_LOADER_ARGS = {
         "mlflow": ["mlflow.yml"],
     },
     "custom_resolvers": RESOLVERS,
+    # An environment, and a run, may change one key of a section and leave the rest in force.
+    "merge_strategy": {"parameters": "soft"},
 }

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-Canvas = npt.NDArray[np.float64]
+Canvas = npt.NDArray[np.floating]
 
 DYE = np.array([-70.0, -95.0, -25.0])
 """Change of red, green and blue where the dye is full: to violet."""
@@ -72,7 +72,7 @@ def draw_cell(look: _Look, infected: bool, random: np.random.Generator) -> Image
     radius = look.radius * random.uniform(0.85, 1.2)
     height, width = (int(2 * radius * random.uniform(1.03, 1.2)) for _ in range(2))
     y, x = np.mgrid[0:height, 0:width]
-    y, x = (y - height / 2) / (height / 2), (x - width / 2) / (width / 2)
+    y, x = (y / (height / 2) - 1).astype(np.float32), (x / (width / 2) - 1).astype(np.float32)
     angle = np.arctan2(y, x)
     wobble = sum(
         random.normal(0, 0.025) * np.cos(order * angle + random.uniform(0, 7))

@@ -61,6 +61,11 @@ def prepare_store(tracking_uri: str) -> None:
             ) from error
 
 
+def connect(tracking_uri: str) -> None:
+    """Use this tracking store and registry, outside Kedro."""
+    mlflow.set_tracking_uri(tracking_uri)
+
+
 def find_run(experiment_name: str, airflow_run: str) -> str | None:
     """Return the id of the MLflow run of a DAG run, or None."""
     experiment = mlflow.get_experiment_by_name(experiment_name)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 
+from airflow.configuration import conf
 from airflow.executors.local_executor import LocalExecutor
 
 PRELOADED = (
@@ -33,7 +35,10 @@ class PreloadedLocalExecutor(LocalExecutor):
     def start(self) -> None:
         """Import, then fork the workers."""
         # Kedro configures logging when it is imported; this configuration touches no handler.
-        os.environ.setdefault("KEDRO_LOGGING_CONFIG", os.devnull)
+        project_path = Path(conf.get_mandatory_value("core", "dags_folder")).parent
+        os.environ.setdefault(
+            "KEDRO_LOGGING_CONFIG", str(project_path / "airflow" / "kedro_logging.yml")
+        )
         for name in PRELOADED:
             try:
                 importlib.import_module(name)

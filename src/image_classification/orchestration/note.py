@@ -43,7 +43,7 @@ def write_dag_run_note(dag_id: str, run_id: str, note: str) -> bool:
             timeout=TIMEOUT_S,
         )
         answer.raise_for_status()
-    except requests.RequestException as error:
+    except (requests.RequestException, KeyError) as error:
         logger.warning("The note of the DAG run was not written: %s", error)
         return False
     return True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import CronTriggerTimetable, Param
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from image_classification.errors import ConfigurationError, name_near_misses
@@ -39,7 +39,7 @@ class DagSettings(BaseModel):
 
     description: str
     schedule: str | None
-    start_date: str
+    timezone: str
     catchup: bool
     max_active_runs: int = Field(ge=1)
     owner: str
@@ -53,8 +53,7 @@ class DagSettings(BaseModel):
     def dag_arguments(self) -> dict[str, Any]:
         """Return keyword arguments of ``airflow.sdk.DAG``."""
         return {
-            "schedule": self.schedule,
-            "start_date": datetime.fromisoformat(self.start_date).replace(tzinfo=UTC),
+            "schedule": self._timetable(),
             "catchup": self.catchup,
             "max_active_runs": self.max_active_runs,
             "description": self.description.split(". ")[0].rstrip("."),
@@ -69,6 +68,18 @@ class DagSettings(BaseModel):
                 "execution_timeout": timedelta(minutes=self.task_timeout_minutes),
             },
         }
+
+    def _timetable(self) -> CronTriggerTimetable | None:
+        """Return the schedule; a DAG just switched on waits for its hour, it does not run at once.
+
+        With a start date, Airflow would at once run the night before. With `run_immediately`
+        false, it would within a tenth of the interval: two hours after a nightly tick.
+        """
+        if self.schedule is None:
+            return None
+        return CronTriggerTimetable(
+            self.schedule, timezone=self.timezone, run_immediately=timedelta(0)
+        )
 
     def runtime_params(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return the Kedro parameters that a run changes, nested.

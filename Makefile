@@ -1,0 +1,63 @@
+# The verbs of the laptop and of CI. `make` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STACK ?= main
+
+export DO_NOT_TRACK := 1
+export KEDRO_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Without byte code every start of Python imports TensorFlow three times as slowly.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down dags lock lint test test-all clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## Make .venv with the locked packages and this project
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is %d.%d. Name another: make install PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: install ## Two nights of retraining in a real Airflow and MLflow (DATA=folder or zip; else synthetic)
+	$(BIN)/python -m image_classification.local demo $(if $(DATA),--data "$(DATA)")
+
+up: install ## Start MLflow and Airflow and leave them running (STACK=demo: with the demo's data)
+	$(BIN)/python -m image_classification.local up --stack $(STACK) \
+	    $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT)) $(if $(AIRFLOW_PORT),--airflow-port $(AIRFLOW_PORT))
+
+down: ## Stop them
+	$(BIN)/python -m image_classification.local down --stack $(STACK)
+
+dags: install ## Write dags/ anew from the pipelines
+	$(BIN)/kedro airflow create --all
+
+lock: install ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra dev \
+	    pyproject.toml --output-file requirements.lock
+
+lint: install ## Style, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install ## The tests that need no service
+	$(BIN)/python -m pytest -m "not slow and not end_to_end and not browser"
+
+test-all: install ## All tests: real services, a real browser
+	$(BIN)/python -m pytest
+
+clean: ## Remove caches and the demonstration's data; .venv and data/ stay
+	rm -rf .local/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	find src tests -name __pycache__ -prune -exec rm -rf {} +

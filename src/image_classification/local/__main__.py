@@ -1,0 +1,65 @@
+"""`python -m image_classification.local`: demo, up and down. The Makefile's verbs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from image_classification.errors import ImageClassificationError
+from image_classification.local.demo import run_demo
+from image_classification.local.services import Stack, find_port, read_stack
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; return the exit status."""
+    options = _parse(arguments)
+    try:
+        if options.verb == "demo":
+            run_demo(Path.cwd(), options.data, options.model)
+        elif options.verb == "up":
+            _start(options)
+        else:
+            _stop(options.stack)
+    except ImageClassificationError as error:
+        print(f"\nError: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m image_classification.local")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    demo = verbs.add_parser("demo", help="two nights of retraining, then stop")
+    demo.add_argument("--data", type=Path, help="image folder, or the published zip")
+    demo.add_argument("--model", default="cell-classifier", help="the registered model")
+    up = verbs.add_parser("up", help="start MLflow and Airflow, and leave them running")
+    up.add_argument("--mlflow-port", type=int, help="default: the first free one from 5000")
+    up.add_argument("--airflow-port", type=int, help="default: the first free one from 8080")
+    down = verbs.add_parser("down", help="stop them")
+    for verb in (up, down):
+        verb.add_argument("--stack", choices=("main", "demo"), default="main")
+    return parser.parse_args(arguments)
+
+
+def _start(options: argparse.Namespace) -> None:
+    stack = Stack(options.stack, Path.cwd())
+    print("Starting MLflow and Airflow ...", flush=True)
+    stack.start((options.mlflow_port or find_port(5000), options.airflow_port or find_port(8080)))
+    print(f"\n  Airflow   {stack.airflow_url}   user: admin   password: {stack.password}")
+    print(f"  MLflow    {stack.mlflow_url}")
+    print(f"  Logs      {stack.logs}")
+    print(f"\nStop them: make down{'' if stack.name == 'main' else f' STACK={stack.name}'}")
+
+
+def _stop(name: str) -> None:
+    stack = read_stack(name, Path.cwd())
+    if stack is None or not stack.running():
+        print(f"The stack '{name}' does not run.")
+    if stack is not None:
+        stack.stop()
+        print("Stopped.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

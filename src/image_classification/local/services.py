@@ -1,0 +1,344 @@
+"""MLflow and Airflow on this machine: start, wait until healthy, stop.
+
+Everything of a stack lies under one folder (`.local/<name>`) and binds to localhost. Two stacks
+are known: `main`, whose data is the project's, and `demo`, which has data of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+import requests
+
+from image_classification.errors import ImageClassificationError
+
+HOST = "127.0.0.1"
+HEALTH_TIMEOUT_S = 180
+STOP_TIMEOUT_S = 20
+AIRFLOW_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+class ServiceError(ImageClassificationError):
+    """A service cannot be started or reached."""
+
+
+@dataclass
+class Stack:
+    """One MLflow server and one Airflow, and where they keep things.
+
+    Attributes:
+        name: `main` or `demo`.
+        project_path: the folder that holds `conf/` and `dags/`.
+        mlflow_port: on localhost.
+        airflow_port: on localhost.
+        processes: what was started, by name: process id and creation time, so that another
+            process that got the same id later is never touched.
+    """
+
+    name: str
+    project_path: Path
+    mlflow_port: int = 0
+    airflow_port: int = 0
+    processes: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the services keep their state and logs."""
+        return self.project_path / ".local" / self.name
+
+    @property
+    def storage(self) -> Path:
+        """The storage root of the data."""
+        if self.name == "main":
+            root = os.environ.get("IMAGE_CLASSIFICATION_STORAGE", "data")
+            return self.project_path / root
+        return self.folder / "storage"
+
+    @property
+    def logs(self) -> Path:
+        """A file per service."""
+        return self.folder / "logs"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Address of MLflow."""
+        return f"http://{HOST}:{self.mlflow_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        """Address of Airflow."""
+        return f"http://{HOST}:{self.airflow_port}"
+
+    @property
+    def password(self) -> str:
+        """The password of Airflow's user `admin`, made at the first start."""
+        return self._secrets()["admin_password"]
+
+    def start(self, ports: tuple[int, int] | None = None) -> None:
+        """Start all services and wait until they are healthy.
+
+        Args:
+            ports: of MLflow and Airflow; None for the first free ones from 5000 and 8080.
+
+        Raises:
+            ServiceError: a stack of this name runs already, a port is taken, or a service did
+                not become healthy.
+        """
+        running = read_stack(self.name, self.project_path)
+        if running and running.running():
+            raise ServiceError(
+                f"The stack '{self.name}' runs already: Airflow at {running.airflow_url}, MLflow "
+                f"at {running.mlflow_url}. Stop it first: make down STACK={self.name}"
+            )
+        self.mlflow_port, self.airflow_port = ports or (find_port(5000), find_port(8080))
+        for service, port in (("MLflow", self.mlflow_port), ("Airflow", self.airflow_port)):
+            check_port(service, port)
+        for folder in (self.logs, self.storage / "mlflow"):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start_all()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the services that this stack started, and no other process."""
+        alive = [process for process in map(_find_process, self.processes.values()) if process]
+        for process in alive:
+            _signal_group(process, signal.SIGTERM)
+        _, stubborn = psutil.wait_procs(alive, timeout=STOP_TIMEOUT_S)
+        for process in stubborn:
+            _signal_group(process, signal.SIGKILL)
+        self.processes = {}
+        self._state_file.unlink(missing_ok=True)
+
+    def running(self) -> list[str]:
+        """Return the names of the services that run."""
+        return [name for name, known in self.processes.items() if _find_process(known)]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which Airflow, Kedro and MLflow find this stack."""
+        known = self._secrets()
+        airflow = {
+            "CORE__DAGS_FOLDER": str(self.project_path / "dags"),
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__EXECUTOR": "image_classification.orchestration.executor.PreloadedLocalExecutor",
+            "CORE__PARALLELISM": "4",
+            "CORE__FERNET_KEY": known["fernet_key"],
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.folder / "passwords.json"),
+            "API__HOST": HOST,
+            "API__PORT": str(self.airflow_port),
+            "API__BASE_URL": self.airflow_url,
+            "API__SECRET_KEY": known["secret_key"],
+            "API__WORKERS": "1",
+            "API_AUTH__JWT_SECRET": known["jwt_secret"],
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            "LOGGING__WORKER_LOG_SERVER_HOST": HOST,
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+        ours = {
+            "AIRFLOW_HOME": str(self.folder / "airflow"),
+            "AIRFLOW_API_USERNAME": "admin",
+            "AIRFLOW_API_PASSWORD": known["admin_password"],
+            "IMAGE_CLASSIFICATION_STORAGE": str(self.storage),
+            "MLFLOW_TRACKING_URI": self.mlflow_url,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        }
+        if self.name != "main":
+            ours["IMAGE_CLASSIFICATION_IMAGES"] = str(self.storage / "raw" / "cell_images")
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AIRFLOW") and name != "PYTHONDONTWRITEBYTECODE"
+        }
+        return inherited | {f"AIRFLOW__{name}": value for name, value in airflow.items()} | ours
+
+    def _start_all(self) -> None:
+        store = self.storage / "mlflow"
+        self._spawn(
+            "mlflow",
+            [
+                *("mlflow", "server", "--host", HOST, "--port", str(self.mlflow_port)),
+                *("--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"),
+                *("--no-serve-artifacts", "--default-artifact-root", str(store / "artifacts")),
+            ],
+            {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        )
+        self._migrate_database()
+        for component in AIRFLOW_COMPONENTS:
+            self._spawn(component, ["airflow", component])
+        self._wait_for_mlflow()
+        self._wait_for_airflow()
+
+    def _spawn(self, name: str, command: list[str], extra: Mapping[str, str] | None = None) -> None:
+        with (self.logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [_find_program(command[0]), *command[1:]],
+                cwd=self.project_path,
+                env=self.environment() | dict(extra or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes[name] = (process.pid, psutil.Process(process.pid).create_time())
+        self._state_file.write_text(
+            json.dumps(asdict(self) | {"project_path": str(self.project_path)})
+        )
+
+    def _migrate_database(self) -> None:
+        log_path = self.logs / "migrate.log"
+        with log_path.open("wb") as log:
+            done = subprocess.run(
+                [_find_program("airflow"), "db", "migrate"],
+                cwd=self.project_path,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            raise ServiceError(f"Airflow's database was not made. See {log_path}")
+
+    def _wait_for_mlflow(self) -> None:
+        def healthy() -> bool:
+            return requests.get(f"{self.mlflow_url}/health", timeout=5).ok
+
+        self._wait("MLflow", ["mlflow"], healthy)
+
+    def _wait_for_airflow(self) -> None:
+        def healthy() -> bool:
+            url = f"{self.airflow_url}/api/v2/monitor/health"
+            parts = requests.get(url, timeout=5).json()
+            wanted = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+            return all(parts[part]["status"] == "healthy" for part in wanted)
+
+        self._wait("Airflow", list(AIRFLOW_COMPONENTS), healthy)
+
+    def _wait(self, service: str, processes: list[str], healthy: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + HEALTH_TIMEOUT_S
+        while time.monotonic() < deadline:
+            for name in processes:
+                if name not in self.running():
+                    raise ServiceError(
+                        f"{service}: '{name}' stopped. The end of {self.logs / name}.log:\n"
+                        f"{_read_tail(self.logs / f'{name}.log')}"
+                    )
+            try:
+                if healthy():
+                    return
+            except (requests.RequestException, KeyError, ValueError):
+                pass  # not listening yet
+            time.sleep(0.5)
+        raise ServiceError(f"{service} was not healthy after {HEALTH_TIMEOUT_S} s. See {self.logs}")
+
+    def _secrets(self) -> dict[str, str]:
+        """Return this stack's secrets, made once, readable by the owner alone."""
+        path = self.folder / "secrets.json"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            made = {
+                "admin_password": secrets.token_urlsafe(9),
+                "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+                "secret_key": secrets.token_urlsafe(32),
+                "jwt_secret": secrets.token_urlsafe(64),
+            }
+            _write_private(path, made)
+            _write_private(self.folder / "passwords.json", {"admin": made["admin_password"]})
+        known: dict[str, str] = json.loads(path.read_text())
+        return known
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "stack.json"
+
+
+def read_stack(name: str, project_path: Path) -> Stack | None:
+    """Return the stack of this name as it was last started, or None if it was stopped."""
+    path = Stack(name, project_path).folder / "stack.json"
+    if not path.exists():
+        return None
+    state = json.loads(path.read_text())
+    processes = {name: (pid, created) for name, (pid, created) in state["processes"].items()}
+    return Stack(
+        state["name"], project_path, state["mlflow_port"], state["airflow_port"], processes
+    )
+
+
+def find_port(first: int) -> int:
+    """Return the first free port on localhost from `first` on."""
+    for port in range(first, first + 200):
+        if _is_free(port):
+            return port
+    raise ServiceError(f"No free port on localhost from {first} to {first + 199}.")
+
+
+def check_port(service: str, port: int) -> None:
+    """Check that a port on localhost is free.
+
+    Raises:
+        ServiceError: it is taken.
+    """
+    if not _is_free(port):
+        raise ServiceError(
+            f"Port {port} for {service} is taken by another program. Stop that, or choose another: "
+            f"make up {service.upper()}_PORT=<port>"
+        )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _find_process(known: tuple[int, float]) -> psutil.Process | None:
+    pid, created = known
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - created) < 1
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _signal_group(process: psutil.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _find_program(name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else name
+
+
+def _read_tail(path: Path, lines: int = 20) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _write_private(path: Path, content: Mapping[str, str]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(content, file)
