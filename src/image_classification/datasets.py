@@ -45,14 +45,24 @@ class ImageFolder:
     ignored: int = 0
 
     def read(self, paths: Sequence[str]) -> list[bytes]:
-        """Return the content of each file, in order, read several at a time."""
+        """Return the content of each file, in order, read several at a time.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
         if not len(paths):
             return []
         with ThreadPoolExecutor(max_workers=min(16, len(paths))) as pool:
             return list(pool.map(self._read_one, paths))
 
     def _read_one(self, path: str) -> bytes:
-        content = self.filesystem.cat_file(posixpath.join(self.root, path))
+        try:
+            content = self.filesystem.cat_file(posixpath.join(self.root, path))
+        except OSError as error:
+            raise DataError(
+                f"Image file '{path}' cannot be read from '{self.root}': {error}. Restore it, give "
+                "read access, or remove it; data_processing then takes the folder as it is."
+            ) from error
         return content if isinstance(content, bytes) else bytes(content)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from typing import Any
 
@@ -14,6 +15,8 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 from image_classification import registry, tracking
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.parameters import check_parameters
+
+logger = logging.getLogger(__name__)
 
 GLOBALS = ("storage_root", "images", "registered_model_name")
 SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
@@ -35,12 +38,33 @@ class CheckHook:
         server = context.config_loader["mlflow"].get("server", {})
         tracking.prepare_store(server.get("mlflow_tracking_uri") or "")
 
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Refuse a dataset that the catalog does not declare: it would pass in memory, and be lost.
+
+        Raises:
+            ConfigurationError: naming the dataset.
+        """
+        for name in sorted(pipeline.datasets()):
+            if name not in catalog:
+                raise ConfigurationError(
+                    f"Dataset '{name}' is not in conf/base/catalog.yml, and nothing may pass "
+                    f"between nodes in memory.{name_near_misses(name, catalog.keys())} Declare it."
+                )
+
 
 class ChallengerHook:
     """After a whole training run: package with an example, register; after a comparison: decide.
 
     Under Airflow no task runs a whole pipeline, and the tasks after the nodes do this.
     """
+
+    @hook_impl(trylast=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Give each session of a process an MLflow run of its own."""
+        # Nested, kedro-mlflow activates the run once more for each node and leaves those active:
+        # the next session would write into the run of this one.
+        context.mlflow.tracking.run.nested = False  # type: ignore[attr-defined]
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(
@@ -57,12 +81,13 @@ class ChallengerHook:
         version = ""
         if isinstance(pipeline, PipelineML) and run_id:
             tags = {registry.DIGEST_TAG: catalog.load("data_summary")["data_digest"]}
-            version = registry.register_challenger(model_name, run_id, tags).version
+            version = str(registry.register_challenger(model_name, run_id, tags).version)
         if "decision" in pipeline.outputs():
             decision = catalog.load("decision")
             outcome = registry.apply_decision(
                 model_name, version or decision["challenger"]["version"], decision
             )
+            logger.info("%s", outcome)
             if run_id:
                 tracking.tag_run(run_id, {tracking.OUTCOME_TAG: outcome})
         return result

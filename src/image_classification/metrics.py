@@ -57,6 +57,8 @@ def measure_predictions(
     categories = predictions["category"].to_numpy(dtype=object)
     positive, called = labels == positive_class, categories == positive_class
     probabilities = predictions[[f"{PROBABILITY_PREFIX}{name}" for name in class_names]].to_numpy()
+    # In float32 they sum to 1 but for the rounding, which log_loss would warn of.
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     index = {name: number for number, name in enumerate(class_names)}
     return {
         "accuracy": float(accuracy_score(labels, categories)),

@@ -92,7 +92,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     """
     received = {key: value for key, value in parameters.items() if key not in RUN_KEYS}
     try:
-        TypeAdapter(Parameters).validate_python(received, strict=False)
+        TypeAdapter(Parameters).validate_python(received, strict=True)
     except ValidationError as error:
         faults = "\n".join(f"  - {_describe(fault)}" for fault in error.errors())
         raise ConfigurationError(

@@ -193,7 +193,8 @@ def record_decision(
 
 def _champion_version(model_name: str) -> str | None:
     version = find_version(model_name, CHAMPION)
-    return version.version if version else None
+    # An SQL store without a server before it gives a number, whatever the annotation says.
+    return str(version.version) if version else None
 
 
 def _describe(outcome: str, decision: Mapping[str, Any]) -> str:

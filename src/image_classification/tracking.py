@@ -24,6 +24,7 @@ AIRFLOW_RUN_TAG = "airflow.run"
 AIRFLOW_URL_TAG = "airflow.url"
 OUTCOME_TAG = "outcome"
 COMMAND_TAG = "kedro_command"
+NODE_TAGS = ("node_names", "project_path", "run_id", "runner", "runtime_params")
 NOTE_TAG = "mlflow.note.content"
 
 
@@ -42,7 +43,13 @@ def prepare_store(tracking_uri: str) -> None:
     """
     location = urlparse(tracking_uri)
     if location.scheme == "sqlite":
-        folder = Path(tracking_uri.removeprefix("sqlite:///")).parent
+        path = tracking_uri.removeprefix("sqlite:///")
+        if "://" in path:
+            raise TrackingError(
+                f"SQLite cannot keep the MLflow store at '{path}'. Where the storage root is not a "
+                "local folder, name an MLflow server in MLFLOW_TRACKING_URI."
+            )
+        folder = Path(path).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -152,10 +159,28 @@ def explain_refusals() -> Iterator[None]:
         ) from error
 
 
-def close_run(run_id: str, succeeded: bool) -> str:
-    """Set a run's final status and its end time. Returns the status."""
+def close_run(run_id: str, succeeded: bool, command: str) -> str:
+    """Set a run's final status and its end time.
+
+    kedro-mlflow's tags speak of the last node alone; they give way to the command that repeats
+    the whole run.
+
+    Args:
+        run_id: the run.
+        succeeded: FINISHED, or else FAILED.
+        command: repeats the run without Airflow.
+
+    Returns:
+        The status.
+    """
+    client = MlflowClient()
+    tags = client.get_run(run_id).data.tags
+    for key in NODE_TAGS:
+        if key in tags:
+            client.delete_tag(run_id, key)
+    client.set_tag(run_id, COMMAND_TAG, command)
     status = str(RunStatus.to_string(RunStatus.FINISHED if succeeded else RunStatus.FAILED))
-    MlflowClient().set_terminated(run_id, status)
+    client.set_terminated(run_id, status)
     return status
 
 

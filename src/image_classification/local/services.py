@@ -54,6 +54,10 @@ class Stack:
     airflow_port: int = 0
     processes: dict[str, tuple[int, float]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Kept, so that Python does not warn of services that outlive their starter.
+        self._children: list[subprocess.Popen[bytes]] = []
+
     @property
     def folder(self) -> Path:
         """Where the services keep their state and logs."""
@@ -122,6 +126,9 @@ class Stack:
         _, stubborn = psutil.wait_procs(alive, timeout=STOP_TIMEOUT_S)
         for process in stubborn:
             _signal_group(process, signal.SIGKILL)
+        for child in self._children:
+            child.wait()
+        self._children.clear()
         self.processes = {}
         self._state_file.unlink(missing_ok=True)
 
@@ -199,6 +206,7 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._children.append(process)
         self.processes[name] = (process.pid, psutil.Process(process.pid).create_time())
         self._state_file.write_text(
             json.dumps(asdict(self) | {"project_path": str(self.project_path)})

@@ -142,8 +142,8 @@ class _Builder:
         for task in work:
             if not task.upstream_task_ids:
                 open_run >> task
-        # After every task, not after the last ones alone: those are `upstream_failed` as soon as one
-        # task before them fails, while others that they wait for still write to the MLflow run.
+        # After every task, not after the last ones alone: those are `upstream_failed` as soon as
+        # one task before them fails, while others still write to the MLflow run.
         for task in work:
             task >> close_run
         # A teardown runs whatever failed, and does not hide the failure from the DAG run.

@@ -130,9 +130,7 @@ class KedroRun:
     def close_mlflow_run(self, succeeded: bool) -> str:
         """Set the final status of the MLflow run and return it."""
         self._context  # noqa: B018 - see above
-        # kedro-mlflow left the command of the last node; this one repeats the run.
-        tracking.tag_run(self._required_run_id, {tracking.COMMAND_TAG: self._command})
-        return tracking.close_run(self._required_run_id, succeeded)
+        return tracking.close_run(self._required_run_id, succeeded, self._command)
 
     def _log_as_kedro_mlflow_does(self) -> None:
         """Log the model by kedro-mlflow's own hook, which does so after a whole run only.
@@ -170,7 +168,9 @@ class KedroRun:
 
     @property
     def _run_name(self) -> str:
-        return f"{self.dag_id} {self.dag_run_id}"
+        """The DAG and the minute, as in ``retraining 2026-11-22 02:00``."""
+        minute = re.search(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)", self.dag_run_id)
+        return f"{self.dag_id} {' '.join(minute.groups()) if minute else self.dag_run_id}"
 
     @property
     def _command(self) -> str:

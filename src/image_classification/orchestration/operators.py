@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OPEN_RUN = "open_run"
 FAILED_STATES = ("failed", "upstream_failed")
+RECORDERS = {"promote_challenger", "keep_champion"}
 
 
 class PipelineOperator(BaseOperator):
@@ -167,6 +168,9 @@ class CloseRunOperator(PipelineOperator):
                 f"{outcome} Read the log of the failed task; clear it to try again on the same "
                 f"MLflow run.\n\nMLflow run: {run.locate_mlflow_run()}",
             )
+        elif RECORDERS.isdisjoint(states) and "skipped" not in states.values():
+            # No other task says what came of the run, or takes back an earlier failure.
+            run.record_outcome("succeeded")
         status = run.close_mlflow_run(succeeded)
         self.log.info("MLflow run closed: %s", status)
         return status

@@ -9,8 +9,10 @@ from typing import cast
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
-from image_classification.vision.pixels import Pixels, decode_images
+from image_classification.errors import DataError
+from image_classification.vision.pixels import Pixels, decode_images, find_decoding_error
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -35,6 +37,7 @@ def score_images(
     count: int,
     read: Callable[[slice], Sequence[bytes]],
     batch_size: int = 256,
+    name: Callable[[int], str] = "number {}".format,
 ) -> Probabilities:
     """Return the class probabilities of encoded images, decoded as for training.
 
@@ -43,15 +46,24 @@ def score_images(
         count: how many images there are.
         read: gives the bytes of the images in a slice of ``range(count)``.
         batch_size: images per step.
+        name: gives what to call the image of a number in ``range(count)``, in an error.
 
     Returns:
         Array of shape ``(count, classes)``, dtype float32, rows summing to 1.
+
+    Raises:
+        DataError: an image cannot be decoded.
     """
     size_px = network.input_shape[1]
-    scored = [
-        score_pixels(
-            network, decode_images(read(slice(start, start + CHUNK_IMAGES)), size_px), batch_size
-        )
-        for start in range(0, count, CHUNK_IMAGES)
-    ]
+    scored = []
+    for start in range(0, count, CHUNK_IMAGES):
+        contents = read(slice(start, start + CHUNK_IMAGES))
+        try:
+            pixels = decode_images(contents, size_px)
+        except tf.errors.InvalidArgumentError:
+            for number, content in enumerate(contents, start):
+                if reason := find_decoding_error(content):
+                    raise DataError(f"Image {name(number)}: {reason}") from None
+            raise
+        scored.append(score_pixels(network, pixels, batch_size))
     return np.concatenate(scored) if scored else score_pixels(network, decode_images([], size_px))

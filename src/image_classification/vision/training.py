@@ -83,6 +83,7 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
         _training_batches(train, class_count, batch_size, seed),
         validation_data=_batches(validation, class_count),
         epochs=epochs,
+        shuffle=False,  # the batches come shuffled
         callbacks=[progress],
         verbose=0,
     )

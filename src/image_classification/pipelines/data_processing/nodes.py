@@ -27,6 +27,7 @@ CHUNK_IMAGES = 2048
 """Images read, decoded and written together: bounds memory, and what a kill can lose."""
 
 FILE_KEY = ["path", "size_bytes", "modified_at"]
+NAME_GROUPS = ("patient", "captured_on")
 INDEX_COLUMNS = [
     "image_id",
     "image_name",
@@ -47,7 +48,7 @@ def index_images(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """List every usable image once, and every refused one with its reason.
 
-    Only files not seen before (same path, size and time) are read.
+    Only files not known to be usable (same path, size and time) are read.
 
     Args:
         raw_images: the folder, one sub-folder per class.
@@ -63,8 +64,9 @@ def index_images(
     Raises:
         DataError: a class folder is unknown, fewer than two classes have images, or more than
             `maximum_refused_share` of the files are refused.
-        ConfigurationError: `name_pattern` is not a regular expression.
+        ConfigurationError: `name_pattern` is not a regular expression, or has an unknown group.
     """
+    pattern = _compile_pattern(parameters["name_pattern"])
     files = raw_images.files
     _check_labels(files["label"], parameters["classes"])
     if raw_images.ignored:
@@ -75,7 +77,9 @@ def index_images(
     quarantine = judged.loc[refused, QUARANTINE_COLUMNS].reset_index(drop=True)
     _check_refused_share(quarantine, len(judged), parameters["maximum_refused_share"])
     index = judged[~refused].reset_index(drop=True)
-    index = index.join(_read_names(index, parameters))[INDEX_COLUMNS]
+    _check_classes_remain(files["label"], index["label"])
+    names = _read_names(index, pattern, parameters["captured_on_format"])
+    index = index.join(names)[INDEX_COLUMNS]
     logger.info(
         "Indexed %d images of %d patients; %d files in quarantine",
         *(len(index), index["patient"].nunique(), len(quarantine)),
@@ -166,10 +170,22 @@ def _check_labels(labels: pd.Series, allowed: Sequence[str] | None) -> None:
         )
 
 
+def _check_classes_remain(found: pd.Series, indexed: pd.Series) -> None:
+    lost = sorted(set(found) - set(indexed))
+    if lost:
+        raise DataError(
+            f"All images of the class '{lost[0]}' are refused: its {(found == lost[0]).sum()} "
+            "files are no usable images, or lie in another class folder too. Mend or remove them."
+        )
+
+
 def _inspect_files(
     raw_images: ImageFolder, known: pd.DataFrame, parameters: DataProcessingParameters
 ) -> pd.DataFrame:
-    """Return one row per file now in the folder, reading only files not known."""
+    """Return one row per file now in the folder, reading only files not known to be usable."""
+    # The others anew: the limit that refused a file, or let it pass, may have been changed.
+    within = known["width"] * known["height"] <= parameters["maximum_image_pixels"]
+    known = known[(known["refusal"] == "") & within]
     known = known.drop(columns=["image_name", "label"], errors="ignore")
     merged = raw_images.files.merge(known, on=FILE_KEY, how="left")
     new = merged.index[merged["image_id"].isna()]
@@ -180,8 +196,12 @@ def _inspect_files(
     for start in range(0, len(new), CHUNK_IMAGES):
         rows = new[start : start + CHUNK_IMAGES]
         contents = raw_images.read(merged.loc[rows, "path"].tolist())
-        with ThreadPoolExecutor() as pool:
-            found = list(pool.map(inspect, contents))
+        # Around the threads, not in each: the filters are those of the process. The size limit
+        # is ours, checked before anything is decoded.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with ThreadPoolExecutor() as pool:
+                found = list(pool.map(inspect, contents))
         merged.loc[rows, columns] = pd.DataFrame(found, columns=columns, index=rows, dtype=object)
         logger.info("Inspected %d of %d new files", start + len(rows), len(new))
     return merged.astype({"image_id": str, "width": int, "height": int, "refusal": str})
@@ -193,11 +213,8 @@ def _inspect_content(content: bytes, maximum_pixels: int) -> tuple[str, int, int
     if not content:
         return image_id, 0, 0, "the file is empty (0 bytes)"
     try:
-        with warnings.catch_warnings():
-            # The size limit below is ours, checked before anything is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                width, height, mode, kind = *image.size, image.mode, image.format
+        with Image.open(io.BytesIO(content)) as image:
+            width, height, mode, kind = *image.size, image.mode, image.format
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         return image_id, 0, 0, f"the file cannot be read as an image: {_one_line(error)}"
     if width * height > maximum_pixels:
@@ -241,17 +258,28 @@ def _check_refused_share(quarantine: pd.DataFrame, file_count: int, maximum: flo
     )
 
 
-def _read_names(index: pd.DataFrame, parameters: DataProcessingParameters) -> pd.DataFrame:
-    """Return `patient` and `captured_on` of each image from its name."""
+def _compile_pattern(name_pattern: str) -> re.Pattern[str]:
     try:
-        pattern = re.compile(parameters["name_pattern"])
+        pattern = re.compile(name_pattern)
     except re.error as error:
         raise ConfigurationError(
             f"data_processing.name_pattern is not a regular expression: {error}. Received: "
-            f"{parameters['name_pattern']!r}."
+            f"{name_pattern!r}."
         ) from None
+    for group in pattern.groupindex:
+        # Unnoticed, a misspelt `patient` would put images of one patient into several splits.
+        if group not in NAME_GROUPS:
+            raise ConfigurationError(
+                f"data_processing.name_pattern has an unknown group '{group}': allowed are "
+                f"{', '.join(NAME_GROUPS)}.{name_near_misses(group, NAME_GROUPS)}"
+            )
+    return pattern
+
+
+def _read_names(index: pd.DataFrame, pattern: re.Pattern[str], date_format: str) -> pd.DataFrame:
+    """Return `patient` and `captured_on` of each image from its name."""
     rows = [
-        _read_name(name, path, pattern, parameters["captured_on_format"])
+        _read_name(name, path, pattern, date_format)
         for name, path in zip(index["image_name"], index["path"], strict=True)
     ]
     return pd.DataFrame(rows, columns=["patient", "captured_on"], index=index.index)

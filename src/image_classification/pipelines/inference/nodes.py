@@ -31,7 +31,7 @@ def classify_images(
         summing to 1), and `category`, the class of the highest.
 
     Raises:
-        DataError: there is no column `image`.
+        DataError: there is no column `image`, or an image cannot be decoded.
     """
     if "image" not in images:
         raise DataError(
@@ -39,14 +39,15 @@ def classify_images(
             f"Received columns: {', '.join(map(str, images.columns)) or 'none'}."
         )
     contents = images["image"].tolist()
-    names = images["image_name"] if "image_name" in images else range(len(images))
+    names = [str(name) for name in images.get("image_name", range(len(images)))]
     probabilities = vision.score_images(
         network,
         len(contents),
         lambda rows: [_read_content(content) for content in contents[rows]],
         batch_size,
+        name=names.__getitem__,
     )
-    table = pd.DataFrame({"image_name": [str(name) for name in names]})
+    table = pd.DataFrame({"image_name": names})
     return tabulate_predictions(table, probabilities, class_names)
 
 
@@ -58,6 +59,9 @@ def classify_folder(
     Returns:
         As `classify_images`, with the path below the folder as `image_name`, and the column
         `model_version`.
+
+    Raises:
+        DataError: an image cannot be read or decoded.
     """
     paths = image_files.files["path"].tolist()
     probabilities = vision.score_images(
@@ -65,6 +69,7 @@ def classify_folder(
         len(paths),
         lambda rows: image_files.read(paths[rows]),
         batch_size,
+        name=paths.__getitem__,
     )
     table = tabulate_predictions(
         pd.DataFrame({"image_name": paths}), probabilities, champion.class_names

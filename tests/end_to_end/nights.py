@@ -1,0 +1,30 @@
+"""What the end-to-end tests look at: the nights that ran on a real stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from image_classification.local.airflow_api import AirflowClient
+from image_classification.local.services import Stack
+
+PROJECT = Path(__file__).resolve().parents[2]
+DAG_ID = "retraining"
+
+
+@dataclass
+class Nights:
+    """What the nights left: the stack they ran on, and each DAG run with its tasks."""
+
+    stack: Stack
+    client: AirflowClient
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    tasks: list[dict[str, str]] = field(default_factory=list)
+
+    def run(self, **conf: Any) -> None:
+        run_id = self.client.trigger(DAG_ID, conf)
+        self.client.follow(DAG_ID, run_id, lambda _: None, timeout_s=600)
+        self.runs.append(self.client.get_run(DAG_ID, run_id))
+        states = self.client.list_tasks(DAG_ID, run_id)
+        self.tasks.append({task["task_id"]: task["state"] for task in states})

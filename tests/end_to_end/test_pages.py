@@ -1,0 +1,123 @@
+"""The pages that people look at, in a real browser.
+
+With SCREENSHOT_FOLDER set, the pictures of the documentation are written there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+from nights import DAG_ID, Nights
+from playwright.sync_api import Page, expect, sync_playwright
+
+pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
+
+MODEL = "test-classifier"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+PATIENCE_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
+        )
+        opened = browser.new_page(viewport={"width": 1440, "height": 900})
+        opened.set_default_timeout(PATIENCE_MS)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def airflow(page: Page, nights: Nights) -> Page:
+    """The browser, logged in to Airflow as `make up` says."""
+    page.goto(nights.stack.airflow_url)
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", nights.stack.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{nights.stack.airflow_url}/")
+    return page
+
+
+def keep_picture(page: Page, name: str) -> None:
+    folder = os.environ.get("SCREENSHOT_FOLDER")
+    if folder:
+        page.wait_for_timeout(2500)  # let charts and transitions settle
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def close_assistant(page: Page) -> None:
+    """Close MLflow's side panel, which is open at the first visit."""
+    close = page.get_by_role("button", name="Close", exact=True)
+    if page.get_by_text("MLflow Assistant").count() and close.count():
+        close.last.click()
+
+
+def test_the_grid_shows_every_night_and_task(airflow: Page, nights: Nights) -> None:
+    airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}")
+    for task in ("open_run", "train_network", "choose_champion", "close_run"):
+        expect(airflow.get_by_text(task, exact=True).first).to_be_visible(timeout=PATIENCE_MS)
+    expect(airflow.get_by_text("0 2 * * *").first).to_be_visible()
+    keep_picture(airflow, "airflow-grid")
+
+
+def test_the_trigger_form_offers_the_typed_parameters(airflow: Page, nights: Nights) -> None:
+    airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}")
+    airflow.get_by_role("button", name="Trigger").first.click()
+    for field in ("Promote if better", "Train without new images", "Epochs", "Learning rate"):
+        expect(airflow.get_by_text(field).first).to_be_visible(timeout=PATIENCE_MS)
+    keep_picture(airflow, "airflow-trigger-form")
+    airflow.keyboard.press("Escape")
+
+
+def test_the_graph_shows_the_branch_with_its_labels(airflow: Page, nights: Nights) -> None:
+    run_id = quote(nights.runs[0]["dag_run_id"])
+    airflow.set_viewport_size({"width": 2400, "height": 760})
+    airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}/runs/{run_id}")
+    airflow.get_by_role("button", name="graph").first.click()
+    for text in ("choose_champion", "promote_challenger", "keep_champion", "not better"):
+        expect(airflow.get_by_text(text).first).to_be_visible(timeout=PATIENCE_MS)
+    keep_picture(airflow, "airflow-graph")
+    airflow.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_the_note_of_a_run_says_what_was_decided(airflow: Page, nights: Nights) -> None:
+    run_id = quote(nights.runs[0]["dag_run_id"])
+    airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}/runs/{run_id}")
+    expect(airflow.get_by_text("promoted v1: first champion").first).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+
+
+def test_mlflow_shows_the_run_with_its_plots(page: Page, nights: Nights) -> None:
+    url = f"{nights.stack.mlflow_url}/api/2.0/mlflow/model-versions/search"
+    versions = requests.get(url, timeout=30).json()["model_versions"]
+    run_id = max(versions, key=lambda version: int(version["version"]))["run_id"]
+    address = f"{nights.stack.mlflow_url}/#/experiments/1/runs/{run_id}"
+    page.goto(address)
+    expect(page.get_by_text("Finished").first).to_be_visible(timeout=PATIENCE_MS)
+    close_assistant(page)
+    keep_picture(page, "mlflow-run")
+    page.goto(f"{address}/model-metrics")
+    page.get_by_placeholder("Search metric charts").fill("validation_accuracy")
+    expect(page.get_by_text("validation_accuracy").first).to_be_visible(timeout=PATIENCE_MS)
+    page.goto(f"{address}/artifacts/plots/confusion_matrix.png")
+    expect(page.get_by_text("plots/confusion_matrix.png").first).to_be_visible(timeout=PATIENCE_MS)
+    keep_picture(page, "mlflow-artifacts")
+
+
+def test_mlflow_shows_what_was_decided_about_a_version(page: Page, nights: Nights) -> None:
+    page.goto(f"{nights.stack.mlflow_url}/#/models/{MODEL}/versions/2")
+    expect(page.get_by_text("Promoted").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("champion v1").first).to_be_visible()
+    keep_picture(page, "mlflow-version")

@@ -1,0 +1,134 @@
+"""The whole loop with real services, as `make up` starts them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import requests
+from nights import PROJECT, Nights
+
+from image_classification.local.services import ServiceError, Stack
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
+
+MODEL = "test-classifier"
+
+
+def ask_mlflow(nights: Nights, path: str, **body: Any) -> dict[str, Any]:
+    url = f"{nights.stack.mlflow_url}/api/2.0/mlflow/{path}"
+    answer = requests.post(url, json=body, timeout=30) if body else requests.get(url, timeout=30)
+    answer.raise_for_status()
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def mlflow_runs(nights: Nights) -> list[dict[str, Any]]:
+    runs = ask_mlflow(nights, "runs/search", experiment_ids=["1"], max_results=100)["runs"]
+    return sorted(runs, key=lambda run: int(run["info"]["start_time"]))
+
+
+def tags_of(run: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+
+
+def test_every_component_runs_and_is_healthy(nights: Nights) -> None:
+    components = {"mlflow", "api-server", "scheduler", "dag-processor", "triggerer"}
+    assert set(nights.stack.running()) == components
+    health = requests.get(f"{nights.stack.airflow_url}/api/v2/monitor/health", timeout=30).json()
+    assert {part["status"] for part in health.values()} == {"healthy"}
+
+
+def test_airflow_parses_every_dag_without_an_error(nights: Nights) -> None:
+    errors = nights.client._get("/importErrors")["import_errors"]
+    assert errors == []
+    dags = {dag["dag_id"] for dag in nights.client._get("/dags")["dags"]}
+    assert dags == {
+        *("__default__", "data_processing", "training", "inference", "promotion", "retraining")
+    }
+
+
+def test_the_first_night_makes_the_first_champion(nights: Nights) -> None:
+    assert nights.runs[0]["state"] == "success"
+    others = {name: state for name, state in nights.tasks[0].items() if name != "keep_champion"}
+    assert nights.tasks[0]["keep_champion"] == "skipped"
+    assert set(others.values()) == {"success"}
+    assert nights.runs[0]["note"].startswith("promoted v1: first champion")
+
+
+def test_a_night_without_new_images_skips_training_and_says_so(nights: Nights) -> None:
+    assert nights.runs[1]["state"] == "success"
+    assert nights.tasks[1]["train_network"] == "skipped"
+    assert nights.tasks[1]["close_run"] == "success"
+    assert "skipped: No new images: version 1" in nights.runs[1]["note"]
+
+
+def test_fresh_images_bring_a_challenger_that_takes_over(nights: Nights) -> None:
+    assert nights.runs[2]["state"] == "success"
+    assert nights.runs[2]["note"].startswith("promoted v2")
+    model = ask_mlflow(nights, f"registered-models/get?name={MODEL}")["registered_model"]
+    aliases = {entry["alias"]: entry["version"] for entry in model["aliases"]}
+    assert aliases == {"champion": "2", "challenger": "2"}
+
+
+def test_each_dag_run_is_one_mlflow_run_and_each_links_the_other(nights: Nights) -> None:
+    runs = mlflow_runs(nights)
+    assert len(runs) == len(nights.runs)
+    for dag_run, run in zip(nights.runs, runs, strict=True):
+        assert run["info"]["status"] == "FINISHED"
+        assert run["info"]["run_id"] in dag_run["note"]
+        url = tags_of(run)["airflow.url"]
+        assert url.startswith(f"{nights.stack.airflow_url}/dags/retraining/runs/")
+        assert requests.get(url, timeout=30).ok
+
+
+def test_each_training_logs_one_model_and_registers_one_version(nights: Nights) -> None:
+    found = ask_mlflow(nights, "logged-models/search", experiment_ids=["1"])["models"]
+    trained = [
+        run
+        for run, tasks in zip(mlflow_runs(nights), nights.tasks, strict=True)
+        if tasks["train_network"] == "success"
+    ]
+    sources = [model["info"]["source_run_id"] for model in found]
+    assert sorted(sources) == sorted(run["info"]["run_id"] for run in trained)
+    versions = ask_mlflow(nights, "model-versions/search")["model_versions"]
+    assert sorted(version["version"] for version in versions) == ["1", "2"]
+
+
+def test_values_of_the_trigger_form_reach_kedro(nights: Nights) -> None:
+    parameters = {
+        entry["key"]: entry["value"] for entry in mlflow_runs(nights)[0]["data"]["params"]
+    }
+    assert parameters["training.epochs"] == "2"
+
+
+def test_a_task_log_reaches_the_airflow_page_and_shows_progress(nights: Nights) -> None:
+    run_id = nights.runs[0]["dag_run_id"]
+    path = f"/dags/retraining/dagRuns/{run_id}/taskInstances/train_network/logs/1"
+    text = str(nights.client._get(path)["content"])
+    assert "Epoch 2/2: accuracy" in text
+    assert "MLflow run: http://" in text
+
+
+def test_a_second_start_of_the_same_stack_is_refused(nights: Nights) -> None:
+    with pytest.raises(ServiceError, match=r"runs already: .*make down STACK=end-to-end"):
+        Stack("end-to-end", PROJECT).start()
+
+
+def test_a_run_stops_at_once_when_the_mlflow_server_is_not_there(nights: Nights) -> None:
+    environment = nights.stack.environment() | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "kedro", "run", "--pipelines", "data_processing"]
+    done = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "http://127.0.0.1:9" in done.stdout + done.stderr
+    assert "does not answer" in " ".join((done.stdout + done.stderr).split())

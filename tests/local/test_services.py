@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from image_classification.local.__main__ import main
+from image_classification.local.services import (
+    HOST,
+    ServiceError,
+    Stack,
+    check_port,
+    find_port,
+    read_stack,
+)
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    process = subprocess.Popen(command, start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_finds_the_next_port_when_the_first_is_taken() -> None:
+    with taken_port() as port:
+        assert find_port(port) > port
+
+
+def test_says_which_port_is_taken_and_how_to_choose_another() -> None:
+    with (
+        taken_port() as port,
+        pytest.raises(ServiceError, match=rf"Port {port} for MLflow is taken.*MLFLOW_PORT="),
+    ):
+        check_port("MLflow", port)
+
+
+def test_up_ends_with_the_error_and_status_1_when_a_port_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with taken_port() as port:
+        assert main(["up", "--airflow-port", str(port)]) == 1
+    assert f"Port {port} for Airflow is taken" in capsys.readouterr().err
+    assert read_stack("main", tmp_path) is None
+
+
+def test_keeps_its_secrets_and_shows_them_to_the_owner_alone(tmp_path: Path) -> None:
+    stack = Stack("main", tmp_path)
+    password = stack.password
+    assert Stack("main", tmp_path).password == password
+    assert Stack("demo", tmp_path).password != password
+    for name in ("secrets.json", "passwords.json"):
+        assert (stack.folder / name).stat().st_mode & 0o077 == 0
+
+
+def test_binds_every_service_to_localhost(tmp_path: Path) -> None:
+    environment = Stack("main", tmp_path, 5000, 8080).environment()
+    assert environment["AIRFLOW__API__HOST"] == HOST
+    assert environment["AIRFLOW__LOGGING__WORKER_LOG_SERVER_HOST"] == HOST
+    assert environment["MLFLOW_TRACKING_URI"] == f"http://{HOST}:5000"
+
+
+def test_gives_the_demo_data_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", "elsewhere")
+    assert Stack("main", tmp_path).storage == tmp_path / "elsewhere"
+    assert Stack("demo", tmp_path).storage == tmp_path / ".local" / "demo" / "storage"
+
+
+def test_stops_what_it_started(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    created = psutil.Process(sleeper.pid).create_time()
+    stack = Stack("main", tmp_path, processes={"mlflow": (sleeper.pid, created)})
+    stack.folder.mkdir(parents=True)
+    assert stack.running() == ["mlflow"]
+    stack.stop()
+    assert sleeper.poll() is not None
+    assert stack.running() == []
+
+
+def test_leaves_alone_another_process_that_got_the_same_id(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    created = psutil.Process(sleeper.pid).create_time()
+    stack = Stack("main", tmp_path, processes={"mlflow": (sleeper.pid, created - 3600)})
+    stack.folder.mkdir(parents=True)
+    assert stack.running() == []
+    stack.stop()
+    assert sleeper.poll() is None
+
+
+def test_refuses_to_start_a_stack_that_runs(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    created = psutil.Process(sleeper.pid).create_time()
+    stack = Stack("main", tmp_path, 5001, 8081)
+    stack.folder.mkdir(parents=True)
+    state = {"name": "main", "mlflow_port": 5001, "airflow_port": 8081}
+    state["processes"] = {"mlflow": [sleeper.pid, created]}
+    (stack.folder / "stack.json").write_text(json.dumps(state))
+    with pytest.raises(ServiceError, match=r"runs already: .*8081.*make down STACK=main"):
+        Stack("main", tmp_path).start()
+
+
+def test_down_says_so_when_nothing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["down"]) == 0
+    assert "does not run" in capsys.readouterr().out
+
+
+def test_demo_names_a_data_folder_that_does_not_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--data", "no/such/folder"]) == 1
+    assert "no/such/folder" in capsys.readouterr().err
+    assert not (tmp_path / ".local" / "demo" / "airflow").exists()
