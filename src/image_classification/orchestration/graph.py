@@ -116,7 +116,9 @@ class _Builder:
                 self.tasks[name] >> self.tasks[node.name]
 
     def _insert_check(self) -> BaseOperator:
-        check: BaseOperator = self._make(CheckNewImagesOperator, "check_new_images")
+        check: BaseOperator = self._make(
+            CheckNewImagesOperator, "check_new_images", judges=self.spec.decides
+        )
         self._last(PROCESSING) >> check >> self._first(TRAINING)
         return check
 
@@ -142,11 +144,11 @@ class _Builder:
         for task in work:
             if not task.upstream_task_ids:
                 open_run >> task
-        # After every task, not after the last ones alone: those are `upstream_failed` as soon as
-        # one task before them fails, while others still write to the MLflow run.
         for task in work:
-            task >> close_run
-        # A teardown runs whatever failed, and does not hide the failure from the DAG run.
+            if not task.downstream_task_ids:
+                task >> close_run
+        # A teardown runs whatever failed, once every task since its setup has ended, and does not
+        # hide the failure from the DAG run.
         close_run.as_teardown(setups=open_run)
 
     def _tagged(self, tag: str) -> set[str]:

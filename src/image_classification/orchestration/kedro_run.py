@@ -82,14 +82,25 @@ class KedroRun:
                 # kedro-mlflow ends the run with its session; the DAG run goes on.
                 tracking.keep_running(self._required_run_id)
 
-    def check_new_images(self) -> tuple[bool, str]:
-        """Tell whether the images differ from those of the newest version, and say so."""
+    def check_new_images(self, judges: bool) -> tuple[bool, str]:
+        """Tell whether there is something to train on, and say why.
+
+        Args:
+            judges: this run will compare the challenger with the champion. Then a newest version
+                that was never judged, because its night failed after it was registered, does not
+                count as done.
+        """
         summary = self._catalog.load("data_summary")
         latest = registry.find_latest_version(self._model_name)
         counts = f"{summary['images']} images of {summary['patients']} patients"
         if latest is None:
             return True, f"No model is registered yet: training on {counts}."
         if latest.tags.get(registry.DIGEST_TAG) == summary["data_digest"]:
+            if judges and registry.DECISION_TAG not in latest.tags:
+                return True, (
+                    f"No new images, but version {latest.version} was never judged: training on "
+                    f"these {counts} again."
+                )
             return False, (
                 f"No new images: version {latest.version} was trained on these {counts}."
             )

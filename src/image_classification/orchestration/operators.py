@@ -90,10 +90,14 @@ class CheckNewImagesOperator(PipelineOperator, SkipMixin):
 
     inherits_from_skipmixin = True
 
+    def __init__(self, *, judges: bool, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.judges = judges
+
     def execute(self, context: Context) -> str:
         """Compare the data with that of the newest version; `force` trains anyway."""
         run = self.start(context)
-        is_new, reason = run.check_new_images()
+        is_new, reason = run.check_new_images(self.judges)
         if context["params"].get("force") and not is_new:
             is_new, reason = True, f"{reason} Training anyway, as asked (force)."
         self.log.info(reason)

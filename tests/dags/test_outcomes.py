@@ -1,0 +1,567 @@
+"""Every way a night can end, run by Airflow: task by task, on one Airflow and one MLflow store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import DAG
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+PROJECT = Path(__file__).resolve().parents[2]
+MODEL = "test-classifier"
+PROMOTION_METRICS = ("accuracy", "auc", "sensitivity", "specificity", "f1", "log_loss")
+
+pytestmark = pytest.mark.usefixtures("airflow_database")
+
+
+@dataclass(frozen=True)
+class Night:
+    """One DAG run, and what the stores hold after it."""
+
+    state: str
+    tasks: dict[str, str]
+    tries: dict[str, int]
+    dag_run_id: str
+    notes: list[str]
+    mlflow_run: Run
+    mlflow_runs: int
+    mlflow_runs_of_all: int
+    logged_models: int
+    versions: dict[str, ModelVersion]
+    aliases: dict[str, str]
+    active_run_id: str | None
+    index: pd.DataFrame
+    decision: dict[str, Any] | None
+
+    @property
+    def outcome(self) -> str:
+        return str(self.mlflow_run.data.tags["outcome"])
+
+    def tasks_that_are(self, state: str) -> set[str]:
+        return {task for task, held in self.tasks.items() if held == state}
+
+    @property
+    def own_versions(self) -> list[str]:
+        run_id = self.mlflow_run.info.run_id
+        return [name for name, version in self.versions.items() if version.run_id == run_id]
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """A storage root, its images, and the way to let a night pass over them."""
+
+    storage: Path
+    images: Path
+    load_dag: Callable[[str], DAG]
+    notes: list[tuple[str, str, str]]
+
+    @property
+    def client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(f"sqlite:///{self.storage}/mlflow/mlflow.db")
+
+    def run_dag(
+        self,
+        pipeline: str = "retraining",
+        *,
+        retries: int = 0,
+        retry_delay_s: float = 0.001,
+        at: datetime | None = None,
+        **form: Any,
+    ) -> DagRun:
+        """Run a DAG, a task after the other, in this process.
+
+        Args:
+            pipeline: the DAG.
+            retries: of each task.
+            retry_delay_s: seconds before a retry.
+            at: the same time again is the same DAG run again, cleared.
+            form: the fields of the trigger form that are changed.
+        """
+        dag = self.load_dag(pipeline)
+        for task in dag.tasks:
+            task.retries = retries
+            task.retry_delay = timedelta(seconds=retry_delay_s)
+            task.retry_exponential_backoff = False
+        at = at or datetime.now(UTC)
+        return dag.test(run_conf=form, logical_date=at, run_after=at)
+
+    def spend_night(self, pipeline: str = "retraining", **how: Any) -> Night:
+        """Run a DAG as `run_dag` does, and look at what it left."""
+        import mlflow
+
+        dag_run = self.run_dag(pipeline, **how)
+        active = mlflow.active_run()
+        instances = {ti.task_id: ti for ti in dag_run.get_task_instances()}
+        return self._look(
+            pipeline,
+            state=str(dag_run.state),
+            tasks={name: str(ti.state) for name, ti in instances.items()},
+            tries={name: ti.try_number for name, ti in instances.items()},
+            dag_run_id=dag_run.run_id,
+            active_run_id=active.info.run_id if active else None,
+        )
+
+    def _look(self, pipeline: str, **held: Any) -> Night:
+        key = f"{pipeline}/{held['dag_run_id'].replace(':', '-').replace('+', '-')}"
+        experiment = self.client.get_experiment_by_name("image_classification")
+        assert experiment is not None
+        ids = [experiment.experiment_id]
+        all_runs = self.client.search_runs(ids)
+        runs = [run for run in all_runs if run.data.tags["airflow.run"] == key]
+        run_id = runs[0].info.run_id
+        models = self.client.search_logged_models(ids, f"source_run_id = '{run_id}'")
+        versions = self.client.search_model_versions(f"name = '{MODEL}'")
+        aliases = self.client.get_registered_model(MODEL).aliases if versions else {}
+        decision = self.storage / "runs" / key / "decision.json"
+        return Night(
+            mlflow_run=runs[0],
+            mlflow_runs=len(runs),
+            mlflow_runs_of_all=len(all_runs),
+            notes=[note for *_, run_id, note in self.notes if run_id == held["dag_run_id"]],
+            logged_models=len(models),
+            # Without a server before it, an SQL store numbers versions by int.
+            versions={str(version.version): version for version in versions},
+            aliases={alias: str(version) for alias, version in aliases.items()},
+            index=pd.read_parquet(self.storage / "index" / "images.parquet"),
+            decision=json.loads(decision.read_text()) if decision.exists() else None,
+            **held,
+        )
+
+
+@contextmanager
+def failing(place: str, error: type[Exception] = RuntimeError) -> Iterator[None]:
+    """Let the first call of a function raise."""
+    module, _, name = place.rpartition(".")
+    with pytest.MonkeyPatch.context() as patch:
+        sound = getattr(import_module(module), name)
+        calls = 0
+
+        def fail(*arguments: Any, **keywords: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise error(f"{name} was interrupted")
+            return sound(*arguments, **keywords)
+
+        patch.setattr(place, fail)
+        yield
+        assert calls, f"{place} was not called"
+
+
+@pytest.fixture(scope="module")
+def laboratory(
+    tmp_path_factory: pytest.TempPathFactory, cells: Path, load_dag: Callable[[str], DAG]
+) -> Iterator[Laboratory]:
+    folder = tmp_path_factory.mktemp("laboratory")
+    shutil.copytree(cells, folder / "images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEDRO_LOGGING_CONFIG", str(PROJECT / "airflow" / "kedro_logging.yml"))
+        from image_classification.orchestration import kedro_run
+
+        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder / "storage"))
+        patch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(folder / "images"))
+        patch.setenv("KEDRO_ENV", "test")
+        notes: list[tuple[str, str, str]] = []
+        patch.setattr(
+            "image_classification.orchestration.note.write_dag_run_note",
+            lambda *note: notes.append(note),
+        )
+        # Half a second at each task below pytest: Kedro's settings walk the whole stack.
+        patch.setattr(kedro_run, "bootstrap_project", cache(kedro_run.bootstrap_project))
+        yield Laboratory(folder / "storage", folder / "images", load_dag, notes)
+
+
+@contextmanager
+def quick_work() -> Iterator[None]:
+    """Leave out what takes the time: the network stays as it was built, the figures are blank."""
+    from matplotlib.figure import Figure
+
+    from image_classification.vision import History
+
+    def blank(*_: Any) -> Figure:
+        return Figure()
+
+    def fit(*_: Any, epochs: int, **__: Any) -> History:
+        return History(*([0.5] * epochs for _ in range(6)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("image_classification.vision.fit_network", fit)
+        for name in ("curves", "confusion", "roc", "reliability", "contact_sheet"):
+            patch.setattr(f"image_classification.plots.plot_{name}", blank)
+        yield
+
+
+# The nights, each after the one it asks for. The first does all of the work.
+
+
+@pytest.fixture(scope="module")
+def first_night(laboratory: Laboratory) -> Night:
+    return laboratory.spend_night()
+
+
+@pytest.fixture(scope="module")
+def quiet_night(laboratory: Laboratory, first_night: Night) -> Night:
+    """No new image has come."""
+    return laboratory.spend_night()
+
+
+@pytest.fixture(scope="module")
+def night_of_a_worse_challenger(laboratory: Laboratory, quiet_night: Night) -> Night:
+    """No gain suffices. No new images either, and training is asked for all the same."""
+    with quick_work():
+        return laboratory.spend_night(force=True, minimum_accuracy_gain=1.0)
+
+
+@pytest.fixture(scope="module")
+def night_of_a_better_challenger(
+    laboratory: Laboratory, night_of_a_worse_challenger: Night
+) -> Night:
+    """New images, and any gain suffices. Training and registration fail once each."""
+    from image_classification.synthetic import make_cells
+
+    make_cells(laboratory.images, range(31, 34), 8, captured_on="20150602")
+    with (
+        quick_work(),
+        failing("image_classification.vision.fit_network"),
+        failing("image_classification.registry.register_challenger"),
+    ):
+        return laboratory.spend_night(retries=1, minimum_accuracy_gain=-1.0, seed=2)
+
+
+@pytest.fixture(scope="module")
+def night_of_a_failure(laboratory: Laboratory, night_of_a_better_challenger: Night) -> Night:
+    """One figure fails for good while another, beside it, waits for its second try."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with (
+        quick_work(),
+        failing("image_classification.plots.plot_roc", AirflowFailException),
+        failing("image_classification.plots.plot_contact_sheet"),
+    ):
+        return laboratory.spend_night(retries=1, retry_delay_s=2, force=True)
+
+
+# First night
+
+
+def test_first_night_makes_the_first_champion(first_night: Night) -> None:
+    assert first_night.state == "success"
+    assert first_night.tasks_that_are("skipped") == {"keep_champion"}
+    assert first_night.tasks_that_are("success") == set(first_night.tasks) - {"keep_champion"}
+    assert first_night.aliases == {"champion": "1", "challenger": "1"}
+    assert first_night.outcome.startswith("promoted v1: first champion")
+
+
+def test_version_carries_the_decision_its_reason_and_its_data(first_night: Night) -> None:
+    version = first_night.versions["1"]
+    decision = first_night.decision
+    assert decision is not None
+    assert version.tags["decision"] == "promoted"
+    assert version.tags["decision_reason"] == decision["reason"]
+    assert version.tags["compared_with_version"] == "none"
+    assert len(version.tags["data_digest"]) >= 16
+    for name in PROMOTION_METRICS:
+        value = decision["challenger"]["metrics"][name]
+        assert version.tags[f"validation_{name}"] == f"{value:.4f}"
+    assert decision["reason"] in version.description
+    assert f"{decision['images']} validation images" in version.description
+
+
+def test_dag_run_and_mlflow_run_name_each_other(first_night: Night) -> None:
+    tags = first_night.mlflow_run.data.tags
+    quoted = first_night.dag_run_id.replace(":", "%3A").replace("+", "%2B")
+    assert tags["airflow.url"].endswith(f"/dags/retraining/runs/{quoted}")
+    assert str(first_night.mlflow_run.info.run_name).startswith("retraining ")
+    assert first_night.versions["1"].tags["airflow.url"] == tags["airflow.url"]
+    assert tags["kedro_command"] == "kedro run --pipelines retraining"
+
+
+def test_note_of_the_dag_run_tells_the_mlflow_run_and_then_the_outcome(first_night: Night) -> None:
+    begin, end = first_night.notes
+    assert first_night.mlflow_run.info.run_id in begin
+    assert end.startswith(first_night.outcome)
+    assert first_night.mlflow_run.info.run_id in end
+
+
+def test_all_tasks_write_to_the_one_mlflow_run(first_night: Night) -> None:
+    run = first_night.mlflow_run
+    assert run.data.params["training.epochs"] == "1"  # train_network
+    assert run.data.params["data_processing.split_salt"]  # index_images
+    assert run.data.params["promotion.minimum_accuracy"] == "0.0"  # compare_models
+    assert {"training_accuracy", "validation_loss", "test_accuracy"} <= set(run.data.metrics)
+
+
+def test_artifacts_of_all_tasks_are_in_the_one_mlflow_run(
+    laboratory: Laboratory, first_night: Night
+) -> None:
+    run_id = first_night.mlflow_run.info.run_id
+    folders = {item.path for item in laboratory.client.list_artifacts(run_id)}
+    assert folders == {"plots", "predictions", "evaluation", "promotion"}
+
+
+NIGHTS = (
+    "first_night",
+    "quiet_night",
+    "night_of_a_worse_challenger",
+    "night_of_a_better_challenger",
+    "night_of_a_failure",
+)
+
+
+@pytest.mark.parametrize("name", NIGHTS)
+def test_one_dag_run_is_one_mlflow_run_and_ends_with_its_status(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    night: Night = request.getfixturevalue(name)
+    assert night.mlflow_runs == 1
+    status = {"success": "FINISHED", "failed": "FAILED"}[night.state]
+    assert night.mlflow_run.info.status == status
+    assert night.mlflow_run.info.end_time is not None
+
+
+def test_no_other_mlflow_run_is_ever_made(
+    night_of_a_failure: Night, request: pytest.FixtureRequest
+) -> None:
+    nights: list[Night] = [request.getfixturevalue(name) for name in NIGHTS]
+    assert [night.mlflow_runs_of_all for night in nights] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("name", NIGHTS)
+def test_no_run_is_left_active_for_the_process_to_finish(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    night: Night = request.getfixturevalue(name)
+    assert night.active_run_id is None
+
+
+@pytest.mark.parametrize(
+    ("name", "models"),
+    [
+        ("first_night", 1),
+        ("quiet_night", 0),
+        ("night_of_a_worse_challenger", 1),
+        ("night_of_a_better_challenger", 1),
+        ("night_of_a_failure", 0),
+    ],
+)
+def test_a_night_logs_one_model_and_registers_it_once_if_it_gets_so_far(
+    name: str, models: int, request: pytest.FixtureRequest
+) -> None:
+    night: Night = request.getfixturevalue(name)
+    assert night.logged_models == models
+    assert len(night.own_versions) == models
+
+
+# A night without new images
+
+
+def test_night_without_new_images_skips_training_and_succeeds(quiet_night: Night) -> None:
+    ran = {"open_run", "index_images", "assign_splits", "pack_images", "check_new_images"}
+    assert quiet_night.state == "success"
+    assert quiet_night.tasks_that_are("success") == ran | {"close_run"}
+    assert quiet_night.tasks_that_are("skipped") == set(quiet_night.tasks) - ran - {"close_run"}
+
+
+def test_night_without_new_images_says_so_and_changes_no_model(
+    first_night: Night, quiet_night: Night
+) -> None:
+    assert quiet_night.outcome.startswith("skipped: No new images: version 1 was trained on these")
+    assert quiet_night.mlflow_run.data.tags["mlflow.note.content"] == quiet_night.outcome
+    assert quiet_night.aliases == first_night.aliases
+    assert set(quiet_night.versions) == {"1"}
+    assert quiet_night.notes[-1].startswith(quiet_night.outcome)
+
+
+# A worse challenger
+
+
+def test_force_trains_without_new_images(night_of_a_worse_challenger: Night) -> None:
+    assert night_of_a_worse_challenger.tasks["train_network"] == "success"
+    assert set(night_of_a_worse_challenger.versions) == {"1", "2"}
+
+
+def test_worse_challenger_is_kept_out(night_of_a_worse_challenger: Night) -> None:
+    night = night_of_a_worse_challenger
+    assert night.state == "success"
+    assert night.tasks_that_are("skipped") == {"promote_challenger"}
+    assert night.aliases == {"champion": "1", "challenger": "2"}
+    assert night.outcome.startswith("kept v1: the challenger's accuracy of ")
+    assert night.versions["2"].tags["decision"] == "kept champion"
+    assert night.versions["2"].tags["compared_with_version"] == "1"
+    assert "| this version | champion v1 |" in night.versions["2"].description
+
+
+def test_fields_of_the_form_are_in_the_command_that_repeats_the_run(
+    night_of_a_worse_challenger: Night,
+) -> None:
+    assert night_of_a_worse_challenger.mlflow_run.data.tags["kedro_command"] == (
+        "kedro run --pipelines retraining --params promotion.minimum_accuracy_gain=1.0"
+    )
+
+
+# A better challenger, and tasks that fail once
+
+
+def test_new_images_are_trained_on_without_force(night_of_a_better_challenger: Night) -> None:
+    assert len(night_of_a_better_challenger.index) == 240 + 24
+    assert night_of_a_better_challenger.tasks["train_network"] == "success"
+
+
+def test_better_challenger_becomes_champion(
+    night_of_a_worse_challenger: Night, night_of_a_better_challenger: Night
+) -> None:
+    night = night_of_a_better_challenger
+    assert night.state == "success"
+    assert night.tasks_that_are("skipped") == {"keep_champion"}
+    assert night.aliases == {"champion": "3", "challenger": "3"}
+    assert night.outcome.startswith("promoted v3: the challenger's accuracy of ")
+    assert night.versions["3"].tags["compared_with_version"] == "1"
+    for number in ("1", "2"):
+        before = night_of_a_worse_challenger.versions[number]
+        assert night.versions[number].tags == before.tags
+
+
+def test_retry_goes_on_with_the_same_mlflow_run(night_of_a_better_challenger: Night) -> None:
+    night = night_of_a_better_challenger
+    assert night.tries["train_network"] == 2
+    assert night.tasks["train_network"] == "success"
+    assert night.mlflow_runs == 1
+    assert night.mlflow_run.data.params["training.seed"] == "2"
+
+
+def test_log_model_interrupted_before_registering_logs_no_second_model(
+    night_of_a_better_challenger: Night,
+) -> None:
+    night = night_of_a_better_challenger
+    assert night.tries["log_model"] == 2
+    assert night.logged_models == 1
+    assert night.own_versions == ["3"]
+
+
+# A task that fails for good
+
+
+def test_failure_leaves_the_champion_and_fails_the_dag_run(
+    night_of_a_better_challenger: Night, night_of_a_failure: Night
+) -> None:
+    assert night_of_a_failure.state == "failed"
+    assert night_of_a_failure.tasks_that_are("failed") == {"plot_evaluation"}
+    assert night_of_a_failure.aliases == night_of_a_better_challenger.aliases
+    assert set(night_of_a_failure.versions) == set(night_of_a_better_challenger.versions)
+
+
+def test_failure_names_the_task_in_the_mlflow_run(night_of_a_failure: Night) -> None:
+    assert night_of_a_failure.outcome == (
+        "failed: plot_evaluation. The champion was not changed by this failure."
+    )
+    assert night_of_a_failure.notes[-1].startswith(night_of_a_failure.outcome)
+    assert "clear it to try again" in night_of_a_failure.notes[-1]
+
+
+def test_mlflow_run_is_closed_after_the_last_retry_of_a_task_beside_the_failed_one(
+    night_of_a_failure: Night,
+) -> None:
+    assert night_of_a_failure.tries["plot_confident_mistakes"] == 2
+    assert night_of_a_failure.tasks["plot_confident_mistakes"] == "success"
+    assert night_of_a_failure.mlflow_run.info.status == "FAILED"
+
+
+# Without promotion, and again
+
+
+def test_promote_off_records_what_would_have_been_and_keeps_the_champion(
+    laboratory: Laboratory, night_of_a_failure: Night
+) -> None:
+    night = laboratory.spend_night("promotion", promote=False, minimum_accuracy_gain=-1.0)
+    assert night.state == "success"
+    assert night.aliases == night_of_a_failure.aliases
+    assert "promotion is switched off" in night.outcome
+
+
+def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure_back(
+    laboratory: Laboratory, first_night: Night
+) -> None:
+    now = datetime.now(UTC)
+    with failing("image_classification.pipelines.data_processing.nodes._check_labels"):
+        failed = laboratory.spend_night("data_processing", at=now)
+    assert failed.outcome.startswith("failed: index_images.")
+    cleared = laboratory.spend_night("data_processing", at=now)
+    assert cleared.mlflow_run.info.run_id == failed.mlflow_run.info.run_id
+    assert cleared.mlflow_run.info.status == "FINISHED"
+    assert cleared.outcome == "succeeded"
+
+
+def test_store_that_does_not_answer_stops_the_run_before_any_work(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    dag_run = laboratory.run_dag("data_processing")
+    assert str(dag_run.state) == "failed"
+    assert {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()} == {
+        "open_run": "failed",
+        "index_images": "upstream_failed",
+        "assign_splits": "upstream_failed",
+        "pack_images": "upstream_failed",
+        "close_run": "upstream_failed",
+    }
+
+
+# Without Airflow
+
+
+def test_kedro_run_gives_the_same_data_measures_and_decision_as_the_dag(
+    first_night: Night, storage: Path
+) -> None:
+    import mlflow
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT) as session:
+        session.run(pipeline_names=["retraining"])
+    assert mlflow.active_run() is None
+
+    index = pd.read_parquet(storage / "index" / "images.parquet")
+    pd.testing.assert_frame_equal(index, first_night.index)
+
+    decision = json.loads((storage / "runs" / "local" / "decision.json").read_text())
+    assert first_night.decision is not None
+    assert decision["challenger"]["metrics"] == pytest.approx(
+        first_night.decision["challenger"]["metrics"], abs=1e-6
+    )
+    for key in ("promote", "reason", "champion", "images", "patients", "rule"):
+        assert decision[key] == first_night.decision[key]
+
+    client = mlflow.MlflowClient(f"sqlite:///{storage}/mlflow/mlflow.db")
+    (run,) = client.search_runs(["1"])
+    metrics, expected = dict(run.data.metrics), dict(first_night.mlflow_run.data.metrics)
+    for measures in (metrics, expected):
+        assert measures.pop("training.images_per_second") > 0  # of the machine, not the model
+    assert metrics == pytest.approx(expected, abs=1e-6)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["outcome"] == first_night.outcome
+    assert len(client.search_logged_models(["1"])) == 1
+
+    version = client.get_model_version_by_alias(MODEL, "champion")
+    own_to_a_run = {"decided_at", "airflow.run", "airflow.url"}
+    tags = {key: value for key, value in version.tags.items() if key not in own_to_a_run}
+    theirs = first_night.versions["1"].tags
+    assert tags == {key: value for key, value in theirs.items() if key not in own_to_a_run}

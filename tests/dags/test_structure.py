@@ -1,0 +1,248 @@
+"""Each generated DAG is its Kedro pipeline, with the tasks of the run around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+    from kedro.pipeline import Pipeline
+
+PROJECT = Path(__file__).resolve().parents[2]
+NAMES = ("__default__", "data_processing", "inference", "promotion", "retraining", "training")
+AROUND = {
+    "__default__": {"open_run", "close_run", "check_new_images", "log_model"},
+    "data_processing": {"open_run", "close_run"},
+    "inference": {"open_run", "close_run"},
+    "promotion": {
+        *("open_run", "close_run"),
+        *("choose_champion", "promote_challenger", "keep_champion"),
+    },
+    "retraining": {
+        *("open_run", "close_run", "check_new_images", "log_model"),
+        *("choose_champion", "promote_challenger", "keep_champion"),
+    },
+    "training": {"open_run", "close_run", "log_model"},
+}
+TRAINING_FIELDS = {"image_size_px", "epochs", "learning_rate", "network", "seed"}
+FIELDS = {
+    "__default__": {*TRAINING_FIELDS, "force"},
+    "data_processing": {"image_size_px"},
+    "inference": set(),
+    "promotion": {"promote", "minimum_accuracy_gain"},
+    "retraining": {*TRAINING_FIELDS, "force", "promote", "minimum_accuracy_gain"},
+    "training": TRAINING_FIELDS,
+}
+TYPES = {"integer": int, "number": int | float, "string": str, "boolean": bool}
+
+each_dag = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(scope="module")
+def dags(load_dag: Callable[[str], DAG]) -> dict[str, DAG]:
+    return {name: load_dag(name) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def parameters() -> dict[str, Any]:
+    """What the files say, read without Kedro."""
+    files = (PROJECT / "conf" / "base").glob("parameters*.yml")
+    return {key: value for file in files for key, value in yaml.safe_load(file.read_text()).items()}
+
+
+def downstream_of(dag: DAG, task_id: str) -> set[str]:
+    return dag.get_task(task_id).get_flat_relative_ids(upstream=False)
+
+
+def nodes_tagged(pipeline: Pipeline, tag: str) -> set[str]:
+    return {node.name for node in pipeline.nodes if tag in node.tags}
+
+
+def test_airflow_imports_every_file_without_error_and_finds_each_pipeline_once(
+    airflow_database: None, registered: dict[str, Pipeline]
+) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(PROJECT / "dags")
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == sorted(registered)
+    assert len(bag.dags) == len(list((PROJECT / "dags").glob("*_dag.py")))
+
+
+def test_every_registered_pipeline_is_covered_by_these_tests(
+    registered: dict[str, Pipeline],
+) -> None:
+    assert set(registered) == set(NAMES)
+
+
+@each_dag
+def test_dag_id_is_the_name_of_the_pipeline(dags: dict[str, DAG], name: str) -> None:
+    assert dags[name].dag_id == name
+
+
+@each_dag
+def test_tasks_are_the_nodes_and_those_of_the_run(
+    dags: dict[str, DAG], registered: dict[str, Pipeline], name: str
+) -> None:
+    nodes = {node.name for node in registered[name].nodes}
+    assert set(dags[name].task_ids) == nodes | AROUND[name]
+    assert not nodes & AROUND[name]
+
+
+@each_dag
+def test_node_tasks_run_the_node_of_their_name(
+    dags: dict[str, DAG], registered: dict[str, Pipeline], name: str
+) -> None:
+    for node in registered[name].nodes:
+        task = dags[name].get_task(node.name)
+        assert (task.node_name, task.pipeline) == (node.name, name)
+        assert task.project_path == str(PROJECT)
+
+
+@each_dag
+def test_edges_between_nodes_are_those_of_kedro(
+    dags: dict[str, DAG], registered: dict[str, Pipeline], name: str
+) -> None:
+    nodes = {node.name for node in registered[name].nodes}
+    in_airflow = {
+        (task.task_id, after)
+        for task in dags[name].tasks
+        for after in task.downstream_task_ids
+        if {task.task_id, after} <= nodes
+    }
+    in_kedro = {
+        (before.name, node.name)
+        for node, needed in registered[name].node_dependencies.items()
+        for before in needed
+    }
+    assert in_airflow == in_kedro
+
+
+@each_dag
+def test_open_run_comes_before_every_other_task(dags: dict[str, DAG], name: str) -> None:
+    dag = dags[name]
+    assert dag.get_task("open_run").upstream_task_ids == set()
+    assert downstream_of(dag, "open_run") == set(dag.task_ids) - {"open_run"}
+
+
+@each_dag
+def test_close_run_is_the_teardown_of_open_run_after_every_other_task(
+    dags: dict[str, DAG], name: str
+) -> None:
+    dag = dags[name]
+    close_run = dag.get_task("close_run")
+    assert close_run.is_teardown
+    assert not close_run.on_failure_fail_dagrun
+    assert dag.get_task("open_run").is_setup
+    assert "open_run" in close_run.upstream_task_ids
+    assert close_run.get_flat_relative_ids(upstream=True) == set(dag.task_ids) - {"close_run"}
+
+
+@pytest.mark.parametrize("name", ["__default__", "retraining"])
+def test_check_new_images_stands_between_processing_and_training(
+    dags: dict[str, DAG], registered: dict[str, Pipeline], name: str
+) -> None:
+    dag = dags[name]
+    before = dag.get_task("check_new_images").get_flat_relative_ids(upstream=True)
+    processing = nodes_tagged(registered[name], "data_processing")
+    assert before == processing | {"open_run"}
+    after = downstream_of(dag, "check_new_images")
+    assert after == set(dag.task_ids) - before - {"check_new_images"}
+
+
+@pytest.mark.parametrize("name", ["__default__", "retraining", "training"])
+def test_model_is_logged_after_all_of_training_and_before_all_of_promotion(
+    dags: dict[str, DAG], registered: dict[str, Pipeline], name: str
+) -> None:
+    before = dags[name].get_task("log_model").get_flat_relative_ids(upstream=True)
+    assert nodes_tagged(registered[name], "training") <= before
+    promoting = nodes_tagged(registered[name], "promotion")
+    after = AROUND[name] - {"open_run", "check_new_images", "log_model"}
+    assert downstream_of(dags[name], "log_model") == promoting | after
+
+
+@pytest.mark.parametrize("name", ["promotion", "retraining"])
+def test_comparison_ends_in_a_labelled_branch(dags: dict[str, DAG], name: str) -> None:
+    choose = dags[name].get_task("choose_champion")
+    assert choose.upstream_task_ids == {"compare_models"}
+    assert choose.downstream_task_ids == {"promote_challenger", "keep_champion"}
+    labels = dags[name].edge_info["choose_champion"]
+    assert labels == {
+        "promote_challenger": {"label": "better"},
+        "keep_champion": {"label": "not better"},
+    }
+
+
+def test_retraining_is_scheduled_every_night(dags: dict[str, DAG]) -> None:
+    assert dags["retraining"].timetable.expression == "0 2 * * *"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "retraining"])
+def test_other_dags_run_when_asked_alone(dags: dict[str, DAG], name: str) -> None:
+    assert dags[name].schedule is None
+
+
+@each_dag
+def test_one_run_at_a_time_and_none_for_the_past(dags: dict[str, DAG], name: str) -> None:
+    assert dags[name].max_active_runs == 1
+    assert dags[name].catchup is False
+
+
+@each_dag
+def test_every_task_is_retried_ever_later_and_has_a_time_limit(
+    dags: dict[str, DAG], name: str
+) -> None:
+    for task in dags[name].tasks:
+        assert task.retries > 0
+        assert task.retry_exponential_backoff
+        assert timedelta(0) < task.retry_delay < task.max_retry_delay
+        assert task.execution_timeout is not None
+        assert task.owner == "ml-engineering"
+
+
+@each_dag
+def test_dag_explains_itself(
+    dags: dict[str, DAG], registered: dict[str, Pipeline], name: str
+) -> None:
+    dag = dags[name]
+    assert dag.description
+    assert "image-classification" in dag.tags
+    assert dag.doc_md is not None
+    for node in registered[name].nodes:
+        assert f"`{node.name}`" in dag.doc_md
+    for field in dag.params:
+        assert f"(`{field}`)" in dag.doc_md
+
+
+@each_dag
+def test_trigger_form_has_these_fields(dags: dict[str, DAG], name: str) -> None:
+    assert set(dags[name].params) == FIELDS[name]
+
+
+@each_dag
+def test_fields_are_typed_and_show_the_values_of_the_parameters_files(
+    dags: dict[str, DAG], parameters: dict[str, Any], name: str
+) -> None:
+    dag = dags[name]
+    settings = dag.get_task("open_run").settings
+    for field in dag.params:
+        param = dag.params.get_param(field)
+        default = param.resolve()  # Airflow checks it against the schema
+        assert isinstance(default, TYPES[param.schema["type"]])
+        assert param.schema["title"]
+        assert param.description or param.schema["description"]
+        path = settings.params[field].parameter
+        if path is None:
+            assert field == "force"
+            continue
+        value: Any = parameters
+        for key in path.split("."):
+            value = value[key]
+        assert default == value
+        assert type(default) is type(value)

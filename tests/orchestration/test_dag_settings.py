@@ -1,0 +1,204 @@
+"""`conf/*/airflow.yml`: what is refused, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from copy import deepcopy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image_classification.errors import ConfigurationError
+from image_classification.orchestration.settings import read_settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+SETTINGS: dict[str, Any] = {
+    "description": "Count the cells. Slowly.",
+    "schedule": None,
+    "timezone": "UTC",
+    "catchup": False,
+    "max_active_runs": 1,
+    "owner": "laboratory",
+    "tags": ["cells"],
+    "retries": 2,
+    "retry_delay_s": 10,
+    "maximum_retry_delay_s": 300,
+    "task_timeout_minutes": 5,
+    "params": {
+        "epochs": {
+            "title": "Epochs",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 9,
+            "parameter": "training.epochs",
+            "default": 6,
+        },
+        "seed": {"title": "Seed", "type": "integer", "parameter": "training.seed", "default": 1},
+        "size": {"title": "Size", "type": "integer", "parameter": "size_px", "default": 64},
+        "force": {"title": "Force", "type": "boolean", "default": False},
+    },
+}
+
+
+def change(path: str, value: Any) -> dict[str, Any]:
+    """Return SETTINGS with one value changed or added."""
+    changed = deepcopy(SETTINGS)
+    *parents, key = path.split(".")
+    level = changed
+    for parent in parents:
+        level = level[parent]
+    level[key] = value
+    return changed
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "meant"),
+    [
+        ("retrys", "retrys", "retries"),
+        ("params.epochs.defualt", "params.epochs.defualt", "default"),
+    ],
+)
+def test_unknown_key_is_refused_with_the_one_that_was_meant(
+    path: str, key: str, meant: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        read_settings("counting", change(path, 1))
+    assert "DAG 'counting'" in str(refusal.value)
+    assert f"'{key}' is not a key. Did you mean '{meant}'? Allowed: " in str(refusal.value)
+
+
+def test_missing_key_is_named() -> None:
+    settings = {key: value for key, value in SETTINGS.items() if key != "owner"}
+    with pytest.raises(ConfigurationError, match="'owner' is missing"):
+        read_settings("counting", settings)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("retries", "many"),
+        ("retries", -1),
+        ("max_active_runs", 0),
+        ("retry_delay_s", 0),
+        ("catchup", "sometimes"),
+        ("tags", "cells"),
+        ("params.epochs.maximum", "nine"),
+    ],
+)
+def test_wrong_value_is_refused_with_its_place_and_itself(path: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        read_settings("counting", change(path, value))
+    assert f"'{path}': " in str(refusal.value)
+    assert f"Received: {value!r}." in str(refusal.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    settings = change("retries", "many") | {"colour": "red"}
+    del settings["owner"]
+    with pytest.raises(ConfigurationError) as refusal:
+        read_settings("counting", settings)
+    assert len(re.findall("^  - ", str(refusal.value), re.MULTILINE)) == 3
+
+
+# The DAG
+
+
+def test_dag_is_told_the_settings_in_its_own_units() -> None:
+    arguments = read_settings("counting", SETTINGS).dag_arguments()
+    assert arguments["schedule"] is None
+    assert arguments["description"] == "Count the cells"
+    assert arguments["default_args"] == {
+        "owner": "laboratory",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(minutes=5),
+    }
+
+
+def test_cron_schedule_is_of_the_time_zone() -> None:
+    settings = SETTINGS | {"schedule": "30 1 * * 1", "timezone": "Africa/Nairobi"}
+    schedule = read_settings("counting", settings).dag_arguments()["schedule"]
+    assert schedule.expression == "30 1 * * 1"
+    assert str(schedule.timezone) == "Africa/Nairobi"
+
+
+def test_trigger_form_refuses_a_value_out_of_range() -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    epochs = read_settings("counting", SETTINGS).dag_arguments()["params"]["epochs"]
+    assert epochs.resolve() == 6
+    assert epochs.resolve(value=9) == 9
+    for wrong in (0, 10, "six", 2.5):
+        with pytest.raises(ParamValidationError):
+            epochs.resolve(value=wrong)
+
+
+# Kedro parameters of a run
+
+
+@pytest.mark.parametrize(
+    ("chosen", "changes"),
+    [
+        ({}, {}),
+        ({"epochs": 6, "seed": 1, "size": 64, "force": False}, {}),
+        ({"size": 32}, {"size_px": 32}),
+        ({"epochs": 3}, {"training": {"epochs": 3}}),
+        ({"epochs": 3, "seed": 2}, {"training": {"epochs": 3, "seed": 2}}),
+        ({"seed": 2, "size": 32}, {"training": {"seed": 2}, "size_px": 32}),
+        ({"force": True}, {}),
+        ({"unheard_of": 1}, {}),
+    ],
+    ids=lambda value: str(value) or "nothing",
+)
+def test_run_changes_the_parameters_of_the_changed_fields_alone(
+    chosen: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    assert read_settings("counting", SETTINGS).runtime_params(chosen) == changes
+
+
+# The project's own file, as `kedro airflow create` checks it
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with the real settings, which `conf/local/airflow.yml` may change."""
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(PROJECT)
+    shutil.copytree(PROJECT / "conf" / "base", tmp_path / "conf" / "base")
+    (tmp_path / "conf" / "local").mkdir()
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_projects_own_settings_pass(project: Path) -> None:
+    from image_classification.cli import check_airflow_settings
+
+    check_airflow_settings(project)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("retrainig:\n  retries: 1\n", "'retrainig' is no registered pipeline.*'retraining'"),
+        ("nightly:\n  retries: 1\n", "'nightly' is no registered pipeline. Allowed: .*, default"),
+        ("retraining:\n  schedul: null\n", "DAG 'retraining'.*Did you mean 'schedule'"),
+        ("inference:\n  retries: often\n", "DAG 'inference'.*'retries'.*Received: 'often'"),
+    ],
+)
+def test_wrong_airflow_yml_is_refused_with_the_dag_it_is_about(
+    project: Path, content: str, complaint: str
+) -> None:
+    from image_classification.cli import check_airflow_settings
+
+    (project / "conf" / "local" / "airflow.yml").write_text(content)
+    with pytest.raises(ConfigurationError, match=f"(?s){complaint}"):
+        check_airflow_settings(project)

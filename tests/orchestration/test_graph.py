@@ -1,0 +1,124 @@
+"""Pipelines of a few nodes, to DAGs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from image_classification.errors import ConfigurationError
+from image_classification.orchestration import DagSpec, NodeSpec, build_dag
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+SETTINGS: dict[str, Any] = {
+    "description": "Count the cells.",
+    "schedule": None,
+    "timezone": "UTC",
+    "catchup": False,
+    "max_active_runs": 1,
+    "owner": "laboratory",
+    "tags": [],
+    "retries": 2,
+    "retry_delay_s": 10,
+    "maximum_retry_delay_s": 300,
+    "task_timeout_minutes": 5,
+}
+LOAD = NodeSpec("load", tags=("data_processing",))
+CLEAN = NodeSpec("clean", tags=("data_processing",), after=("load",))
+SAMPLE = NodeSpec("sample", tags=("training",), after=("load",))
+TRAIN = NodeSpec("train", tags=("training",), after=("clean",))
+PLOT = NodeSpec("plot", tags=("training",), after=("train",))
+SCORE = NodeSpec("score", tags=("promotion",), after=("train",))
+SCORE_OLD = NodeSpec("score_old", tags=("promotion",), after=("load",))
+COMPARE = NodeSpec("compare", tags=("promotion",), after=("score", "score_old"))
+TRAIN_ALONE = NodeSpec("train", tags=("training",))
+COMPARE_ALONE = NodeSpec("compare", tags=("promotion",))
+
+
+def build(*nodes: NodeSpec, **spec: Any) -> DAG:
+    return build_dag(DagSpec("counting", Path("/project"), SETTINGS, nodes, **spec))
+
+
+def edges_of(dag: DAG) -> set[str]:
+    return {f"{task.task_id} > {after}" for task in dag.tasks for after in task.downstream_task_ids}
+
+
+def test_single_node_stands_between_open_and_close() -> None:
+    assert edges_of(build(NodeSpec("count"))) == {
+        "open_run > count",
+        "count > close_run",
+        "open_run > close_run",
+    }
+
+
+def test_independent_nodes_run_side_by_side() -> None:
+    edges = edges_of(build(NodeSpec("count"), NodeSpec("weigh")))
+    assert edges == {
+        *("open_run > count", "open_run > weigh"),
+        *("count > close_run", "weigh > close_run", "open_run > close_run"),
+    }
+
+
+def test_all_of_training_waits_for_the_check_for_new_images() -> None:
+    edges = edges_of(build(LOAD, CLEAN, SAMPLE, TRAIN))
+    assert edges == {
+        *("open_run > load", "load > clean", "clean > check_new_images"),
+        *("check_new_images > sample", "check_new_images > train"),
+        *("load > sample", "clean > train"),  # Kedro's own
+        *("sample > close_run", "train > close_run", "open_run > close_run"),
+    }
+
+
+@pytest.mark.parametrize("nodes", [(LOAD, CLEAN), (TRAIN, PLOT), (SCORE, COMPARE)])
+def test_no_check_without_both_processing_and_training(nodes: tuple[NodeSpec, ...]) -> None:
+    alone = [NodeSpec(node.name, node.tags) for node in nodes]
+    assert "check_new_images" not in build(*alone).task_ids
+
+
+def test_model_is_logged_when_all_of_training_is_done() -> None:
+    edges = edges_of(build(LOAD, CLEAN, SAMPLE, TRAIN, PLOT, logs_model=True))
+    into_and_out_of = {edge for edge in edges if "log_model" in edge}
+    assert into_and_out_of == {"sample > log_model", "plot > log_model", "log_model > close_run"}
+
+
+def test_promotion_begins_when_the_model_is_logged() -> None:
+    nodes = (LOAD, CLEAN, SAMPLE, TRAIN, PLOT, SCORE, SCORE_OLD, COMPARE)
+    edges = edges_of(build(*nodes, logs_model=True, decides=True))
+    out_of = {edge for edge in edges if edge.startswith("log_model")}
+    assert out_of == {"log_model > score", "log_model > score_old"}
+
+
+def test_decision_branches_in_two() -> None:
+    dag = build(COMPARE_ALONE, decides=True)
+    assert edges_of(dag) == {
+        *("open_run > compare", "compare > choose_champion"),
+        *("choose_champion > promote_challenger", "choose_champion > keep_champion"),
+        *("promote_challenger > close_run", "keep_champion > close_run", "open_run > close_run"),
+    }
+    assert dag.edge_info["choose_champion"]["promote_challenger"] == {"label": "better"}
+
+
+@pytest.mark.parametrize("flag", ["logs_model", "decides"])
+def test_tasks_of_the_run_come_only_when_asked_for(flag: str) -> None:
+    with_it = set(build(TRAIN_ALONE, COMPARE_ALONE, **{flag: True}).task_ids)
+    without = set(build(TRAIN_ALONE, COMPARE_ALONE).task_ids)
+    added = {
+        "logs_model": {"log_model"},
+        "decides": {"choose_champion", "promote_challenger", "keep_champion"},
+    }
+    assert with_it - without == added[flag]
+
+
+def test_every_operator_knows_the_pipeline_and_the_project() -> None:
+    dag = build(LOAD, CLEAN, TRAIN, COMPARE_ALONE, logs_model=True, decides=True)
+    assert {(task.pipeline, task.project_path) for task in dag.tasks} == {("counting", "/project")}
+    assert dag.get_task("clean").node_name == "clean"
+
+
+def test_wrong_settings_stop_the_building_and_name_the_dag() -> None:
+    spec = DagSpec("counting", Path("/project"), SETTINGS | {"retires": 1}, (LOAD,))
+    with pytest.raises(ConfigurationError, match=r"(?s)DAG 'counting'.*Did you mean 'retries'"):
+        build_dag(spec)

@@ -1,0 +1,116 @@
+"""Small images, folders and tables for the tests of the pipelines."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from image_classification.datasets import ImageFolder, ImageFolderDataset
+
+POSITIVE, NEGATIVE = "Parasitized", "Uninfected"
+
+DATA_PROCESSING: dict[str, Any] = {
+    "classes": [POSITIVE, NEGATIVE],
+    "name_pattern": r"^(?P<patient>C\d+).*?IMG_(?P<captured_on>\d{8})",
+    "captured_on_format": "%Y%m%d",
+    "maximum_image_pixels": 4_000_000,
+    "maximum_refused_share": 0.05,
+    "split_salt": "image-classification",
+    "validation_share": 0.2,
+    "test_share": 0.15,
+}
+
+INSPECTION_COLUMNS = [
+    *("path", "image_name", "label", "size_bytes", "modified_at"),
+    *("image_id", "width", "height", "refusal"),
+]
+
+
+def draw_image(
+    seed: int = 0, size: tuple[int, int] = (12, 10), mode: str = "RGB", kind: str = "PNG"
+) -> bytes:
+    """Return an image file of noise: another seed, other pixels."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(content, kind)
+    return content.getvalue()
+
+
+def draw_bomb(width: int, height: int) -> bytes:
+    """Return a PNG of a few bytes that says it is this large."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
+        + chunk(b"IEND", b"")
+    )
+
+
+def name_cell(patient: int, cell: int = 0, date: str = "20150918") -> str:
+    return f"C{patient}P{patient}ThinF_IMG_{date}_144104_cell_{cell}.png"
+
+
+def fill_folder(root: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files, given by their path below `root`."""
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    return root
+
+
+def draw_cells(labels: Iterable[str], images_per_label: int) -> dict[str, bytes]:
+    """Return different images by path, each of a patient of its own."""
+    paths = [
+        f"{label}/{name_cell(100 * number + cell)}"
+        for number, label in enumerate(labels)
+        for cell in range(images_per_label)
+    ]
+    return {path: draw_image(seed) for seed, path in enumerate(paths)}
+
+
+def open_folder(root: Path) -> ImageFolder:
+    return ImageFolderDataset(filepath=str(root)).load()
+
+
+def no_inspections() -> pd.DataFrame:
+    """Return what the catalog gives before the first run."""
+    return pd.DataFrame(columns=INSPECTION_COLUMNS, dtype=object)
+
+
+def tabulate_index(patients: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+    """Return an image index with one image for each label of each patient."""
+    rows = [
+        (f"id-{patient}-{label}", f"{patient}.png", f"{label}/{patient}.png", label, patient)
+        for patient, labels in patients.items()
+        for label in labels
+    ]
+    index = pd.DataFrame(rows, columns=["image_id", "image_name", "path", "label", "patient"])
+    return index.assign(captured_on="2015-09-18", width=12, height=10)
+
+
+def tabulate_scores(
+    labels: Iterable[str], scores: Iterable[float], version: str = "2"
+) -> pd.DataFrame:
+    """Return predictions of two classes; each score is the probability of the positive one."""
+    table = pd.DataFrame({"label": list(labels), f"probability_{POSITIVE}": list(scores)})
+    table[f"probability_{NEGATIVE}"] = 1 - table[f"probability_{POSITIVE}"]
+    called = table[f"probability_{POSITIVE}"] > 0.5
+    table["category"] = np.where(called, POSITIVE, NEGATIVE)
+    table["image_id"] = [f"id-{row}" for row in range(len(table))]
+    table["image_name"] = [f"{row}.png" for row in range(len(table))]
+    table["patient"] = [f"C{row // 2}" for row in range(len(table))]
+    return table.assign(model_version=version)

@@ -1,0 +1,204 @@
+"""The pipelines as `kedro run` runs them, and what they leave in MLflow and on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from mlflow import MlflowClient
+
+PROJECT = Path(__file__).resolve().parents[2]
+MODEL = "test-classifier"
+NO_FLOORS = {
+    "promotion": {
+        "enabled": True,
+        "minimum_accuracy": 0.0,
+        "minimum_sensitivity": 0.0,
+        "minimum_accuracy_gain": -1.0,
+    }
+}
+
+
+def kedro_run(pipeline: str, **params: Any) -> None:
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT, runtime_params=params) as session:
+        session.run(pipeline_names=[pipeline])
+
+
+@dataclass
+class Retrained:
+    storage: Path
+    uri: str
+
+    @property
+    def client(self) -> MlflowClient:
+        mlflow.set_tracking_uri(self.uri)
+        return MlflowClient()
+
+    @property
+    def run(self) -> Any:
+        return self.client.search_runs(["1"], order_by=["attributes.start_time ASC"])[0]
+
+    def artifacts(self, path: str | None = None) -> set[str]:
+        found = self.client.list_artifacts(self.run.info.run_id, path)
+        return {entry.path for entry in found}
+
+
+@pytest.fixture(scope="module")
+def retrained(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Iterator[Retrained]:
+    storage = tmp_path_factory.mktemp("storage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
+        patch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(cells))
+        patch.setenv("KEDRO_ENV", "test")
+        kedro_run("retraining", **NO_FLOORS)
+        yield Retrained(storage, f"sqlite:///{storage}/mlflow/mlflow.db")
+
+
+def test_indexes_every_image_once_with_its_patient_and_split(
+    retrained: Retrained, cells: Path
+) -> None:
+    splits = pd.read_parquet(retrained.storage / "index" / "splits.parquet")
+    assert len(splits) == len(list(cells.rglob("*.png"))) == splits["image_id"].nunique()
+    assert splits.groupby("patient")["split"].nunique().max() == 1
+    assert set(splits["split"]) == {"train", "validation", "test"}
+    assert set(splits["captured_on"]) == {"2015-06-01"}
+
+
+def test_one_run_holds_the_metrics_under_their_keys(retrained: Retrained) -> None:
+    assert len(retrained.client.search_runs(["1"])) == 1
+    assert retrained.run.info.status == "FINISHED"
+    metrics = set(retrained.run.data.metrics)
+    assert metrics >= {
+        *("training_accuracy", "training_loss", "validation_accuracy", "validation_loss"),
+        *("training.learning_rate", "training.images_per_second", "test_accuracy"),
+        *(
+            f"{split}.{name}"
+            for split in ("validation", "test")
+            for name in ("accuracy", "auc", "sensitivity", "specificity", "f1")
+        ),
+    }
+
+
+def test_the_parameters_of_every_node_are_logged_one_by_one(retrained: Retrained) -> None:
+    logged = retrained.run.data.params
+    assert logged["training.epochs"] == "1"
+    assert logged["image_size_px"] == "64"
+    assert logged["data_processing.split_salt"] == "image-classification"
+    assert logged["promotion.minimum_accuracy_gain"] == "-1.0"
+
+
+def test_figures_tables_and_the_decision_are_artifacts_of_the_run(retrained: Retrained) -> None:
+    assert retrained.artifacts("plots") == {
+        "plots/training_evaluation_metrics.png",
+        "plots/confusion_matrix.png",
+        "plots/roc_curve.png",
+        "plots/reliability_diagram.png",
+        "plots/confident_mistakes.png",
+    }
+    assert retrained.artifacts("predictions") == {
+        "predictions/validation_predictions.csv",
+        "predictions/test_predictions.csv",
+    }
+    assert retrained.artifacts("promotion") == {"promotion/decision.json"}
+    assert retrained.artifacts("evaluation") == {"evaluation/evaluation_report.json"}
+
+
+def test_the_model_is_logged_once_with_signature_example_and_requirements(
+    retrained: Retrained,
+) -> None:
+    assert len(retrained.client.search_logged_models(["1"])) == 1
+    info = mlflow.models.get_model_info(f"models:/{MODEL}/1")
+    assert {column.name: column.type.name for column in info.signature.inputs} == {
+        "image_name": "string",
+        "image": "binary",
+    }
+    assert info.saved_input_example_info
+    path = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/1"))
+    requirements = (path / "requirements.txt").read_text().splitlines()
+    assert all("==" in line for line in requirements)
+    assert {line.split("==")[0] for line in requirements} >= {"kedro", "mlflow", "tensorflow"}
+    assert (path / "code" / "image_classification" / "vision" / "pixels.py").exists()
+
+
+def test_the_first_challenger_becomes_champion_and_the_registry_says_why(
+    retrained: Retrained,
+) -> None:
+    version = retrained.client.get_model_version_by_alias(MODEL, "champion")
+    assert int(version.version) == 1
+    assert version.tags["decision"] == "promoted"
+    assert version.tags["decision_reason"].startswith("first champion")
+    decision = json.loads((retrained.storage / "runs/local/decision.json").read_text())
+    assert decision["promote"]
+    assert decision["reason"] == version.tags["decision_reason"]
+
+
+def test_challenger_and_evaluation_agree_on_the_validation_images(retrained: Retrained) -> None:
+    # One is scored from the files, the other from packed pixels: the same network, the same result.
+    run = retrained.storage / "runs" / "local"
+    scored = pd.read_csv(run / "challenger_predictions.csv").set_index("image_id")
+    evaluated = pd.read_csv(run / "validation_predictions.csv").set_index("image_id")
+    columns = ["probability_Parasitized", "probability_Uninfected"]
+    difference = (scored[columns] - evaluated.loc[scored.index, columns]).abs().to_numpy()
+    assert len(scored) == len(evaluated) > 0
+    assert difference.max() < 1e-5
+
+
+def test_inference_classifies_a_folder_with_the_champion(
+    retrained: Retrained, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INFERENCE", str(cells / "Uninfected"))
+    kedro_run("inference")
+    table = pd.read_csv(retrained.storage / "runs" / "local" / "predictions.csv")
+    assert list(table.columns) == [
+        *("image_name", "probability_Parasitized", "probability_Uninfected"),
+        *("category", "model_version"),
+    ]
+    assert len(table) == len(list((cells / "Uninfected").glob("*.png")))
+    assert (
+        table[["probability_Parasitized", "probability_Uninfected"]]
+        .sum(axis=1)
+        .round(5)
+        .eq(1)
+        .all()
+    )
+    assert set(table["model_version"]) == {1}
+
+
+def test_promotion_alone_judges_the_registered_challenger(retrained: Retrained) -> None:
+    kedro_run("promotion")
+    decision = json.loads((retrained.storage / "runs/local/decision.json").read_text())
+    assert decision["challenger"]["version"] == decision["champion"]["version"] == "1"
+    assert not decision["promote"]
+    assert "+0.00 points" in decision["reason"]
+
+
+@pytest.mark.usefixtures("storage")
+def test_inference_without_a_champion_says_what_to_run_first() -> None:
+    with pytest.raises(Exception, match=r"no version with the alias 'champion'.*'retraining'"):
+        kedro_run("inference")
+
+
+@pytest.mark.usefixtures("storage")
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"training": {"epoch": 3}}, r"'training.epoch' is not a parameter. Did you mean 'epochs'"),
+        ({"training": {"epochs": 0}}, r"'training.epochs': .*greater than or equal to 1"),
+        ({"positive_class": "Parasitised"}, r"'Parasitised' is not a class.*'Parasitized'"),
+        ({"data_processing": {"classes": ["Parasitized", "Healthy"]}}, r"'Uninfected' is not a"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_run_before_training(
+    params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Exception, match=message):
+        kedro_run("data_processing", **params)

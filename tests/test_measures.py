@@ -1,0 +1,151 @@
+"""Parameters, metrics, plots and the synthetic cells."""
+
+from __future__ import annotations
+
+import copy
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from image_classification import plots
+from image_classification.errors import ConfigurationError
+from image_classification.metrics import (
+    measure_classes,
+    measure_predictions,
+    tabulate_predictions,
+)
+from image_classification.parameters import check_parameters
+from image_classification.synthetic import make_cells
+
+BASE = Path(__file__).resolve().parents[1] / "conf" / "base"
+
+
+@pytest.fixture
+def parameters() -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for path in BASE.glob("parameters*.yml"):
+        merged |= yaml.safe_load(path.read_text())
+    return copy.deepcopy(merged)
+
+
+class TestParameters:
+    def test_the_files_of_base_are_valid(self, parameters: dict[str, Any]) -> None:
+        check_parameters(parameters)
+        check_parameters(parameters | {"run_id": "retraining/x", "mlflow_run_id": "y"})
+
+    def test_every_misspelt_key_is_named_with_the_one_that_was_meant(
+        self, parameters: dict[str, Any]
+    ) -> None:
+        for section, value in parameters.items():
+            keys = [(section,)]
+            if isinstance(value, dict):
+                keys += [(section, key) for key in value]
+            for *parents, key in keys:
+                wrong = copy.deepcopy(parameters)
+                level = wrong
+                for parent in parents:
+                    level = level[parent]
+                level[f"{key}x"] = level.pop(key)
+                with pytest.raises(ConfigurationError) as raised:
+                    check_parameters(wrong)
+                assert f"Did you mean '{key}'?" in str(raised.value)
+                assert f"{key}' is missing" in str(raised.value)
+
+    def test_all_faults_are_listed_at_once(self, parameters: dict[str, Any]) -> None:
+        parameters["training"]["epochs"] = 0
+        parameters["training"]["dropout"] = "much"
+        parameters["image_size_px"] = 8
+        with pytest.raises(ConfigurationError) as raised:
+            check_parameters(parameters)
+        for name in ("training.epochs", "training.dropout", "image_size_px"):
+            assert name in str(raised.value)
+        assert "Received: 'much'" in str(raised.value)
+
+    def test_splits_must_leave_images_to_train_on(self, parameters: dict[str, Any]) -> None:
+        parameters["data_processing"] |= {"validation_share": 0.5, "test_share": 0.5}
+        with pytest.raises(ConfigurationError, match=r"must be below 1.*0.5 \+ 0.5"):
+            check_parameters(parameters)
+
+
+def predictions(labels: str, scores: list[float]) -> pd.DataFrame:
+    table = pd.DataFrame({"label": list(labels)})
+    given = np.array(scores)
+    return tabulate_predictions(table, np.stack([given, 1 - given], axis=1), ["p", "u"])
+
+
+class TestMetrics:
+    def test_measures_of_a_known_table(self) -> None:
+        table = predictions("pppuu", [0.9, 0.8, 0.4, 0.3, 0.6])
+        measures = measure_predictions(table, ["p", "u"], "p")
+        assert measures["accuracy"] == pytest.approx(3 / 5)
+        assert measures["sensitivity"] == pytest.approx(2 / 3)
+        assert measures["specificity"] == pytest.approx(1 / 2)
+        assert measures["f1"] == pytest.approx(2 / 3)
+        assert measures["auc"] == pytest.approx(5 / 6)
+        assert measure_classes(table, ["p", "u"])["u"]["images"] == 2
+
+    def test_sensitivity_is_about_the_positive_class(self) -> None:
+        table = predictions("pppuu", [0.9, 0.8, 0.4, 0.3, 0.6])
+        other = measure_predictions(table, ["p", "u"], "u")
+        assert other["sensitivity"] == pytest.approx(1 / 2)
+        assert other["specificity"] == pytest.approx(2 / 3)
+
+    def test_three_classes_are_measured_against_the_rest(self) -> None:
+        labels = pd.DataFrame({"label": list("abcabc")})
+        probabilities = np.tile(np.eye(3), (2, 1)) * 0.8 + 0.2 / 3
+        table = tabulate_predictions(labels, probabilities, list("abc"))
+        measures = measure_predictions(table, list("abc"), "b")
+        assert {measures[name] for name in ("accuracy", "auc", "sensitivity", "f1")} == {1.0}
+
+
+def test_every_figure_can_be_saved() -> None:
+    table = predictions("pppuuu", [0.9, 0.8, 0.4, 0.3, 0.6, 0.1])
+    tables = {"validation": table, "test": table}
+    wrong = table[table["label"] != table["category"]].assign(confidence=0.6, patient="C1")
+    history = {
+        f"{split}_{name}": [0.5, 0.4]
+        for split in ("train", "validation")
+        for name in ("accuracy", "loss")
+    }
+    pixels = np.zeros((len(wrong), 8, 8, 3), np.uint8)
+    for figure in (
+        plots.plot_curves(history),
+        plots.plot_confusion(tables, ["p", "u"]),
+        plots.plot_roc(tables, "p"),
+        plots.plot_reliability(tables, "p"),
+        plots.plot_contact_sheet(wrong, pixels, len(wrong), 6),
+        plots.plot_contact_sheet(wrong.head(0), pixels[:0], 0, 6),
+    ):
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        assert file.getvalue().startswith(b"\x89PNG")
+
+
+class TestSyntheticCells:
+    def test_the_same_call_gives_the_same_cells(self, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            make_cells(tmp_path / name, range(1, 3), 3)
+        for path in (tmp_path / "one").rglob("*.png"):
+            twin = tmp_path / "two" / path.relative_to(tmp_path / "one")
+            assert path.read_bytes() == twin.read_bytes()
+
+    def test_colour_alone_does_not_tell_the_classes_apart(self, cells: Path) -> None:
+        colours, labels = [], []
+        for path in cells.rglob("*.png"):
+            pixels = np.asarray(Image.open(path)).astype(float)
+            inside = pixels[pixels.sum(axis=2) > 0]
+            colours.append([*inside.mean(axis=0), *inside.std(axis=0)])
+            labels.append(path.parent.name)
+        model = make_pipeline(StandardScaler(), LogisticRegression())
+        accuracy = cross_val_score(model, np.array(colours), labels, cv=5).mean()
+        assert accuracy < 0.75

@@ -1,0 +1,91 @@
+"""Encoded images to pixels."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from image_classification import vision
+
+
+def draw(seed: int = 0, size: tuple[int, int] = (16, 16), kind: str = "PNG") -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).save(content, kind)
+    return content.getvalue()
+
+
+def open_pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP"])
+def test_an_image_of_the_size_asked_for_keeps_each_pixel(kind: str) -> None:
+    contents = [draw(seed, kind=kind) for seed in range(3)]
+
+    pixels = vision.decode_images(contents, 16)
+
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, [open_pixels(content) for content in contents])
+
+
+def test_an_image_twice_as_large_is_averaged_over_areas() -> None:
+    content = draw(size=(32, 32))
+
+    pixels = vision.decode_images([content], 16)[0]
+
+    means = open_pixels(content).reshape(16, 2, 16, 2, 3).mean(axis=(1, 3))
+    assert np.abs(pixels - means).max() <= 0.5
+
+
+def test_images_of_any_shape_become_squares_in_their_order() -> None:
+    sizes = [(10, 20), (33, 7), (16, 16), (100, 90)]
+    contents = [draw(seed, size) for seed, size in enumerate(sizes)]
+
+    together = vision.decode_images(contents, 24)
+
+    assert together.shape == (4, 24, 24, 3)
+    for row, content in enumerate(contents):
+        np.testing.assert_array_equal(together[row], vision.decode_images([content], 24)[0])
+
+
+def test_more_images_than_a_batch_keep_their_order() -> None:
+    contents = [draw(seed) for seed in range(300)]
+
+    pixels = vision.decode_images(contents, 16)
+
+    np.testing.assert_array_equal(pixels, [open_pixels(content) for content in contents])
+
+
+def test_no_images_give_an_empty_array() -> None:
+    pixels = vision.decode_images([], 16)
+
+    assert pixels.shape == (0, 16, 16, 3)
+    assert pixels.dtype == np.uint8
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"no image",
+    "truncated PNG": draw()[:200],
+    "truncated JPEG": draw(size=(64, 64), kind="JPEG")[:500],
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
+def test_a_file_that_cannot_be_decoded_is_told_before_and_refused(content: bytes) -> None:
+    reason = vision.find_decoding_error(content)
+
+    assert reason.startswith("the file cannot be decoded: ")
+    assert "\n" not in reason
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        vision.decode_images([draw(), content], 16)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
+def test_a_whole_image_has_no_decoding_error(kind: str) -> None:
+    assert vision.find_decoding_error(draw(kind=kind)) == ""
