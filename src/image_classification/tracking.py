@@ -24,6 +24,7 @@ AIRFLOW_RUN_TAG = "airflow.run"
 AIRFLOW_URL_TAG = "airflow.url"
 OUTCOME_TAG = "outcome"
 COMMAND_TAG = "kedro_command"
+NETWORK_TAG = "network_digest"
 NODE_TAGS = ("node_names", "project_path", "run_id", "runner", "runtime_params")
 NOTE_TAG = "mlflow.note.content"
 
@@ -189,6 +190,11 @@ def tag_run(run_id: str, tags: Mapping[str, str]) -> None:
     client = MlflowClient()
     for key, value in tags.items():
         client.set_tag(run_id, key, value)
+
+
+def read_tag(run_id: str, key: str) -> str | None:
+    """Return a tag of a run, or None."""
+    return MlflowClient().get_run(run_id).data.tags.get(key)
 
 
 def active_run_id() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,9 +108,22 @@ class KedroRun:
         return True, f"New images since version {latest.version}: training on {counts}."
 
     def log_model(self) -> str:
-        """Log the model and register it as challenger; return its version. Safe to repeat."""
+        """Log the model and register it as challenger; return its version. Safe to repeat.
+
+        Raises:
+            RegistryError: this run has logged another network before: its training was cleared
+                and done again. One run is one model, and what was recorded of it stays.
+        """
+        digest = self._digest_network()
         if tracking.find_logged_model(self._required_run_id) is None:
+            tracking.tag_run(self._required_run_id, {tracking.NETWORK_TAG: digest})
             self._log_as_kedro_mlflow_does()
+        elif tracking.read_tag(self._required_run_id, tracking.NETWORK_TAG) != digest:
+            raise RegistryError(
+                f"DAG run {self.key} has logged a model already, of another network than it has "
+                "now: its training was run again. Trigger a new run (with force) instead of "
+                "clearing one whose model is logged."
+            )
         tags = {
             registry.DIGEST_TAG: self._catalog.load("data_summary")["data_digest"],
             tracking.AIRFLOW_RUN_TAG: self.key,
@@ -159,6 +173,11 @@ class KedroRun:
         pipeline.log_model_kwargs["input_example"] = self._catalog.load(pipeline.input_name)
         with tracking.resume_run(self._required_run_id):
             mlflow_hook.after_pipeline_run(run_params={}, pipeline=pipeline, catalog=self._catalog)
+
+    def _digest_network(self) -> str:
+        network = self._catalog["network"]
+        with network._fs.open(network._filepath.as_posix(), "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
 
     def _own_version(self) -> str:
         version = registry.find_version_of_run(self._model_name, self._required_run_id)
