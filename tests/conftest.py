@@ -19,9 +19,6 @@ for name in list(os.environ):
     if name.startswith(("AIRFLOW__", "IMAGE_CLASSIFICATION_")) or name == "MLFLOW_TRACKING_URI":
         del os.environ[name]
 
-PROJECT = Path(__file__).resolve().parents[1]
-REAL_IMAGES = PROJECT.parent / "shared" / "data" / "cell_images.zip"
-
 
 @pytest.fixture(scope="session")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
