@@ -1,5 +1,8 @@
+"""The catalog's own datasets, on a disk and on an object store kept in memory."""
+
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import fsspec
@@ -13,6 +16,7 @@ from image_classification.datasets import (
     ImageFolderDataset,
     PackedPixelsDataset,
     PixelShard,
+    RegisteredNetworkDataset,
     WholeJSONDataset,
 )
 from image_classification.errors import DataError
@@ -62,6 +66,27 @@ class TestPackedPixels:
         dataset.save(shard(0, 1))
         with pytest.raises(DataError, match=r"1 of 2 images .*image7.*data_processing"):
             dataset.load().read(["image0", "image7"], 4)
+
+    def test_an_image_asked_for_twice_is_given_twice(self, root: str) -> None:
+        dataset = PackedPixelsDataset(filepath=f"{root}/pixels")
+        dataset.save(shard(0, 3))
+        pixels = dataset.load().read(["image1", "image1", "image0"], 4)
+        assert pixels[:, 0, 0, 0].tolist() == [1, 1, 0]
+        assert dataset.load().read([], 4).shape == (0, 4, 4, 3)
+
+    def test_an_image_packed_at_another_size_is_missing_at_this_one(self, root: str) -> None:
+        dataset = PackedPixelsDataset(filepath=f"{root}/pixels")
+        dataset.save(shard(0, 1, size_px=4))
+        with pytest.raises(DataError, match=r"not packed at 8 px.*image_size_px=8"):
+            dataset.load().read(["image0"], 8)
+
+    def test_a_new_shard_is_seen_by_a_dataset_opened_before(self, root: str) -> None:
+        before = PackedPixelsDataset(filepath=f"{root}/pixels")
+        assert not before.exists()
+        before.load()
+        PackedPixelsDataset(filepath=f"{root}/pixels").save(shard(0, 1))
+        assert before.exists()
+        assert before.load().image_ids(4) == {"image0"}
 
     def test_an_empty_store_is_empty(self, root: str) -> None:
         assert PackedPixelsDataset(filepath=f"{root}/none").load().image_ids(4) == set()
@@ -113,6 +138,44 @@ class TestGrowingTable:
         monkeypatch.undo()
         assert dataset.load()["n"].tolist() == [1]
 
+    def test_a_failed_upload_leaves_the_old_table_on_an_object_store(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dataset = GrowingTableDataset(filepath="memory://bucket/kept.parquet", columns=["n"])
+        dataset.save(pd.DataFrame({"n": [1]}))
+
+        def fail(*paths: object, **options: object) -> None:
+            raise OSError("no answer")
+
+        monkeypatch.setattr(type(dataset._filesystem), "pipe_file", fail)
+        with pytest.raises(Exception, match="no answer"):
+            dataset.save(pd.DataFrame({"n": [2]}))
+        assert dataset.load()["n"].tolist() == [1]
+
+    def test_an_empty_table_keeps_its_columns(self, root: str) -> None:
+        dataset = GrowingTableDataset(filepath=f"{root}/a.parquet", columns=["path", "reason"])
+        dataset.save(pd.DataFrame(columns=["path", "reason"], dtype=object))
+        assert dataset.exists()
+        assert dataset.load().columns.tolist() == ["path", "reason"]
+
+
+def test_a_kill_leaves_the_old_json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = WholeJSONDataset(filepath=str(tmp_path / "names.json"))
+    dataset.save(["a", "b"])
+
+    def killed(*paths: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(dataset._fs), "mv", killed)
+    with pytest.raises(KeyboardInterrupt):
+        dataset.save(["c"])
+    assert dataset.load() == ["a", "b"]
+
+
+def test_a_registered_network_cannot_be_saved() -> None:
+    with pytest.raises(Exception, match="cannot be saved through the catalog"):
+        RegisteredNetworkDataset(model_name="cells", alias="champion").save(object())
+
 
 def test_a_shared_json_file_is_replaced_whole(tmp_path: Path) -> None:
     dataset = WholeJSONDataset(filepath=str(tmp_path / "names.json"))
@@ -132,6 +195,44 @@ class TestImageFolder:
         assert folder.files["label"].tolist() == ["a", "b"]
         assert folder.ignored == 2
         assert folder.read(["b/2.PNG", "a/1.jpg"]) == [b"b/2.PNG", b"a/1.jpg"]
+
+    def test_reads_an_object_store_as_a_disk(self, root: str) -> None:
+        fsspec.filesystem("memory").store.clear()
+        for name in ("b/2.png", "a/1.png", "a/Thumbs.db"):
+            filesystem, path = fsspec.core.url_to_fs(f"{root}/cells/{name}")
+            # Kedro leaves the bucket out of addresses in memory.
+            path = path.replace("/bucket", "")
+            filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+            filesystem.pipe_file(path, name.encode())
+        folder = ImageFolderDataset(filepath=f"{root}/cells").load()
+        assert folder.files["path"].tolist() == ["a/1.png", "b/2.png"]
+        assert folder.files["label"].tolist() == ["a", "b"]
+        assert folder.files["size_bytes"].tolist() == [7, 7]
+        assert folder.ignored == 1
+        assert folder.read(["b/2.png"]) == [b"b/2.png"]
+
+    def test_tells_a_file_that_was_replaced_by_one_of_the_same_size(self, root: str) -> None:
+        filesystem, path = fsspec.core.url_to_fs(f"{root}/cells/a/1.png")
+        path = path.replace("/bucket", "")
+        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        found = []
+        for content in (b"one", b"two"):
+            time.sleep(0.02)  # the clock of a disk ticks every few milliseconds
+            filesystem.pipe_file(path, content)
+            found.append(ImageFolderDataset(filepath=f"{root}/cells").load().files.iloc[0])
+        assert found[0]["size_bytes"] == found[1]["size_bytes"]
+        assert found[0]["modified_at"] < found[1]["modified_at"]
+
+    def test_names_a_file_that_is_gone_and_what_to_do(self, tmp_path: Path) -> None:
+        (tmp_path / "1.png").touch()
+        folder = ImageFolderDataset(filepath=str(tmp_path)).load()
+        (tmp_path / "1.png").unlink()
+        with pytest.raises(DataError, match=r"'1\.png' cannot be read .*Restore it"):
+            folder.read(["1.png"])
+
+    def test_reads_nothing_when_asked_for_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "1.png").touch()
+        assert ImageFolderDataset(filepath=str(tmp_path)).load().read([]) == []
 
     def test_names_a_missing_folder_and_how_to_set_another(self, tmp_path: Path) -> None:
         with pytest.raises(Exception, match=r"nowhere' does not exist.*IMAGE_CLASSIFICATION_IMAGE"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from image_classification import registry, tracking
 from image_classification.datasets import RegisteredNetworkDataset
@@ -22,10 +24,19 @@ class Echo(mlflow.pyfunc.PythonModel):
         return model_input
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose tables are made: to make them takes a second."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> str:
+def store(tmp_path: Path, empty_store: Path) -> str:
     uri = f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}"
     tracking.prepare_store(uri)
+    shutil.copy(empty_store, tmp_path / "mlflow" / "mlflow.db")
     tracking.connect(uri)
     mlflow.create_experiment(EXPERIMENT, artifact_location=str(tmp_path / "artifacts"))
     mlflow.set_experiment(EXPERIMENT)
@@ -103,6 +114,75 @@ class TestRegistry:
         tags = MlflowClient().get_model_version(MODEL, third).tags
         assert registry.DECISION_TAG not in tags
 
+    def test_a_champion_set_since_the_comparison_found_none_stays(self) -> None:
+        first, second = register("retraining/a"), register("retraining/b")
+        registry.promote_challenger(MODEL, first, None, decide(True))
+        with pytest.raises(RegistryError, match=f"expected version None, found {first}"):
+            registry.promote_challenger(MODEL, second, None, decide(True))
+        assert champion() == first
+
+    def test_a_champion_removed_since_the_comparison_is_not_replaced(self) -> None:
+        first, second = register("retraining/a"), register("retraining/b")
+        with pytest.raises(RegistryError, match=f"expected version {first}, found None"):
+            registry.promote_challenger(MODEL, second, first, decide(True, champion=first))
+        assert champion() is None
+
+    def test_a_retry_of_a_promotion_that_was_cut_short_completes_the_record(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = register("retraining/a"), register("retraining/b")
+        registry.promote_challenger(MODEL, first, None, decide(True))
+        decision = decide(True, champion=first, reason="better")
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "record_decision", killed)
+            with pytest.raises(KeyboardInterrupt):
+                registry.apply_decision(MODEL, second, decision)
+        assert registry.apply_decision(MODEL, second, decision) == f"promoted v{second}: better"
+        assert champion() == second
+        tags = MlflowClient().get_model_version(MODEL, second).tags
+        assert tags[registry.DECISION_TAG] == "promoted"
+        assert tags["compared_with_version"] == first
+
+    def test_an_alias_that_did_not_move_is_an_error_and_no_promotion_is_recorded(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        version = register("retraining/a")
+        monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lambda *_: None)
+        with pytest.raises(RegistryError, match=f"was set to version {version} but points to None"):
+            registry.promote_challenger(MODEL, version, None, decide(True))
+        assert registry.DECISION_TAG not in MlflowClient().get_model_version(MODEL, version).tags
+
+    def test_keeping_moves_no_alias_where_there_is_no_champion_either(self) -> None:
+        version = register("retraining/a")
+        outcome = registry.apply_decision(MODEL, version, decide(False, reason="too weak"))
+        assert outcome == "kept no champion: too weak"
+        assert champion() is None
+        kept = MlflowClient().get_model_version(MODEL, version)
+        assert kept.tags["compared_with_version"] == "none"
+        assert "champion v" not in kept.description
+
+    def test_the_newest_registered_version_is_the_challenger(self) -> None:
+        first, second = register("retraining/a"), register("retraining/b")
+        found = registry.find_version(MODEL, registry.CHALLENGER)
+        latest = registry.find_latest_version(MODEL)
+        assert found is not None
+        assert latest is not None
+        assert str(found.version) == str(latest.version) == second != first
+
+    def test_a_store_that_fails_is_not_taken_for_a_missing_alias(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise MlflowException("the disk is full")
+
+        monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", fail)
+        with pytest.raises(MlflowException, match="the disk is full"):
+            registry.find_version(MODEL, registry.CHAMPION)
+
     def test_a_decision_can_be_read_on_the_version(self) -> None:
         first, second = register("retraining/a"), register("retraining/b")
         registry.apply_decision(MODEL, first, decide(True))
@@ -133,6 +213,7 @@ class TestRegistry:
     def test_an_optional_network_without_alias_is_none(self) -> None:
         dataset = RegisteredNetworkDataset(model_name=MODEL, alias="champion", required=False)
         assert dataset.load() is None
+        assert not dataset.exists()
 
 
 @pytest.mark.usefixtures("store")
@@ -172,6 +253,35 @@ class TestRuns:
         MlflowClient().create_logged_model(experiment, name="model", source_run_id=run_id)
         assert tracking.find_logged_model(run_id) is None
         assert MlflowClient().search_logged_models([experiment]) == []
+
+    def test_a_run_keeps_running_after_an_error_within(self) -> None:
+        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        with pytest.raises(ValueError, match="inside"), tracking.resume_run(run_id):
+            raise ValueError("inside")
+        assert tracking.active_run_id() is None
+        assert MlflowClient().get_run(run_id).info.status == "RUNNING"
+
+    def test_a_closed_run_that_is_opened_again_runs_again(self) -> None:
+        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        tracking.close_run(run_id, False, "kedro run")
+        assert tracking.open_run(EXPERIMENT, "retraining/x", "a run", {}) == run_id
+        assert MlflowClient().get_run(run_id).info.status == "RUNNING"
+
+    def test_a_run_in_an_experiment_that_does_not_exist_is_refused(self) -> None:
+        assert tracking.find_run("elsewhere", "retraining/x") is None
+        with pytest.raises(TrackingError, match="'elsewhere' does not exist"):
+            tracking.open_run("elsewhere", "retraining/x", "a run", {})
+
+    def test_other_refusals_of_mlflow_pass_as_they_are(self) -> None:
+        with (
+            pytest.raises(MlflowException, match="the disk is full"),
+            tracking.explain_refusals(),
+        ):
+            raise MlflowException("the disk is full")
+
+    def test_a_run_is_located_by_its_store_where_no_server_shows_it(self, store: str) -> None:
+        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        assert tracking.locate_run(run_id) == f"MLflow run {run_id} in {store}"
 
     def test_a_changed_parameter_is_refused_with_the_remedy(self) -> None:
         run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})

@@ -25,6 +25,8 @@ from image_classification import registry, vision
 from image_classification.errors import DataError, RegistryError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+# What filesystems call it: local, S3, Google, Azure, memory.
+MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
 FILE_COLUMNS = ("path", "image_name", "label", "size_bytes", "modified_at")
 
 
@@ -117,7 +119,7 @@ class ImageFolderDataset(AbstractDataset[Never, ImageFolder]):
 
     def _describe_file(self, path: str, info: dict[str, Any]) -> tuple[str, str, str, int, str]:
         below = posixpath.relpath(path, self._root)
-        modified = info.get("mtime") or info.get("LastModified") or info.get("updated") or ""
+        modified = next((info[key] for key in MODIFIED_KEYS if info.get(key)), "")
         if isinstance(modified, int | float):
             modified = datetime.fromtimestamp(modified, UTC).isoformat()
         label = posixpath.dirname(below)
@@ -345,6 +347,9 @@ class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | None])
     def save(self, data: Never) -> Never:  # noqa: ARG002
         """Refuse: a version is registered by logging a model."""
         raise DatasetError("A registered network cannot be saved through the catalog.")
+
+    def _exists(self) -> bool:
+        return registry.find_version(self._model_name, self._alias) is not None
 
     def _describe(self) -> dict[str, Any]:
         return {"model_name": self._model_name, "alias": self._alias, "required": self._required}

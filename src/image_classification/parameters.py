@@ -7,7 +7,7 @@ key), typed here. A misspelt key or a value out of range fails before any work s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict, is_typeddict
@@ -41,7 +41,7 @@ class DataProcessingParameters(TypedDict):
 class TrainingParameters(TypedDict):
     """The network and its schedule."""
 
-    network: str
+    network: Literal["small", "medium", "large"]
     epochs: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0, le=1)]

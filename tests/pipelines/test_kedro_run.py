@@ -73,6 +73,44 @@ def test_indexes_every_image_once_with_its_patient_and_split(
     assert set(splits["captured_on"]) == {"2015-06-01"}
 
 
+def test_nothing_of_a_good_folder_is_in_quarantine(retrained: Retrained) -> None:
+    index = retrained.storage / "index"
+    assert len(pd.read_parquet(index / "quarantine.parquet")) == 0
+    assert len(pd.read_parquet(index / "inspections.parquet")) == 240
+    assert json.loads((index / "class_names.json").read_text()) == ["Parasitized", "Uninfected"]
+    summary = json.loads((index / "summary.json").read_text())
+    assert (summary["images"], summary["patients"]) == (240, 30)
+    assert sum(split["images"] for split in summary["splits"].values()) == 240
+
+
+def test_all_that_belongs_to_the_run_lies_in_its_folder(retrained: Retrained) -> None:
+    names = {path.name for path in (retrained.storage / "runs" / "local").iterdir()}
+    assert names >= {
+        *("images.parquet", "network.keras", "training_history.json", "evaluation_report.json"),
+        *("validation_predictions.csv", "test_predictions.csv", "decision.json"),
+        *("challenger_predictions.csv", "champion_predictions.csv"),
+        *("training_evaluation_metrics.png", "confusion_matrix.png", "roc_curve.png"),
+        *("reliability_diagram.png", "confident_mistakes.png"),
+    }
+    assert {path.name for path in retrained.storage.iterdir()} == {
+        *("index", "mlflow", "pixels", "runs"),
+    }
+
+
+def test_each_epoch_has_a_point_in_the_curves(retrained: Retrained) -> None:
+    history = json.loads((retrained.storage / "runs/local/training_history.json").read_text())
+    run_id = retrained.run.info.run_id
+    for key, name in {
+        "training_accuracy": "train_accuracy",
+        "training_loss": "train_loss",
+        "validation_accuracy": "validation_accuracy",
+        "validation_loss": "validation_loss",
+        "training.learning_rate": "learning_rate",
+    }.items():
+        points = retrained.client.get_metric_history(run_id, key)
+        assert [point.value for point in points] == pytest.approx(history[name])
+
+
 def test_one_run_holds_the_metrics_under_their_keys(retrained: Retrained) -> None:
     assert len(retrained.client.search_runs(["1"])) == 1
     assert retrained.run.info.status == "FINISHED"
@@ -179,6 +217,42 @@ def test_promotion_alone_judges_the_registered_challenger(retrained: Retrained) 
     assert decision["challenger"]["version"] == decision["champion"]["version"] == "1"
     assert not decision["promote"]
     assert "+0.00 points" in decision["reason"]
+
+
+def test_a_second_run_of_one_process_has_an_mlflow_run_a_model_and_a_version_of_its_own(
+    retrained: Retrained,
+) -> None:
+    first = {run.info.run_id for run in retrained.client.search_runs(["1"])}
+    shards = list((retrained.storage / "pixels").rglob("*.npy"))
+
+    kedro_run("retraining", promotion={"enabled": False, "minimum_accuracy_gain": -1.0})
+
+    assert mlflow.active_run() is None
+    (new,) = (run for run in retrained.client.search_runs(["1"]) if run.info.run_id not in first)
+    assert new.info.status == "FINISHED"
+    assert new.data.tags["outcome"].startswith("kept v1: promotion is switched off")
+    # Two keys were changed; the rest of the section stays in force.
+    assert new.data.params["promotion.enabled"] == "False"
+    assert new.data.params["promotion.minimum_accuracy"] == "0.0"
+    models = retrained.client.search_logged_models(["1"])
+    assert sorted(model.source_run_id == new.info.run_id for model in models) == [False, True]
+    versions = {
+        alias: int(retrained.client.get_model_version_by_alias(MODEL, alias).version)
+        for alias in ("champion", "challenger")
+    }
+    assert versions == {"champion": 1, "challenger": 2}
+    assert retrained.client.get_model_version(MODEL, "2").run_id == new.info.run_id
+    assert list((retrained.storage / "pixels").rglob("*.npy")) == shards
+
+
+def test_a_slice_of_a_pipeline_neither_registers_nor_decides(retrained: Retrained) -> None:
+    versions = len(retrained.client.search_model_versions(f"name = '{MODEL}'"))
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT) as session:
+        session.run(pipeline_names=["promotion"], node_names=["compare_models"])
+    assert len(retrained.client.search_model_versions(f"name = '{MODEL}'")) == versions
+    newest = retrained.client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]
+    assert "outcome" not in newest.data.tags
 
 
 @pytest.mark.usefixtures("storage")

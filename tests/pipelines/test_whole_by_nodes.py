@@ -1,0 +1,331 @@
+"""The nodes one after another, without Kedro: three classes, by the parameters alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from samples import DATA_PROCESSING, draw_image, fill_folder, no_inspections, open_folder
+
+from image_classification.datasets import (
+    ImageFolder,
+    PackedPixels,
+    PackedPixelsDataset,
+    RegisteredNetwork,
+)
+from image_classification.errors import DataError
+from image_classification.metrics import measure_predictions
+from image_classification.pipelines.data_processing.nodes import (
+    assign_splits,
+    index_images,
+    pack_images,
+)
+from image_classification.pipelines.inference.nodes import classify_folder, classify_images
+from image_classification.pipelines.promotion.nodes import (
+    compare_models,
+    score_challenger,
+    score_champion,
+)
+from image_classification.pipelines.training.nodes import (
+    evaluate_network,
+    plot_confident_mistakes,
+    plot_evaluation,
+    plot_training_curves,
+    sample_images,
+    train_network,
+)
+
+CLASSES = ["gametocyte", "healthy", "ring"]
+SIZE_PX = 16
+TRAINING: dict[str, Any] = {
+    "network": "small",
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 0.003,
+    "weight_decay": 0.01,
+    "label_smoothing": 0.05,
+    "dropout": 0.0,
+    "seed": 1,
+}
+PROBABILITIES = [f"probability_{name}" for name in CLASSES]
+
+
+@pytest.fixture(scope="module")
+def raw_images(tmp_path_factory: pytest.TempPathFactory) -> ImageFolder:
+    """Three images, one of each class, of each of 30 patients."""
+    files = {
+        f"{name}/C{patient}_IMG_20150918_cell_{number}.png": draw_image(10 * patient + number)
+        for patient in range(30)
+        for number, name in enumerate(CLASSES)
+    }
+    return open_folder(fill_folder(tmp_path_factory.mktemp("raw"), files))
+
+
+@pytest.fixture(scope="module")
+def splits(raw_images: ImageFolder) -> pd.DataFrame:
+    parameters = {**DATA_PROCESSING, "classes": None}
+    _, index, _ = index_images(raw_images, no_inspections(), parameters)
+    splits, class_names, _ = assign_splits(index, "ring", parameters)
+    assert class_names == CLASSES
+    return splits
+
+
+@pytest.fixture(scope="module")
+def pixels(
+    raw_images: ImageFolder, splits: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> PackedPixels:
+    store = PackedPixelsDataset(filepath=str(tmp_path_factory.mktemp("pixels")))
+    for shard in pack_images(raw_images, splits, store.load(), SIZE_PX):
+        store.save(shard)
+    return store.load()
+
+
+@pytest.fixture(scope="module")
+def trained(pixels: PackedPixels, splits: pd.DataFrame) -> tuple[Any, ...]:
+    return train_network(pixels, splits, CLASSES, SIZE_PX, TRAINING)
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    trained: tuple[Any, ...], pixels: PackedPixels, splits: pd.DataFrame
+) -> tuple[Any, ...]:
+    return evaluate_network(trained[0], pixels, splits, CLASSES, SIZE_PX, "ring")
+
+
+def test_training_gives_a_network_and_a_value_per_epoch(trained: tuple[Any, ...]) -> None:
+    network, train_acc, train_loss, val_acc, val_loss, pace, history = trained
+
+    assert network.output_shape == (None, 3)
+    assert [len(values) for values in (train_acc, train_loss, val_acc, val_loss)] == [2, 2, 2, 2]
+    assert history["train_accuracy"] == train_acc
+    assert history["validation_loss"] == val_loss
+    assert set(pace) == {"learning_rate", "images_per_second"}
+    assert [point["step"] for point in pace["learning_rate"]] == [0, 1]
+
+
+def test_both_splits_are_scored_each_with_its_own_images(
+    evaluated: tuple[Any, ...], splits: pd.DataFrame
+) -> None:
+    for predictions, split in zip(evaluated[:2], ("validation", "test"), strict=True):
+        rows = splits[splits["split"] == split]
+        assert predictions["image_id"].tolist() == rows["image_id"].tolist()
+        assert predictions["label"].tolist() == rows["label"].tolist()
+        np.testing.assert_allclose(predictions[PROBABILITIES].sum(axis=1), 1, rtol=1e-5)
+        best = predictions[PROBABILITIES].idxmax(axis=1).str.removeprefix("probability_")
+        assert predictions["category"].tolist() == best.tolist()
+    assert not set(evaluated[0]["patient"]) & set(evaluated[1]["patient"])
+
+
+def test_measures_are_those_of_the_predictions(evaluated: tuple[Any, ...]) -> None:
+    validation, test, validation_metrics, test_metrics, test_accuracy, report = evaluated
+
+    for table, metrics in ((validation, validation_metrics), (test, test_metrics)):
+        expected = measure_predictions(table, CLASSES, "ring")
+        assert metrics == {name: {"value": value, "step": 0} for name, value in expected.items()}
+    assert test_accuracy == test_metrics["accuracy"]["value"]
+    assert report["test"]["accuracy"] == test_accuracy
+    assert set(report["validation"]["classes"]) == set(CLASSES)
+    images = [values["images"] for values in report["validation"]["classes"].values()]
+    assert sum(images) == len(validation)
+
+
+def test_figures_are_drawn_for_three_classes(
+    trained: tuple[Any, ...], evaluated: tuple[Any, ...], pixels: PackedPixels
+) -> None:
+    validation, test = evaluated[:2]
+    figures = [
+        plot_training_curves(trained[-1]),
+        *plot_evaluation(validation, test, CLASSES, "ring"),
+        plot_confident_mistakes(validation, pixels, SIZE_PX),
+    ]
+
+    assert len(figures) == 5
+    assert all(isinstance(figure, Figure) for figure in figures)
+
+
+def test_mistakes_shown_are_the_surest_ones_first(
+    evaluated: tuple[Any, ...], pixels: PackedPixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from image_classification import plots
+
+    seen: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(plots, "plot_contact_sheet", lambda *given: seen.append(given))
+    predictions = evaluated[0]
+
+    plot_confident_mistakes(predictions, pixels, SIZE_PX)
+
+    shown, images, mistakes, count = seen[0]
+    wrong = predictions[predictions["label"] != predictions["category"]]
+    assert (mistakes, count) == (len(wrong), len(predictions))
+    assert len(wrong) > 0
+    assert shown["confidence"].is_monotonic_decreasing
+    assert set(shown["image_id"]) <= set(wrong["image_id"])
+    np.testing.assert_array_equal(images, pixels.read(shown["image_id"].tolist(), SIZE_PX))
+
+
+def test_input_example_has_images_of_each_class_as_files(
+    raw_images: ImageFolder, splits: pd.DataFrame
+) -> None:
+    example = sample_images(raw_images, splits, CLASSES)
+
+    assert list(example) == ["image_name", "image"]
+    validation = splits[splits["split"] == "validation"]
+    labels = [
+        # One name may lie in several class folders; the number at its end tells the class.
+        CLASSES[int(name.removesuffix(".png")[-1])]
+        for name in example["image_name"]
+    ]
+    assert labels == [name for name in CLASSES for _ in range(2)]
+    assert set(example["image_name"]) <= set(validation["image_name"])
+    assert all(content.startswith(b"\x89PNG") for content in example["image"])
+
+
+def test_challenger_and_champion_are_scored_alike_from_the_files(
+    trained: tuple[Any, ...],
+    evaluated: tuple[Any, ...],
+    raw_images: ImageFolder,
+    splits: pd.DataFrame,
+) -> None:
+    network = trained[0]
+    champion = RegisteredNetwork(network, CLASSES, "4")
+
+    challenger_scores = score_challenger(network, CLASSES, raw_images, splits)
+    champion_scores = score_champion(champion, ["other"], raw_images, splits)
+
+    assert set(challenger_scores["model_version"]) == {""}
+    assert set(champion_scores["model_version"]) == {"4"}
+    pd.testing.assert_frame_equal(
+        challenger_scores.drop(columns="model_version"),
+        champion_scores.drop(columns="model_version"),
+    )
+    packed = evaluated[0].set_index("image_id").loc[challenger_scores["image_id"]]
+    np.testing.assert_allclose(
+        challenger_scores[PROBABILITIES], packed[PROBABILITIES], rtol=1e-4, atol=1e-6
+    )
+    assert challenger_scores["image_id"].is_monotonic_increasing
+
+
+def test_a_registered_challenger_is_scored_with_its_own_classes_and_version(
+    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame
+) -> None:
+    registered = RegisteredNetwork(trained[0], ["ring", "healthy", "gametocyte"], "9")
+
+    scores = score_challenger(registered, CLASSES, raw_images, splits)
+
+    assert set(scores["model_version"]) == {"9"}
+    assert [name for name in scores if name.startswith("probability_")] == [
+        "probability_ring",
+        "probability_healthy",
+        "probability_gametocyte",
+    ]
+
+
+def test_scores_without_a_champion_have_the_columns_and_no_rows(
+    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame
+) -> None:
+    nothing = score_champion(None, CLASSES, raw_images, splits)
+
+    assert len(nothing) == 0
+    assert list(nothing) == list(score_challenger(trained[0], CLASSES, raw_images, splits))
+
+
+def test_three_classes_come_to_a_decision_through_the_files_between_the_tasks(
+    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame, tmp_path: Path
+) -> None:
+    rule = {
+        "enabled": True,
+        "minimum_accuracy": 0.0,
+        "minimum_sensitivity": 0.0,
+        "minimum_accuracy_gain": 0.0,
+    }
+    champion = RegisteredNetwork(trained[0], CLASSES, "1")
+    scores = {
+        "challenger": score_challenger(trained[0], CLASSES, raw_images, splits),
+        "champion": score_champion(champion, CLASSES, raw_images, splits),
+    }
+    for name, table in scores.items():
+        table.to_csv(tmp_path / name, index=False)
+
+    decision = compare_models(
+        pd.read_csv(tmp_path / "challenger"),
+        pd.read_csv(tmp_path / "champion"),
+        CLASSES,
+        "ring",
+        rule,
+    )
+
+    direct = compare_models(scores["challenger"], scores["champion"], CLASSES, "ring", rule)
+    assert decision["promote"] is False
+    assert "+0.00 points from champion v1" in decision["reason"]
+    assert decision["challenger"]["metrics"] == pytest.approx(direct["challenger"]["metrics"])
+
+
+def test_packaged_model_gives_a_row_per_image_in_order(
+    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame
+) -> None:
+    example = sample_images(raw_images, splits, CLASSES)
+
+    table = classify_images(example, trained[0], CLASSES, 2)
+
+    assert list(table) == ["image_name", *PROBABILITIES, "category"]
+    assert table["image_name"].tolist() == example["image_name"].tolist()
+    np.testing.assert_allclose(table[PROBABILITIES].sum(axis=1), 1, rtol=1e-5)
+
+
+def test_packaged_model_reads_paths_too_and_numbers_nameless_images(
+    trained: tuple[Any, ...], raw_images: ImageFolder
+) -> None:
+    files = raw_images.files["path"].head(3).tolist()
+    paths = pd.DataFrame({"image": [f"{raw_images.root}/{path}" for path in files]})
+    contents = pd.DataFrame({"image": raw_images.read(files)})
+
+    table = classify_images(paths, trained[0], CLASSES, 256)
+
+    assert table["image_name"].tolist() == ["0", "1", "2"]
+    pd.testing.assert_frame_equal(table, classify_images(contents, trained[0], CLASSES, 256))
+
+
+def test_packaged_model_gives_no_rows_for_no_images(trained: tuple[Any, ...]) -> None:
+    table = classify_images(pd.DataFrame({"image": []}), trained[0], CLASSES, 256)
+
+    assert len(table) == 0
+    assert list(table) == ["image_name", *PROBABILITIES, "category"]
+
+
+def test_packaged_model_refuses_a_table_without_images(trained: tuple[Any, ...]) -> None:
+    with pytest.raises(DataError, match=r"no column 'image'.*Received columns: picture"):
+        classify_images(pd.DataFrame({"picture": [b""]}), trained[0], CLASSES, 256)
+
+
+def test_packaged_model_names_an_image_that_cannot_be_decoded(trained: tuple[Any, ...]) -> None:
+    images = pd.DataFrame({"image": [draw_image(), b"no image"], "image_name": ["good", "bad"]})
+
+    with pytest.raises(DataError, match="Image bad: the file cannot be decoded"):
+        classify_images(images, trained[0], CLASSES, 256)
+
+
+def test_a_folder_is_classified_with_the_champion_whatever_its_sub_folders(
+    trained: tuple[Any, ...], tmp_path: Path
+) -> None:
+    files = {"top.png": draw_image(1), "any/where/deep.png": draw_image(2)}
+    champion = RegisteredNetwork(trained[0], CLASSES, "4")
+
+    table = classify_folder(open_folder(fill_folder(tmp_path, files)), champion, 256)
+
+    assert list(table) == ["image_name", *PROBABILITIES, "category", "model_version"]
+    assert table["image_name"].tolist() == ["any/where/deep.png", "top.png"]
+    assert set(table["model_version"]) == {"4"}
+
+
+def test_a_broken_file_in_a_folder_to_classify_is_named(
+    trained: tuple[Any, ...], tmp_path: Path
+) -> None:
+    files = {"good.png": draw_image(1), "sub/broken.png": draw_image(2)[:100]}
+    champion = RegisteredNetwork(trained[0], CLASSES, "4")
+
+    with pytest.raises(DataError, match=r"Image sub/broken\.png: the file cannot be decoded"):
+        classify_folder(open_folder(fill_folder(tmp_path, files)), champion, 256)

@@ -1,0 +1,134 @@
+"""The schema of the parameters: each range at its edge, and types taken at their word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import yaml
+
+from image_classification import vision
+from image_classification.errors import ConfigurationError
+from image_classification.parameters import RUN_KEYS, TrainingParameters, check_parameters
+
+BASE = Path(__file__).resolve().parents[1] / "conf" / "base"
+
+OUT_OF_RANGE = {
+    "image_size_px": [15, 513, 64.5, "64"],
+    "positive_class": [None, 1],
+    "registered_model_name": ["", None],
+    "data_processing.classes": ["Parasitized", [1, 2]],
+    "data_processing.name_pattern": [None],
+    "data_processing.captured_on_format": [None],
+    "data_processing.maximum_image_pixels": [0, "4000000"],
+    "data_processing.maximum_refused_share": [-0.01, 1.01],
+    "data_processing.split_salt": [None],
+    "data_processing.validation_share": [0, 1, "0.2"],
+    "data_processing.test_share": [0, 1],
+    "training.network": ["tiny", None],
+    "training.epochs": [0, 2.5, "3", True],
+    "training.batch_size": [0],
+    "training.learning_rate": [0, 1.5, "0.003"],
+    "training.weight_decay": [-0.01],
+    "training.label_smoothing": [-0.01, 1],
+    "training.dropout": [-0.01, 1],
+    "training.seed": [-1, 2**31],
+    "inference.batch_size": [0],
+    # A quoted "false" is true to Python: taken as it came, it would promote.
+    "promotion.enabled": ["false", "no", 0],
+    "promotion.minimum_accuracy": [-0.01, 1.01, "0.8"],
+    "promotion.minimum_sensitivity": [-0.01, 1.01],
+    "promotion.minimum_accuracy_gain": [-1.01, 1.01],
+}
+IN_RANGE = {
+    "image_size_px": [16, 512],
+    "data_processing.classes": [None, ["a", "b", "c"]],
+    "data_processing.maximum_refused_share": [0, 1, 0.5],
+    "training.network": list(vision.NETWORK_SIZES),
+    "training.learning_rate": [1, 1e-6],
+    "training.seed": [0, 2**31 - 1],
+    "promotion.enabled": [False],
+    "promotion.minimum_accuracy_gain": [-1, 0, 1],
+}
+
+
+@pytest.fixture
+def parameters() -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for path in BASE.glob("parameters*.yml"):
+        merged |= yaml.safe_load(path.read_text())
+    return merged | {"registered_model_name": "cells"}
+
+
+def change(parameters: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    *parents, key = path.split(".")
+    level = parameters
+    for parent in parents:
+        level = level[parent]
+    assert key in level
+    level[key] = value
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [(path, value) for path, values in OUT_OF_RANGE.items() for value in values]
+)
+def test_a_value_that_is_not_allowed_is_named_with_what_came(
+    parameters: dict[str, Any], path: str, value: object
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_parameters(change(parameters, path, value))
+
+    message = str(refused.value)
+    assert f"'{path}" in message
+    assert "Received: " in message
+    assert message.count("  - ") == message.count(f"'{path}")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [(path, value) for path, values in IN_RANGE.items() for value in values]
+)
+def test_values_at_the_edge_are_allowed(
+    parameters: dict[str, Any], path: str, value: object
+) -> None:
+    check_parameters(change(parameters, path, value))
+
+
+def test_each_parameter_is_tried_out_of_its_range(parameters: dict[str, Any]) -> None:
+    paths = {
+        f"{name}.{key}" if isinstance(section, dict) else name
+        for name, section in parameters.items()
+        for key in (section if isinstance(section, dict) else [""])
+    }
+    assert set(OUT_OF_RANGE) == paths
+
+
+def test_a_section_that_is_no_table_is_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"'training': .*dictionary.*Received: 'small'"):
+        check_parameters(parameters | {"training": "small"})
+
+
+def test_a_key_that_resembles_nothing_is_refused_with_those_allowed_there(
+    parameters: dict[str, Any],
+) -> None:
+    parameters["promotion"]["zzz"] = 1
+
+    with pytest.raises(ConfigurationError) as refused:
+        check_parameters(parameters)
+
+    assert "'promotion.zzz' is not a parameter. Allowed here: enabled, " in str(refused.value)
+
+
+def test_the_keys_that_address_a_run_are_no_parameters_of_a_section(
+    parameters: dict[str, Any],
+) -> None:
+    check_parameters(parameters | dict.fromkeys(RUN_KEYS, "anything"))
+    parameters["training"] |= {RUN_KEYS[0]: "anything"}
+
+    with pytest.raises(ConfigurationError, match=f"'training.{RUN_KEYS[0]}' is not a parameter"):
+        check_parameters(parameters)
+
+
+def test_the_names_of_the_network_sizes_are_those_of_the_networks() -> None:
+    assert get_args(get_type_hints(TrainingParameters)["network"]) == tuple(vision.NETWORK_SIZES)
