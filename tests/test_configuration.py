@@ -193,7 +193,7 @@ class TestStore:
     def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
 
-        with pytest.raises(TrackingError, match="cannot be made.*IMAGE_CLASSIFICATION_STORAGE"):
+        with pytest.raises(TrackingError, match=r"cannot be made.*IMAGE_CLASSIFICATION_STORAGE"):
             tracking.prepare_store(f"sqlite:///{tmp_path}/file/mlflow.db")
 
     def test_a_server_that_answers_with_an_error_is_refused(

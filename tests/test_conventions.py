@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.pipeline import Node, Pipeline
 
 PROJECT = Path(__file__).resolve().parents[1]
+# Written so that this file does not hold them.
+MARKS = [word.replace("-", "") for word in ("TO-DO", "FIX-ME", "XX-X")]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,28 @@ def find_undeclared(pipeline: Pipeline, declared: Iterable[str]) -> set[str]:
 
 def find_misnamed(pipeline: Pipeline) -> list[str]:
     return [node.name for node in pipeline.nodes if node.name != node.func.__name__]
+
+
+def find_ambiguous(pipelines: Iterable[Pipeline]) -> set[str]:
+    """Return the names that stand for different functions in different pipelines."""
+    functions: dict[str, set[object]] = {}
+    for pipeline in pipelines:
+        for node in pipeline.nodes:
+            functions.setdefault(node.name, set()).add(node.func)
+    return {name for name, found in functions.items() if len(found) > 1}
+
+
+def find_unfinished(root: Path, folders: Iterable[str]) -> list[str]:
+    """Return the lines that put something off."""
+    mark = re.compile(rf"\b({'|'.join(MARKS)})\b")
+    return [
+        f"{path.relative_to(root)}: {line.strip()}"
+        for folder in folders
+        for path in sorted((root / folder).rglob("*"))
+        if path.suffix in (".py", ".yml", ".j2", ".md", ".toml")
+        for line in path.read_text().splitlines()
+        if mark.search(line)
+    ]
 
 
 def find_python(folder: Path) -> list[Path]:
@@ -72,6 +97,19 @@ def test_every_node_is_named_as_its_function(registered: dict[str, Pipeline]) ->
     for name, pipeline in registered.items():
         assert find_misnamed(pipeline) == [], name
     assert find_misnamed(BAD_PIPELINE) == ["double_it"]
+
+
+def test_a_node_name_means_one_function_in_every_pipeline(registered: dict[str, Pipeline]) -> None:
+    assert find_ambiguous(registered.values()) == set()
+    other = Pipeline([Node(len, inputs="raw_images", outputs="lost", name="double_it")])
+    assert find_ambiguous([BAD_PIPELINE, other]) == {"double_it"}
+
+
+def test_nothing_is_put_off(tmp_path: Path) -> None:
+    assert find_unfinished(PROJECT, ["src", "tests", "conf", "airflow", "dags"]) == []
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "bad.py").write_text(f"x = 1  # {MARKS[0]}: later\n")
+    assert len(find_unfinished(tmp_path, ["src"])) == 1
 
 
 def test_the_pipelines_of_the_design_are_registered(registered: dict[str, Pipeline]) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from image_classification import plots
@@ -56,12 +56,12 @@ def render(figure: Figure) -> bytes:
 
 @pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES.keys())
 def test_a_figure_becomes_a_png_and_leaves_nothing_in_pyplot(draw: Callable[[], Figure]) -> None:
-    before = pyplot.get_fignums()
+    before = plt.get_fignums()
 
     content = render(draw())
 
     assert content.startswith(b"\x89PNG")
-    assert pyplot.get_fignums() == before
+    assert plt.get_fignums() == before
 
 
 def test_figures_can_be_drawn_in_several_threads() -> None:
