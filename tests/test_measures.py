@@ -94,6 +94,18 @@ class TestMetrics:
         assert measures["auc"] == pytest.approx(5 / 6)
         assert measure_classes(table, ["p", "u"])["u"]["images"] == 2
 
+    @pytest.mark.filterwarnings("error")
+    def test_probabilities_of_a_network_which_sum_to_one_but_for_rounding_are_measured(
+        self,
+    ) -> None:
+        given = np.random.default_rng(0).dirichlet(np.ones(3), 50).astype(np.float32)
+        given *= np.float32(1 + 1e-6)
+        labels = pd.DataFrame({"label": list("abcab" * 10)})
+        table = tabulate_predictions(labels, given, list("abc"))
+        exact = tabulate_predictions(labels, given / given.sum(axis=1, keepdims=True), list("abc"))
+        measures = measure_predictions(table, list("abc"), "a")
+        assert measures == pytest.approx(measure_predictions(exact, list("abc"), "a"), rel=1e-5)
+
     def test_sensitivity_is_about_the_positive_class(self) -> None:
         table = predictions("pppuu", [0.9, 0.8, 0.4, 0.3, 0.6])
         other = measure_predictions(table, ["p", "u"], "u")

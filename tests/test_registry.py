@@ -165,6 +165,16 @@ class TestRegistry:
         assert kept.tags["compared_with_version"] == "none"
         assert "champion v" not in kept.description
 
+    def test_a_champion_judged_against_itself_keeps_the_record_of_its_promotion(self) -> None:
+        version = register("retraining/a")
+        registry.apply_decision(MODEL, version, decide(True, reason="first champion"))
+        outcome = registry.apply_decision(MODEL, version, decide(False, version, "+0.00 points"))
+        assert outcome == f"kept v{version}: +0.00 points"
+        kept = MlflowClient().get_model_version(MODEL, version)
+        assert kept.tags[registry.DECISION_TAG] == "promoted"
+        assert kept.tags[registry.REASON_TAG] == "first champion"
+        assert "**Promoted**: first champion" in kept.description
+
     def test_the_newest_registered_version_is_the_challenger(self) -> None:
         first, second = register("retraining/a"), register("retraining/b")
         found = registry.find_version(MODEL, registry.CHALLENGER)

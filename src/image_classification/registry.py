@@ -150,7 +150,12 @@ def promote_challenger(
 
 
 def keep_champion(model_name: str, version: str, decision: Mapping[str, Any]) -> None:
-    """Record on the challenger's version that it was not promoted, and why."""
+    """Record on the challenger's version that it was not promoted, and why.
+
+    A champion judged against itself keeps the record of its promotion.
+    """
+    if _champion_version(model_name) == version:
+        return
     record_decision(model_name, version, "kept champion", decision)
 
 

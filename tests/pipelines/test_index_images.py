@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -63,8 +65,6 @@ def test_every_image_gets_one_row_with_its_sha256_and_size(folder: Path) -> None
     assert quarantine.empty
     first = index.set_index("path").loc[f"{POSITIVE}/{name_cell(0)}"]
     content = (folder / POSITIVE / name_cell(0)).read_bytes()
-    import hashlib
-
     assert first["image_id"] == hashlib.sha256(content).hexdigest()
     assert (first["width"], first["height"]) == (12, 10)
     assert first["label"] == POSITIVE
@@ -251,13 +251,24 @@ def test_an_image_too_large_is_refused_without_decoding_it(
     assert len(quarantine) == 1
 
 
-def test_many_large_images_at_once_leave_the_warning_filters_as_they_were(folder: Path) -> None:
-    bombs = {f"{POSITIVE}/{name_cell(9000 + n)}": draw_bomb(12_000, 9_000 + n) for n in range(200)}
-    before = list(warnings.filters)
+def test_warning_filters_which_all_threads_share_are_changed_in_the_main_thread_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspections, _, _ = index_folder(folder)
+    bombs = {f"{POSITIVE}/{name_cell(9000 + n)}": draw_bomb(12_000, 9_000 + n) for n in range(50)}
+    fill_folder(folder, bombs)
+    before, threads = list(warnings.filters), []
 
-    _, _, quarantine = index_folder(fill_folder(folder, bombs), maximum_refused_share=1.0)
+    class Recorded(warnings.catch_warnings):
+        def __enter__(self) -> None:
+            threads.append(threading.current_thread())
+            super().__enter__()
 
-    assert len(quarantine) == 200
+    monkeypatch.setattr(warnings, "catch_warnings", Recorded)
+    _, _, quarantine = index_folder(folder, inspections, maximum_refused_share=1.0)
+
+    assert len(quarantine) == 50
+    assert set(threads) == {threading.main_thread()}
     assert warnings.filters == before
 
 
