@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down dags lock lint test test-all clean
+.PHONY: help install data demo up down dags lock lint test test-all clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@
+
+data: install ## Download the published images and verify them (SOURCE=nlm or kaggle; DATA_URL=, DATA_SHA256=)
+	$(BIN)/python -m image_classification.local data $(if $(SOURCE),--source "$(SOURCE)") \
+	    $(if $(DATA_URL),--url "$(DATA_URL)") $(if $(DATA_SHA256),--sha256 "$(DATA_SHA256)")
 
 demo: install ## Two nights of retraining in a real Airflow and MLflow (DATA=folder or zip; else synthetic)
 	$(BIN)/python -m image_classification.local demo $(if $(DATA),--data "$(DATA)")

@@ -1,13 +1,17 @@
-"""`python -m image_classification.local`: demo, up and down. The Makefile's verbs."""
+"""`python -m image_classification.local`: data, demo, up and down. The Makefile's verbs."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from image_classification.errors import ImageClassificationError
 from image_classification.local.demo import run_demo
+from image_classification.local.download import SOURCES, download_archive
 from image_classification.local.services import Stack, find_port, read_stack
 
 
@@ -17,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.verb == "demo":
             run_demo(Path.cwd(), options.data, options.model)
+        elif options.verb == "data":
+            _download(options)
         elif options.verb == "up":
             _start(options)
         else:
@@ -33,6 +39,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     demo = verbs.add_parser("demo", help="two nights of retraining, then stop")
     demo.add_argument("--data", type=Path, help="image folder, or the published zip")
     demo.add_argument("--model", default="cell-classifier", help="the registered model")
+    _add_data(verbs.add_parser("data", help="download the published images and verify them"))
     up = verbs.add_parser("up", help="start MLflow and Airflow, and leave them running")
     up.add_argument("--mlflow-port", type=int, help="default: the first free one from 5000")
     up.add_argument("--airflow-port", type=int, help="default: the first free one from 8080")
@@ -40,6 +47,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     for verb in (up, down):
         verb.add_argument("--stack", choices=("main", "demo"), default="main")
     return parser.parse_args(arguments)
+
+
+def _add_data(data: argparse.ArgumentParser) -> None:
+    data.add_argument("--source", choices=SOURCES, default="nlm", help="who publishes the archive")
+    data.add_argument("--url", help="another address of it, such as a mirror")
+    data.add_argument("--to", type=Path, default=Path("data/download"), help="folder for it")
+    data.add_argument(
+        "--sha256",
+        default=os.environ.get("DATA_SHA256"),
+        help="digest it must have; default: DATA_SHA256 of the environment",
+    )
+
+
+def _download(options: argparse.Namespace) -> None:
+    source = SOURCES[options.source]
+    if options.url:
+        # A mirror may have packed the images anew.
+        source = replace(source, url=options.url, size_bytes=None)
+    archive = download_archive(options.to, source, options.sha256)
+    print(f"\n  Images    {archive}\n\nUse them: make demo DATA={shlex.quote(str(archive))}")
 
 
 def _start(options: argparse.Namespace) -> None:
