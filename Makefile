@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo up down dags lock lint test test-all clean
+.PHONY: help install data demo replay up down dags lock lint test test-all clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ data: install ## Download the published images and verify them (SOURCE=nlm or ka
 
 demo: install ## Two nights of retraining in a real Airflow and MLflow (DATA=folder or zip; else synthetic)
 	$(BIN)/python -m image_classification.local demo $(if $(DATA),--data "$(DATA)")
+
+replay: install ## Release images by capture date, a batch a night (DATA=folder or zip; NIGHTS=6)
+	$(BIN)/python -m image_classification.local replay $(if $(DATA),--data "$(DATA)") $(if $(NIGHTS),--nights "$(NIGHTS)")
 
 up: install ## Start MLflow and Airflow and leave them running (STACK=demo: with the demo's data)
 	$(BIN)/python -m image_classification.local up --stack $(STACK) \
@@ -63,5 +66,5 @@ test-all: install ## All tests: real services, a real browser
 	$(BIN)/python -m pytest
 
 clean: ## Remove caches and the demonstration's data; .venv and data/ stay
-	rm -rf .local/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf .local/demo .local/replay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
 	find src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -14,6 +14,8 @@ dag: DAG = build_dag(
         settings={
             "description": 'Take in new images and train a challenger. Nothing is promoted.',
             "schedule": None,
+            "on_new_images": False,
+            "paused": True,
             "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
@@ -78,34 +80,54 @@ dag: DAG = build_dag(
         },
         nodes=(
             NodeSpec(
-                'index_images',
+                'collect_batches',
                 tags=['data_processing'],
                 after=[],
             ),
             NodeSpec(
-                'assign_splits',
+                'inspect_images',
                 tags=['data_processing'],
-                after=['index_images'],
+                after=['collect_batches'],
+            ),
+            NodeSpec(
+                'screen_batches',
+                tags=['data_processing', 'screening'],
+                after=['inspect_images'],
+            ),
+            NodeSpec(
+                'index_images',
+                tags=['data_processing'],
+                after=['inspect_images', 'screen_batches'],
+            ),
+            NodeSpec(
+                'check_contract',
+                tags=['data_processing'],
+                after=['index_images', 'screen_batches'],
             ),
             NodeSpec(
                 'pack_images',
                 tags=['data_processing'],
-                after=['assign_splits'],
+                after=['index_images'],
+            ),
+            NodeSpec(
+                'select_images',
+                tags=['selection'],
+                after=['check_contract', 'index_images'],
             ),
             NodeSpec(
                 'sample_images',
                 tags=['training'],
-                after=['assign_splits'],
+                after=['select_images'],
             ),
             NodeSpec(
                 'train_network',
                 tags=['training'],
-                after=['assign_splits', 'pack_images'],
+                after=['pack_images', 'select_images'],
             ),
             NodeSpec(
                 'evaluate_network',
                 tags=['training'],
-                after=['assign_splits', 'pack_images', 'train_network'],
+                after=['pack_images', 'select_images', 'train_network'],
             ),
             NodeSpec(
                 'plot_training_curves',
@@ -120,7 +142,7 @@ dag: DAG = build_dag(
             NodeSpec(
                 'plot_evaluation',
                 tags=['training'],
-                after=['assign_splits', 'evaluate_network'],
+                after=['evaluate_network', 'select_images'],
             ),
         ),
         logs_model=True,

@@ -12,8 +12,11 @@ dag: DAG = build_dag(
         pipeline='data_processing',
         project_path=Path(__file__).resolve().parents[1],
         settings={
-            "description": 'Index the images, split them by patient and pack their pixels.',
-            "schedule": None,
+            "description": ('Take in the batches that have arrived: check, index and pack them, and '
+ 'announce new images.'),
+            "schedule": '*/10 * * * *',
+            "on_new_images": False,
+            "paused": True,
             "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
@@ -37,19 +40,34 @@ dag: DAG = build_dag(
         },
         nodes=(
             NodeSpec(
-                'index_images',
+                'collect_batches',
                 tags=['data_processing'],
                 after=[],
             ),
             NodeSpec(
-                'assign_splits',
+                'inspect_images',
                 tags=['data_processing'],
-                after=['index_images'],
+                after=['collect_batches'],
+            ),
+            NodeSpec(
+                'screen_batches',
+                tags=['data_processing', 'screening'],
+                after=['inspect_images'],
+            ),
+            NodeSpec(
+                'index_images',
+                tags=['data_processing'],
+                after=['inspect_images', 'screen_batches'],
+            ),
+            NodeSpec(
+                'check_contract',
+                tags=['data_processing'],
+                after=['index_images', 'screen_batches'],
             ),
             NodeSpec(
                 'pack_images',
                 tags=['data_processing'],
-                after=['assign_splits'],
+                after=['index_images'],
             ),
         ),
         logs_model=False,

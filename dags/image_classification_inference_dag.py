@@ -14,6 +14,8 @@ dag: DAG = build_dag(
         settings={
             "description": 'Classify a folder of images with the champion.',
             "schedule": None,
+            "on_new_images": False,
+            "paused": True,
             "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,

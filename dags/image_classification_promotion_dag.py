@@ -15,6 +15,8 @@ dag: DAG = build_dag(
             "description": ('Compare the registered challenger with the champion, and promote it only if '
  'it is better.'),
             "schedule": None,
+            "on_new_images": False,
+            "paused": True,
             "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
@@ -46,19 +48,24 @@ dag: DAG = build_dag(
         },
         nodes=(
             NodeSpec(
+                'select_images',
+                tags=['selection'],
+                after=[],
+            ),
+            NodeSpec(
                 'score_challenger',
                 tags=['promotion'],
-                after=[],
+                after=['select_images'],
             ),
             NodeSpec(
                 'score_champion',
                 tags=['promotion'],
-                after=[],
+                after=['select_images'],
             ),
             NodeSpec(
                 'compare_models',
                 tags=['promotion'],
-                after=['score_challenger', 'score_champion'],
+                after=['score_challenger', 'score_champion', 'select_images'],
             ),
         ),
         logs_model=False,

@@ -13,8 +13,11 @@ dag: DAG = build_dag(
         project_path=Path(__file__).resolve().parents[1],
         settings={
             "description": ('Take in new images, train a challenger, compare it with the champion, '
- 'promote it only if it is better. A night without new images is skipped.'),
+ 'promote it only if it is better. A night without enough new images is '
+ 'skipped.'),
             "schedule": '0 2 * * *',
+            "on_new_images": True,
+            "paused": True,
             "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
@@ -83,6 +86,16 @@ dag: DAG = build_dag(
                     'parameter': 'training.seed',
                     'default': 20150601,
                 },
+                'min_new_images': {
+                    'title': 'New images',
+                    'description': ('Fewer images than this new or gone since the newest version, and nothing is '
+ 'trained.'),
+                    'type': 'integer',
+                    'minimum': 0,
+                    'maximum': 1000000,
+                    'parameter': 'training.min_new_images',
+                    'default': 1,
+                },
                 'image_size_px': {
                     'title': 'Image size',
                     'description': 'Side of the square images that the network reads, in pixels.',
@@ -96,39 +109,59 @@ dag: DAG = build_dag(
         },
         nodes=(
             NodeSpec(
-                'index_images',
+                'collect_batches',
                 tags=['data_processing'],
                 after=[],
             ),
             NodeSpec(
-                'assign_splits',
+                'inspect_images',
                 tags=['data_processing'],
-                after=['index_images'],
+                after=['collect_batches'],
+            ),
+            NodeSpec(
+                'screen_batches',
+                tags=['data_processing', 'screening'],
+                after=['inspect_images'],
+            ),
+            NodeSpec(
+                'index_images',
+                tags=['data_processing'],
+                after=['inspect_images', 'screen_batches'],
+            ),
+            NodeSpec(
+                'check_contract',
+                tags=['data_processing'],
+                after=['index_images', 'screen_batches'],
             ),
             NodeSpec(
                 'pack_images',
                 tags=['data_processing'],
-                after=['assign_splits'],
+                after=['index_images'],
+            ),
+            NodeSpec(
+                'select_images',
+                tags=['selection'],
+                after=['check_contract', 'index_images'],
             ),
             NodeSpec(
                 'sample_images',
                 tags=['training'],
-                after=['assign_splits'],
+                after=['select_images'],
             ),
             NodeSpec(
                 'score_champion',
                 tags=['promotion'],
-                after=['assign_splits'],
+                after=['select_images'],
             ),
             NodeSpec(
                 'train_network',
                 tags=['training'],
-                after=['assign_splits', 'pack_images'],
+                after=['pack_images', 'select_images'],
             ),
             NodeSpec(
                 'evaluate_network',
                 tags=['training'],
-                after=['assign_splits', 'pack_images', 'train_network'],
+                after=['pack_images', 'select_images', 'train_network'],
             ),
             NodeSpec(
                 'plot_training_curves',
@@ -138,12 +171,12 @@ dag: DAG = build_dag(
             NodeSpec(
                 'score_challenger',
                 tags=['promotion'],
-                after=['assign_splits', 'train_network'],
+                after=['select_images', 'train_network'],
             ),
             NodeSpec(
                 'compare_models',
                 tags=['promotion'],
-                after=['assign_splits', 'score_challenger', 'score_champion'],
+                after=['score_challenger', 'score_champion', 'select_images'],
             ),
             NodeSpec(
                 'plot_confident_mistakes',
@@ -153,7 +186,7 @@ dag: DAG = build_dag(
             NodeSpec(
                 'plot_evaluation',
                 tags=['training'],
-                after=['assign_splits', 'evaluate_network'],
+                after=['evaluate_network', 'select_images'],
             ),
         ),
         logs_model=True,

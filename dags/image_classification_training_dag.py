@@ -12,9 +12,11 @@ dag: DAG = build_dag(
         pipeline='training',
         project_path=Path(__file__).resolve().parents[1],
         settings={
-            "description": ('Train a challenger on the images already packed, log it and register it. '
+            "description": ('Train a challenger on the images already taken in, log it and register it. '
  'Nothing is promoted.'),
             "schedule": None,
+            "on_new_images": False,
+            "paused": True,
             "timezone": 'UTC',
             "catchup": False,
             "max_active_runs": 1,
@@ -73,19 +75,24 @@ dag: DAG = build_dag(
         },
         nodes=(
             NodeSpec(
+                'select_images',
+                tags=['selection'],
+                after=[],
+            ),
+            NodeSpec(
                 'sample_images',
                 tags=['training'],
-                after=[],
+                after=['select_images'],
             ),
             NodeSpec(
                 'train_network',
                 tags=['training'],
-                after=[],
+                after=['select_images'],
             ),
             NodeSpec(
                 'evaluate_network',
                 tags=['training'],
-                after=['train_network'],
+                after=['select_images', 'train_network'],
             ),
             NodeSpec(
                 'plot_training_curves',
@@ -100,7 +107,7 @@ dag: DAG = build_dag(
             NodeSpec(
                 'plot_evaluation',
                 tags=['training'],
-                after=['evaluate_network'],
+                after=['evaluate_network', 'select_images'],
             ),
         ),
         logs_model=True,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from arrivals import deliver_cells
 
 # Before Airflow, Kedro or TensorFlow is imported.
 os.environ.update(
@@ -14,6 +15,8 @@ os.environ.update(
     KEDRO_DISABLE_TELEMETRY="1",
     MLFLOW_DISABLE_TELEMETRY="true",
     TF_CPP_MIN_LOG_LEVEL="3",
+    # Levels only: Kedro's own handler draws tables, which takes longer than what they tell of.
+    KEDRO_LOGGING_CONFIG=str(Path(__file__).parents[1] / "airflow" / "kedro_logging.yml"),
 )
 for name in list(os.environ):
     if name.startswith(("AIRFLOW__", "IMAGE_CLASSIFICATION_")) or name == "MLFLOW_TRACKING_URI":
@@ -32,10 +35,10 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def storage(tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty storage root in force, with `cells` as the images and the `test` environment."""
+    """A storage root in force, where `cells` have arrived, with the `test` environment."""
     monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "storage"))
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(cells))
     monkeypatch.setenv("KEDRO_ENV", "test")
+    deliver_cells(cells, tmp_path / "storage")
     return tmp_path / "storage"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -114,7 +113,7 @@ class TestChecksBeforeAnyWork:
             open_session()
 
         assert time.monotonic() - began_at < 10
-        assert not storage.exists()
+        assert not (storage / "mlflow").exists()
 
     def test_a_good_configuration_passes_and_makes_the_store(self, storage: Path) -> None:
         context = open_session()
@@ -174,15 +173,23 @@ class TestResolvers:
             for name, entry in catalog.items()
         }
         outside = {
-            name
-            for name, path in paths.items()
-            if path and not path.startswith(f"{storage}/") and name not in ("raw_images",)
+            name for name, path in paths.items() if path and not path.startswith(f"{storage}/")
         }
 
-        assert outside == {"image_files"}
-        assert paths["raw_images"] == os.environ["IMAGE_CLASSIFICATION_IMAGES"]
+        assert outside == set()
+        assert paths["incoming_batches"] == f"{storage}/incoming"
+        assert paths["image_batches"] == f"{storage}/images"
         assert paths["decision"] == f"{storage}/runs/retraining/manual-1/decision.json"
-        assert paths["image_index"] == f"{storage}/index/images.parquet"
+        assert paths["image_index"] == f"{storage}/index/images"
+
+    def test_batches_arrive_and_are_kept_where_the_environment_says(
+        self, storage: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("IMAGE_CLASSIFICATION_INCOMING", "s3://drop")
+        monkeypatch.setenv("IMAGE_CLASSIFICATION_IMAGES", "s3://kept")
+        catalog = load(PROJECT, "catalog")
+        assert catalog["incoming_batches"]["filepath"] == "s3://drop"
+        assert catalog["image_batches"]["filepath"] == "s3://kept"
 
 
 class TestStore:

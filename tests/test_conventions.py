@@ -74,7 +74,7 @@ def double(value: int) -> int:
     return 2 * value
 
 
-BAD_PIPELINE = Pipeline([Node(double, inputs="raw_images", outputs="lost", name="double_it")])
+BAD_PIPELINE = Pipeline([Node(double, inputs="image_batches", outputs="lost", name="double_it")])
 
 
 def test_no_dataset_of_any_pipeline_is_in_memory(
@@ -84,6 +84,14 @@ def test_no_dataset_of_any_pipeline_is_in_memory(
         assert find_undeclared(pipeline, declared) == set(), name
     assert not any("MemoryDataset" in str(entry["type"]) for entry in declared.values())
     assert find_undeclared(BAD_PIPELINE, declared) == {"lost"}
+
+
+def test_the_table_of_the_index_has_the_columns_that_the_code_writes(
+    declared: dict[str, dict[str, object]],
+) -> None:
+    from image_classification.index import LOG_COLUMNS
+
+    assert declared["image_index"]["columns"] == LOG_COLUMNS
 
 
 def test_every_declared_dataset_is_used(
@@ -101,7 +109,7 @@ def test_every_node_is_named_as_its_function(registered: dict[str, Pipeline]) ->
 
 def test_a_node_name_means_one_function_in_every_pipeline(registered: dict[str, Pipeline]) -> None:
     assert find_ambiguous(registered.values()) == set()
-    other = Pipeline([Node(len, inputs="raw_images", outputs="lost", name="double_it")])
+    other = Pipeline([Node(len, inputs="image_batches", outputs="lost", name="double_it")])
     assert find_ambiguous([BAD_PIPELINE, other]) == {"double_it"}
 
 
@@ -114,7 +122,8 @@ def test_nothing_is_put_off(tmp_path: Path) -> None:
 
 def test_the_pipelines_of_the_design_are_registered(registered: dict[str, Pipeline]) -> None:
     assert set(registered) == {
-        *("__default__", "data_processing", "training", "inference", "promotion", "retraining")
+        *("__default__", "data_processing", "training", "inference", "promotion", "retraining"),
+        "review",
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
@@ -10,14 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from image_classification import datasets
 from image_classification.datasets import (
-    GrowingTableDataset,
+    AppendedTableDataset,
+    BatchTablesDataset,
+    ImageBatchesDataset,
     ImageFolderDataset,
+    InboxDataset,
     PackedPixelsDataset,
     PixelShard,
+    RecordsDataset,
     RegisteredNetworkDataset,
     WholeJSONDataset,
+    pixel,
 )
 from image_classification.errors import DataError
 
@@ -95,14 +99,14 @@ class TestPackedPixels:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         dataset = PackedPixelsDataset(filepath=str(tmp_path))
-        write = datasets.write_whole
+        write = pixel.write_whole
 
         def killed(filesystem: object, path: str, content: bytes) -> None:
             if path.endswith(".parquet"):
                 raise KeyboardInterrupt
             write(filesystem, path, content)
 
-        monkeypatch.setattr(datasets, "write_whole", killed)
+        monkeypatch.setattr(pixel, "write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
             dataset.save(shard(0, 2))
         monkeypatch.undo()
@@ -111,52 +115,171 @@ class TestPackedPixels:
         assert dataset.load().image_ids(4) == {"image0", "image1"}
 
 
-class TestGrowingTable:
+class TestAppendedTable:
+    def open(self, root: str) -> AppendedTableDataset:
+        return AppendedTableDataset(filepath=f"{root}/log", columns=["n", "at"], order_by="at")
+
     def test_an_absent_table_reads_as_empty_with_its_columns(self, root: str) -> None:
-        dataset = GrowingTableDataset(filepath=f"{root}/a.parquet", columns=["path", "label"])
-        assert dataset.load().columns.tolist() == ["path", "label"]
-        assert len(dataset.load()) == 0
+        assert self.open(root).load().columns.tolist() == ["n", "at"]
+        assert len(self.open(root).load()) == 0
+        assert not self.open(root).exists()
 
-    def test_gives_back_what_was_saved(self, root: str) -> None:
-        dataset = GrowingTableDataset(filepath=f"{root}/deep/a.parquet", columns=["n"])
-        dataset.save(pd.DataFrame({"n": [1, 2]}))
-        dataset.save(pd.DataFrame({"n": [3]}))
-        assert dataset.load()["n"].tolist() == [3]
+    def test_rows_are_added_in_the_order_of_their_time(self, root: str) -> None:
+        log = self.open(root)
+        log.save(pd.DataFrame({"n": [3, 4], "at": "2026-11-22T10:00:01+00:00"}))
+        log.save(pd.DataFrame({"n": [1, 2], "at": "2026-11-22T10:00:00.5+00:00"}))
+        assert self.open(root).load()["n"].tolist() == [1, 2, 3, 4]
 
-    def test_a_kill_between_writing_and_renaming_leaves_the_old_table(
+    def test_adding_no_rows_writes_nothing(self, root: str) -> None:
+        self.open(root).save(pd.DataFrame({"n": [], "at": []}))
+        assert not self.open(root).exists()
+
+    def test_adding_the_same_rows_again_changes_nothing(self, root: str) -> None:
+        for _ in range(2):
+            self.open(root).save(pd.DataFrame({"n": [1], "at": "2026-11-22"}))
+        assert self.open(root).load()["n"].tolist() == [1]
+
+    def test_a_kill_between_writing_and_renaming_adds_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        dataset = GrowingTableDataset(filepath=str(tmp_path / "a.parquet"), columns=["n"])
-        dataset.save(pd.DataFrame({"n": [1]}))
+        log = self.open(str(tmp_path))
+        log.save(pd.DataFrame({"n": [1], "at": "2026-11-22"}))
 
         def killed(*paths: object, **options: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(type(dataset._filesystem), "mv", killed)
+        monkeypatch.setattr(type(log._filesystem), "mv", killed)
         with pytest.raises(KeyboardInterrupt):
-            dataset.save(pd.DataFrame({"n": [2]}))
+            log.save(pd.DataFrame({"n": [2], "at": "2026-11-23"}))
         monkeypatch.undo()
-        assert dataset.load()["n"].tolist() == [1]
+        assert log.load()["n"].tolist() == [1]
 
-    def test_a_failed_upload_leaves_the_old_table_on_an_object_store(
-        self, monkeypatch: pytest.MonkeyPatch
+
+class TestBatchTables:
+    def test_a_part_is_read_when_asked_for_and_others_stay(self, root: str) -> None:
+        dataset = BatchTablesDataset(filepath=f"{root}/parts")
+        assert dataset.load().names() == []
+        dataset.save({"b": pd.DataFrame({"n": [1]}), "a": pd.DataFrame({"n": [2]})})
+        dataset.save({"b": pd.DataFrame({"n": [3]})})
+        assert dataset.load().names() == ["a", "b"]
+        assert dataset.load().read("a")["n"].tolist() == [2]
+        assert dataset.load().read("b")["n"].tolist() == [3]
+
+    def test_an_empty_part_keeps_its_columns(self, root: str) -> None:
+        dataset = BatchTablesDataset(filepath=f"{root}/parts")
+        dataset.save({"a": pd.DataFrame(columns=["path", "reason"], dtype=object)})
+        assert dataset.load().read("a").columns.tolist() == ["path", "reason"]
+
+
+class TestRecords:
+    def test_records_are_a_mapping_sorted_by_name(self, root: str) -> None:
+        dataset = RecordsDataset(filepath=f"{root}/records")
+        assert dict(dataset.load()) == {}
+        dataset.save({"b": {"n": 1}, "a": {"n": 2}})
+        dataset.save({"b": {"n": 3}})
+        assert dict(dataset.load()) == {"a": {"n": 2}, "b": {"n": 3}}
+        assert dataset.load().get("c") is None
+
+
+class TestBatches:
+    """From the incoming folder to the folder of batches, each on a disk or an object store."""
+
+    @pytest.fixture(params=["disk to disk", "memory to disk", "disk to memory", "memory"])
+    def places(self, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+        fsspec.filesystem("memory").store.clear()
+        disk, memory = str(tmp_path), "memory://bucket"
+        incoming = memory if request.param.startswith("memory") else disk
+        images = memory if request.param.endswith("memory") else disk
+        return f"{incoming}/incoming", f"{images}/images"
+
+    def put(self, root: str, name: str, content: bytes = b"") -> None:
+        from image_classification.datasets.file import open_filesystem, write_whole
+
+        filesystem, path = open_filesystem(root)
+        write_whole(filesystem, f"{path}/{name}", content)
+
+    def take_in(self, places: tuple[str, str]) -> ImageBatchesDataset:
+        batches = ImageBatchesDataset(filepath=places[1])
+        for batch in InboxDataset(filepath=places[0]).load().batches:
+            if batch.is_ready or batch.is_taken:
+                batches.save(batch)
+        return batches
+
+    def test_a_batch_is_moved_whole(self, places: tuple[str, str]) -> None:
+        for name in ("b/P/1.png", "b/U/2.png", "b/_READY"):
+            self.put(places[0], name, name.encode())
+        batches = self.take_in(places).load()
+        assert batches.names() == ["b"]
+        files = batches.list_files("b")
+        assert files["path"].tolist() == ["b/P/1.png", "b/U/2.png"]
+        assert files["label"].tolist() == ["P", "U"]
+        assert batches.read(["b/U/2.png"]) == [b"b/U/2.png"]
+        assert batches.read_manifest("b")["delivered_as"] == "b"
+        assert InboxDataset(filepath=places[0]).load().batches == []
+
+    def test_an_interrupted_move_is_finished_and_not_repeated(
+        self, places: tuple[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        dataset = GrowingTableDataset(filepath="memory://bucket/kept.parquet", columns=["n"])
-        dataset.save(pd.DataFrame({"n": [1]}))
+        from image_classification.datasets import batch as module
 
-        def fail(*paths: object, **options: object) -> None:
-            raise OSError("no answer")
+        for name in ("b/P/1.png", "b/U/2.png", "b/_READY"):
+            self.put(places[0], name, name.encode())
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_remove", lambda _: None)
+            self.take_in(places)
+        removed = []
+        with monkeypatch.context() as patch:
+            sound = module._remove_file
 
-        monkeypatch.setattr(type(dataset._filesystem), "pipe_file", fail)
-        with pytest.raises(Exception, match="no answer"):
-            dataset.save(pd.DataFrame({"n": [2]}))
-        assert dataset.load()["n"].tolist() == [1]
+            def killed(filesystem: object, path: str) -> None:
+                if removed:
+                    raise KeyboardInterrupt
+                removed.append(path)
+                sound(filesystem, path)
 
-    def test_an_empty_table_keeps_its_columns(self, root: str) -> None:
-        dataset = GrowingTableDataset(filepath=f"{root}/a.parquet", columns=["path", "reason"])
-        dataset.save(pd.DataFrame(columns=["path", "reason"], dtype=object))
-        assert dataset.exists()
-        assert dataset.load().columns.tolist() == ["path", "reason"]
+            patch.setattr(module, "_remove_file", killed)
+            with suppress(KeyboardInterrupt):
+                self.take_in(places)
+        self.take_in(places)
+        assert self.take_in(places).load().names() == ["b"]
+        assert InboxDataset(filepath=places[0]).load().batches == []
+
+    def test_a_file_that_comes_later_starts_a_batch_of_its_own(
+        self, places: tuple[str, str]
+    ) -> None:
+        for name in ("b/P/1.png", "b/_READY"):
+            self.put(places[0], name, b"1")
+        self.take_in(places)
+        for name in ("b/P/1.png", "b/_READY"):
+            self.put(places[0], name, b"2")
+        batches = self.take_in(places).load()
+        assert batches.names() == ["b", "b-2"]
+        assert batches.read(["b/P/1.png", "b-2/P/1.png"]) == [b"1", b"2"]
+
+    def test_hidden_files_and_folders_are_no_batches(self, places: tuple[str, str]) -> None:
+        for name in (".b.partial/P/1.png", ".DS_Store", "lost.png"):
+            self.put(places[0], name)
+        inbox = InboxDataset(filepath=places[0]).load()
+        assert inbox.batches == []
+        assert inbox.stray == ["lost.png"]
+
+    def test_a_file_that_is_gone_is_told_from_a_store_that_does_not_answer(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.put(f"{tmp_path}/images", "b/P/1.png", b"1")
+        batches = ImageBatchesDataset(filepath=f"{tmp_path}/images").load()
+        assert batches.try_read(["b/P/1.png", "b/P/2.png"]) == [b"1", None]
+
+        def fail(*_: object) -> None:
+            raise TimeoutError("no answer")
+
+        monkeypatch.setattr(type(batches.filesystem), "cat_file", fail)
+        with pytest.raises(TimeoutError):
+            batches.try_read(["b/P/1.png"])
+
+    def test_the_incoming_folder_cannot_be_written_through_the_catalog(self, root: str) -> None:
+        with pytest.raises(Exception, match="image-classification deliver"):
+            InboxDataset(filepath=f"{root}/incoming").save(object())
 
 
 def test_a_kill_leaves_the_old_json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,18 +334,6 @@ class TestImageFolder:
         assert folder.ignored == 1
         assert folder.read(["b/2.png"]) == [b"b/2.png"]
 
-    def test_tells_a_file_that_was_replaced_by_one_of_the_same_size(self, root: str) -> None:
-        filesystem, path = fsspec.core.url_to_fs(f"{root}/cells/a/1.png")
-        path = path.replace("/bucket", "")
-        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        found = []
-        for content in (b"one", b"two"):
-            time.sleep(0.02)  # the clock of a disk ticks every few milliseconds
-            filesystem.pipe_file(path, content)
-            found.append(ImageFolderDataset(filepath=f"{root}/cells").load().files.iloc[0])
-        assert found[0]["size_bytes"] == found[1]["size_bytes"]
-        assert found[0]["modified_at"] < found[1]["modified_at"]
-
     def test_names_a_file_that_is_gone_and_what_to_do(self, tmp_path: Path) -> None:
         (tmp_path / "1.png").touch()
         folder = ImageFolderDataset(filepath=str(tmp_path)).load()
@@ -235,14 +346,14 @@ class TestImageFolder:
         assert ImageFolderDataset(filepath=str(tmp_path)).load().read([]) == []
 
     def test_names_a_missing_folder_and_how_to_set_another(self, tmp_path: Path) -> None:
-        with pytest.raises(Exception, match=r"nowhere' does not exist.*IMAGE_CLASSIFICATION_IMAGE"):
+        with pytest.raises(Exception, match=r"nowhere' does not exist.*IMAGE_CLASSIFICATION_INF"):
             ImageFolderDataset(filepath=str(tmp_path / "nowhere")).load()
 
     def test_names_a_folder_without_images_and_what_was_expected(self, tmp_path: Path) -> None:
         (tmp_path / "readme.txt").touch()
-        with pytest.raises(Exception, match=r"holds no image: expected <class>/<image>.*1 other"):
+        with pytest.raises(Exception, match=r"holds no image: expected files ending in.*1 other"):
             ImageFolderDataset(filepath=str(tmp_path)).load()
 
-    def test_raw_images_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_images_to_classify_cannot_be_written(self, tmp_path: Path) -> None:
         with pytest.raises(Exception, match="read-only"):
             ImageFolderDataset(filepath=str(tmp_path)).save(object())

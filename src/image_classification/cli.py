@@ -1,4 +1,4 @@
-"""Project commands of Kedro: `kedro airflow create` with this project's template and folder."""
+"""Project commands of Kedro: ours, and `kedro airflow create` with our template and folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from kedro_airflow.plugin import create as create_dags
 
+from image_classification.commands import commands
 from image_classification.errors import ConfigurationError, name_near_misses
 
 TEMPLATE = "airflow/dag_template.py.j2"
@@ -75,4 +76,6 @@ def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
         read_settings(name, {**settings.get("default", {}), **settings.get(name, {})})
 
 
+for command in commands.commands.values():
+    cli.add_command(command)
 airflow_commands.add_command(_with_project_defaults(create_dags), name="create")

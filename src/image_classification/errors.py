@@ -18,6 +18,10 @@ class DataError(ImageClassificationError):
     """The images or the tables made from them cannot be used."""
 
 
+class ContractError(DataError):
+    """The data are not what the contract requires."""
+
+
 class RegistryError(ImageClassificationError):
     """The model registry does not hold what was asked for, or refuses a change."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -18,7 +20,11 @@ from image_classification.parameters import check_parameters
 
 logger = logging.getLogger(__name__)
 
-GLOBALS = ("storage_root", "images", "registered_model_name")
+GLOBALS = ("storage_root", "incoming", "images", "registered_model_name")
+INDEX_DATASETS = {
+    *("collected_batches", "image_inspections", "batch_screenings", "image_index"),
+    *("packed_pixels", "recorded_reviews"),
+}
 SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
 
 
@@ -53,6 +59,50 @@ class CheckHook:
                 )
 
 
+class WriterHook:
+    """Let one run at a time write the index: two at once would miss what the other adds.
+
+    A lock of the operating system, let go when its process ends, however it ends. It needs a
+    storage root that is a folder.
+    """
+
+    def __init__(self) -> None:
+        self._lock: FileLock | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Find the lock's place."""
+        root = str(context.config_loader["globals"]["storage_root"])
+        path = Path(root, "index", ".lock")
+        self._lock = None if "://" in root else FileLock(path, thread_local=False)
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Wait until no other run writes."""
+        if self._lock is None or INDEX_DATASETS.isdisjoint(pipeline.all_outputs()):
+            return
+        Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            logger.info("Another run writes the index: waiting for it (%s)", self._lock.lock_file)
+            self._lock.acquire()
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Let others write."""
+        self._release()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Let others write."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
 class ChallengerHook:
     """After a whole training run: package with an example, register; after a comparison: decide.
 
@@ -80,7 +130,7 @@ class ChallengerHook:
         model_name = catalog.load("params:registered_model_name")
         version = ""
         if isinstance(pipeline, PipelineML) and run_id:
-            tags = {registry.DIGEST_TAG: catalog.load("data_summary")["data_digest"]}
+            tags = registry.describe_data(catalog.load("data_summary"))
             version = str(registry.register_challenger(model_name, run_id, tags).version)
         if "decision" in pipeline.outputs():
             decision = catalog.load("decision")

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict, is_typeddict
 
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.screening import ScreeningParameters
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
@@ -24,23 +25,46 @@ RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_run_name")
 
 
 @with_config(ConfigDict(extra="forbid"))
+class ContractParameters(TypedDict):
+    """What is required of a batch, and of the set that is trained on."""
+
+    maximum_refused_share: Share
+    minimum_class_share: Share
+    minimum_patients: Count
+
+
+@with_config(ConfigDict(extra="forbid"))
 class DataProcessingParameters(TypedDict):
-    """How images become an index, splits and packed pixels."""
+    """How batches become an index, splits and packed pixels."""
 
     classes: list[str] | None
     name_pattern: str
     captured_on_format: str
+    settle_minutes: Annotated[float, Field(ge=0)] | None
+    minimum_image_side_px: Count
     maximum_image_pixels: Count
-    maximum_refused_share: Share
     split_salt: str
     validation_share: ProperShare
     test_share: ProperShare
+    contract: ContractParameters
+    screening: ScreeningParameters
+
+
+@with_config(ConfigDict(extra="forbid"))
+class ReviewParameters(TypedDict):
+    """A person's answer about a batch that is held; empty but in a run of `review`."""
+
+    batch: str
+    answer: Literal["", "accept", "reject"]
+    by: str
+    reason: str
 
 
 @with_config(ConfigDict(extra="forbid"))
 class TrainingParameters(TypedDict):
     """The network and its schedule."""
 
+    min_new_images: Annotated[int, Field(ge=0)]
     network: Literal["small", "medium", "large"]
     epochs: Count
     batch_size: Count
@@ -76,6 +100,7 @@ class Parameters(TypedDict):
     positive_class: str
     registered_model_name: Annotated[str, Field(min_length=1)]
     data_processing: DataProcessingParameters
+    review: ReviewParameters
     training: TrainingParameters
     inference: InferenceParameters
     promotion: PromotionParameters

@@ -10,7 +10,13 @@ from kedro.pipeline import Pipeline, pipeline
 from kedro_mlflow.pipeline import pipeline_ml_factory
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
-from image_classification.pipelines import data_processing, inference, promotion, training
+from image_classification.pipelines import (
+    data_processing,
+    inference,
+    promotion,
+    review,
+    training,
+)
 
 MODEL_REQUIREMENTS = (
     "kedro",
@@ -30,15 +36,18 @@ MODEL_REQUIREMENTS = (
 def register_pipelines() -> dict[str, Pipeline]:
     """Register the pipelines; each becomes a DAG of the same name."""
     processing = data_processing.create_pipeline()
+    selection = training.create_selection_pipeline()
+    trains = selection + training.create_pipeline()
     promoting = promotion.create_pipeline()
     return {
         "data_processing": processing,
-        "training": bind_inference(training.create_pipeline()),
+        "training": bind_inference(trains),
         "inference": inference.create_pipeline(),
         # On its own, promotion judges the registered challenger.
-        "promotion": pipeline(promoting, inputs={"network": "challenger"}),
-        "retraining": bind_inference(processing + training.create_pipeline() + promoting),
-        "__default__": bind_inference(processing + training.create_pipeline()),
+        "promotion": selection + pipeline(promoting, inputs={"network": "challenger"}),
+        "review": review.create_pipeline(),
+        "retraining": bind_inference(processing + trains + promoting),
+        "__default__": bind_inference(processing + trains),
     }
 
 

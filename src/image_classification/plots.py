@@ -121,21 +121,83 @@ def plot_contact_sheet(
         mistake_count: how many images are misclassified in all.
         image_count: how many were classified.
     """
-    rows = max(1, -(-len(mistakes) // SHEET_COLUMNS))
-    figure = Figure(figsize=(2.1 * SHEET_COLUMNS, 2.6 * rows + 0.6), layout="constrained")
-    figure.suptitle(
+    title = (
         f"The {len(mistakes)} most confident of {mistake_count} mistakes in {image_count} images"
         if mistake_count
         else f"No mistake in {image_count} images"
     )
+    captions = [
+        f"label {mistake.label}\ncalled {mistake.category} {mistake.confidence:.0%}\n"
+        f"patient {mistake.patient}"
+        for mistake in mistakes.itertuples()
+    ]
+    return _draw_sheet(title, pixels, captions)
+
+
+def plot_suspects(batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uint8]) -> Figure:
+    """Show the most suspicious images of a batch in a grid, each with its label.
+
+    Args:
+        batch: its name.
+        suspects: `path`, `label` and `patient` of each image shown, the most suspicious first.
+        pixels: the images shown, ``(n, size, size, 3)`` uint8.
+    """
+    rows = suspects[["label", "patient", "path"]].astype(str).to_numpy()
+    captions = [
+        f"{label}\npatient {patient[:12]}\n{path.rsplit('/')[-1][-24:]}"
+        for label, patient, path in rows
+    ]
+    title = f"Batch '{batch}': its {len(suspects)} most suspicious images, with their labels"
+    return _draw_sheet(title, pixels, captions)
+
+
+def plot_history(history: pd.DataFrame) -> Figure:
+    """Plot what each night brought: images, accuracies on validation, and decisions.
+
+    Args:
+        history: a row per night: `night`, `images` (in all, NaN where nothing was trained),
+            `challenger_accuracy`, `champion_accuracy` (0 to 1, or NaN), `decision`.
+    """
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    accuracy, images = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    nights = history["night"]
+    accuracy.plot(nights, history["challenger_accuracy"], "-", color="grey", lw=1, zorder=1)
+    for decision, marker, colour in (
+        ("promoted", "^", "#55a868"),
+        ("kept champion", "v", "#c44e52"),
+    ):
+        rows = history[history["decision"] == decision]
+        accuracy.scatter(
+            rows["night"],
+            rows["challenger_accuracy"],
+            90,
+            colour,
+            marker,
+            label=f"challenger, {decision}",
+        )
+    accuracy.plot(nights, history["champion_accuracy"], "s--", color="#4c72b0", label="champion")
+    accuracy.set(ylabel="accuracy on validation", title="Challenger and champion, night by night")
+    accuracy.grid(alpha=0.3)
+    accuracy.legend()
+    bars = images.bar(nights, history["images"].fillna(0), color="#8172b3")
+    images.bar_label(
+        bars,
+        [f"{count:.0f}" if count else "nothing trained" for count in history["images"].fillna(0)],
+    )
+    images.set(xlabel="night", ylabel="images in all")
+    images.margins(y=0.2)
+    images.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def _draw_sheet(title: str, pixels: npt.NDArray[np.uint8], captions: Sequence[str]) -> Figure:
+    rows = max(1, -(-len(captions) // SHEET_COLUMNS))
+    figure = Figure(figsize=(2.1 * SHEET_COLUMNS, 2.6 * rows + 0.6), layout="constrained")
+    figure.suptitle(title)
     panels: list[Any] = list(np.atleast_1d(figure.subplots(rows, SHEET_COLUMNS)).ravel())
     for axes in panels:
         axes.axis("off")
-    for axes, image, mistake in zip(panels, pixels, mistakes.itertuples(), strict=False):
+    for axes, image, caption in zip(panels, pixels, captions, strict=False):
         axes.imshow(image)
-        axes.set_title(
-            f"label {mistake.label}\ncalled {mistake.category} {mistake.confidence:.0%}\n"
-            f"patient {mistake.patient}"[:90],
-            fontsize=8,
-        )
+        axes.set_title(caption[:90], fontsize=8)
     return figure

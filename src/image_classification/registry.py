@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -28,6 +29,8 @@ CHALLENGER = "challenger"
 DIGEST_TAG = "data_digest"
 DECISION_TAG = "decision"
 REASON_TAG = "decision_reason"
+LONGEST_LIST = 2000
+"""Characters of a tag: more is for a file."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,48 @@ def promote_challenger(
             )
         logger.info("Champion of %s: version %s, before %s", model_name, version, current)
     record_decision(model_name, version, "promoted", decision)
+
+
+def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a version that say which data it was made from.
+
+    Args:
+        summary: of `select_images`.
+    """
+    batches = summary["batches"]
+    listed = ", ".join(batches)
+    if len(listed) > LONGEST_LIST:
+        listed = f"{len(batches)} batches, {batches[0]} to {batches[-1]}: see data/images.parquet"
+    return {
+        DIGEST_TAG: summary["data_digest"],
+        "images": str(summary["images"]),
+        "patients": str(summary["patients"]),
+        "captured_until": summary["captured_until"],
+        "batches": listed,
+        **{f"{split}_digest": facts["digest"] for split, facts in summary["splits"].items()},
+        **{name: str(value) for name, value in summary["split_rule"].items()},
+    }
+
+
+def read_images(model_name: str, version: str) -> pd.DataFrame:
+    """Return the images that a version was made from, with their splits.
+
+    Raises:
+        RegistryError: there is no such version, or its run has kept no table of images.
+    """
+    try:
+        found = MlflowClient().get_model_version(model_name, version)
+    except MlflowException as error:
+        raise RegistryError(
+            f"There is no version '{version}' of '{model_name}': {error.message}"
+        ) from None
+    images = tracking.read_images(found.run_id) if found.run_id else None
+    if images is None:
+        raise RegistryError(
+            f"Version {version} of '{model_name}' keeps no table of its images "
+            f"({tracking.IMAGES_ARTIFACT} of MLflow run {found.run_id})."
+        )
+    return images
 
 
 def keep_champion(model_name: str, version: str, decision: Mapping[str, Any]) -> None:

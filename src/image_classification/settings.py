@@ -1,9 +1,9 @@
 """Kedro's settings of this project."""
 
-from image_classification.hooks import ChallengerHook, CheckHook
+from image_classification.hooks import ChallengerHook, CheckHook, WriterHook
 from image_classification.resolvers import RESOLVERS
 
-HOOKS = (CheckHook(), ChallengerHook())
+HOOKS = (CheckHook(), WriterHook(), ChallengerHook())
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

@@ -6,15 +6,20 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlparse
+from tempfile import TemporaryDirectory
+from urllib.parse import quote, urlparse
 
 import mlflow
+import pandas as pd
 import requests
 from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import LoggedModelStatus, RunStatus
 from mlflow.exceptions import MlflowException
 
 from image_classification.errors import TrackingError
+from image_classification.index import SPLITS, digest_images
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +32,7 @@ COMMAND_TAG = "kedro_command"
 NETWORK_TAG = "network_digest"
 NODE_TAGS = ("node_names", "project_path", "run_id", "runner", "runtime_params")
 NOTE_TAG = "mlflow.note.content"
+IMAGES_ARTIFACT = "data/images.parquet"
 
 
 def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
@@ -183,6 +189,62 @@ def close_run(run_id: str, succeeded: bool, command: str) -> str:
     status = str(RunStatus.to_string(RunStatus.FINISHED if succeeded else RunStatus.FAILED))
     client.set_terminated(run_id, status)
     return status
+
+
+def log_images(images: pd.DataFrame) -> None:
+    """Name the images that the active run works on: a dataset per split, and the whole table.
+
+    Args:
+        images: one row per image, with `image_id`, `label` and `split`.
+    """
+    run_id = active_run_id()
+    if run_id is None:
+        return
+    # A plain address would be tried as a local file, as a server's, and so on, with warnings.
+    source = CodeDatasetSource({"run_id": run_id, "artifact": IMAGES_ARTIFACT})
+    for split, context in zip(SPLITS, ("training", "validation", "test"), strict=True):
+        rows = images[images["split"] == split].reset_index(drop=True)
+        dataset = from_pandas(
+            rows[["image_id", "label", "patient"]],
+            source=source,
+            targets="label",
+            name=f"{context} images",
+            digest=digest_images(rows),
+        )
+        mlflow.log_input(dataset, context=context)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, Path(IMAGES_ARTIFACT).name)
+        images.to_parquet(path, index=False)
+        mlflow.log_artifact(str(path), Path(IMAGES_ARTIFACT).parent.as_posix())
+
+
+def read_images(run_id: str) -> pd.DataFrame | None:
+    """Return the table that `log_images` logged for a run, or None."""
+    if not any(
+        file.path == IMAGES_ARTIFACT for file in MlflowClient().list_artifacts(run_id, "data")
+    ):
+        return None
+    with TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path=IMAGES_ARTIFACT, dst_path=folder
+        )
+        return pd.read_parquet(path)
+
+
+def locate_artifact(run_id: str, path: str) -> str:
+    """Return the address of a run's artifact on MLflow's page, or its path where none shows it."""
+    uri = mlflow.get_tracking_uri()
+    if urlparse(uri).scheme not in ("http", "https"):
+        return f"{MlflowClient().get_run(run_id).info.artifact_uri}/{path}"
+    return f"{locate_run(run_id)}/artifacts/{path}"
+
+
+def locate_artifact_file(run_id: str, path: str) -> str | None:
+    """Return the address of the file itself, to show as a picture; None without a server."""
+    uri = mlflow.get_tracking_uri()
+    if urlparse(uri).scheme not in ("http", "https"):
+        return None
+    return f"{uri.rstrip('/')}/get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
 
 
 def tag_run(run_id: str, tags: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from arrivals import deliver_cells
+
+from image_classification.index import settle_index
+from image_classification.synthetic import make_cells
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -64,10 +67,9 @@ class Night:
 
 @dataclass(frozen=True)
 class Laboratory:
-    """A storage root, its images, and the way to let a night pass over them."""
+    """A storage root, and the way to let a night pass over it."""
 
     storage: Path
-    images: Path
     load_dag: Callable[[str], DAG]
     notes: list[tuple[str, str, str]]
 
@@ -140,10 +142,17 @@ class Laboratory:
             # Without a server before it, an SQL store numbers versions by int.
             versions={str(version.version): version for version in versions},
             aliases={alias: str(version) for alias, version in aliases.items()},
-            index=pd.read_parquet(self.storage / "index" / "images.parquet"),
+            index=read_index(self.storage),
             decision=json.loads(decision.read_text()) if decision.exists() else None,
             **held,
         )
+
+
+def read_index(storage: Path) -> pd.DataFrame:
+    """Return the index as it stands, but for when it was written."""
+    parts = [pd.read_parquet(path) for path in sorted((storage / "index/images").glob("*.parquet"))]
+    settled = settle_index(pd.concat(parts, ignore_index=True))
+    return settled.drop(columns=["recorded_at", "first_seen"])
 
 
 @contextmanager
@@ -171,13 +180,12 @@ def laboratory(
     tmp_path_factory: pytest.TempPathFactory, cells: Path, load_dag: Callable[[str], DAG]
 ) -> Iterator[Laboratory]:
     folder = tmp_path_factory.mktemp("laboratory")
-    shutil.copytree(cells, folder / "images")
+    deliver_cells(cells, folder / "storage")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEDRO_LOGGING_CONFIG", str(PROJECT / "airflow" / "kedro_logging.yml"))
         from image_classification.orchestration import kedro_run
 
         patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder / "storage"))
-        patch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(folder / "images"))
         patch.setenv("KEDRO_ENV", "test")
         notes: list[tuple[str, str, str]] = []
         patch.setattr(
@@ -186,7 +194,7 @@ def laboratory(
         )
         # Half a second at each task below pytest: Kedro's settings walk the whole stack.
         patch.setattr(kedro_run, "bootstrap_project", cache(kedro_run.bootstrap_project))
-        yield Laboratory(folder / "storage", folder / "images", load_dag, notes)
+        yield Laboratory(folder / "storage", load_dag, notes)
 
 
 @contextmanager
@@ -235,9 +243,9 @@ def night_of_a_better_challenger(
     laboratory: Laboratory, night_of_a_worse_challenger: Night
 ) -> Night:
     """New images, and any gain suffices. Training and registration fail once each."""
-    from image_classification.synthetic import make_cells
-
-    make_cells(laboratory.images, range(31, 34), 8, captured_on="20150602")
+    second = laboratory.storage / "incoming" / "second"
+    make_cells(second, range(31, 34), 8, captured_on="20150602")
+    (second / "_READY").touch()
     with (
         quick_work(),
         failing("image_classification.vision.fit_network"),
@@ -264,8 +272,9 @@ def night_of_a_failure(laboratory: Laboratory, night_of_a_better_challenger: Nig
 
 def test_first_night_makes_the_first_champion(first_night: Night) -> None:
     assert first_night.state == "success"
-    assert first_night.tasks_that_are("skipped") == {"keep_champion"}
-    assert first_night.tasks_that_are("success") == set(first_night.tasks) - {"keep_champion"}
+    skipped = {"keep_champion", "request_reviews"}
+    assert first_night.tasks_that_are("skipped") == skipped
+    assert first_night.tasks_that_are("success") == set(first_night.tasks) - skipped
     assert first_night.aliases == {"champion": "1", "challenger": "1"}
     assert first_night.outcome.startswith("promoted v1: first champion")
 
@@ -314,7 +323,7 @@ def test_artifacts_of_all_tasks_are_in_the_one_mlflow_run(
 ) -> None:
     run_id = first_night.mlflow_run.info.run_id
     folders = {item.path for item in laboratory.client.list_artifacts(run_id)}
-    assert folders == {"plots", "predictions", "evaluation", "promotion"}
+    assert folders == {"data", "evaluation", "intake", "plots", "predictions", "promotion"}
 
 
 NIGHTS = (
@@ -374,7 +383,11 @@ def test_a_night_logs_one_model_and_registers_it_once_if_it_gets_so_far(
 
 
 def test_night_without_new_images_skips_training_and_succeeds(quiet_night: Night) -> None:
-    ran = {"open_run", "index_images", "assign_splits", "pack_images", "check_new_images"}
+    ran = {
+        *("open_run", "collect_batches", "inspect_images", "screen_batches", "index_images"),
+        *("pack_images", "check_contract", "select_images", "check_new_images"),
+        "list_held_batches",
+    }
     assert quiet_night.state == "success"
     assert quiet_night.tasks_that_are("success") == ran | {"close_run"}
     assert quiet_night.tasks_that_are("skipped") == set(quiet_night.tasks) - ran - {"close_run"}
@@ -401,7 +414,7 @@ def test_force_trains_without_new_images(night_of_a_worse_challenger: Night) -> 
 def test_worse_challenger_is_kept_out(night_of_a_worse_challenger: Night) -> None:
     night = night_of_a_worse_challenger
     assert night.state == "success"
-    assert night.tasks_that_are("skipped") == {"promote_challenger"}
+    assert night.tasks_that_are("skipped") == {"promote_challenger", "request_reviews"}
     assert night.aliases == {"champion": "1", "challenger": "2"}
     assert night.outcome.startswith("kept v1: the challenger's accuracy of ")
     assert night.versions["2"].tags["decision"] == "kept champion"
@@ -430,7 +443,7 @@ def test_better_challenger_becomes_champion(
 ) -> None:
     night = night_of_a_better_challenger
     assert night.state == "success"
-    assert night.tasks_that_are("skipped") == {"keep_champion"}
+    assert night.tasks_that_are("skipped") == {"keep_champion", "request_reviews"}
     assert night.aliases == {"champion": "3", "challenger": "3"}
     assert night.outcome.startswith("promoted v3: the challenger's accuracy of ")
     assert night.versions["3"].tags["compared_with_version"] == "1"
@@ -484,6 +497,44 @@ def test_mlflow_run_is_closed_after_the_last_retry_of_a_task_beside_the_failed_o
     assert night_of_a_failure.mlflow_run.info.status == "FAILED"
 
 
+# An intake on its own, and a batch that is held
+
+
+def test_an_intake_that_finds_nothing_is_skipped_before_it_opens_an_mlflow_run(
+    laboratory: Laboratory, night_of_a_failure: Night
+) -> None:
+    dag_run = laboratory.run_dag("data_processing")
+    states = {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
+    assert states.pop("find_batches") == "success"
+    assert set(states.values()) == {"skipped"}
+    assert len(laboratory.client.search_runs(["1"])) == night_of_a_failure.mlflow_runs_of_all
+
+
+def test_a_batch_that_breaks_the_contract_stops_the_night_before_training_and_says_why(
+    laboratory: Laboratory, night_of_a_failure: Night
+) -> None:
+    bad = laboratory.storage / "incoming" / "typo"
+    make_cells(bad, range(60, 62), 4)
+    (bad / "Parasitized").rename(bad / "Parasitised")
+    (bad / "_READY").touch()
+
+    night = laboratory.spend_night(retries=2, force=True)
+
+    assert night.state == "failed"
+    assert night.tasks_that_are("failed") == {"check_contract"}
+    assert night.tries["check_contract"] == 1
+    assert night.tasks["train_network"] == "upstream_failed"
+    assert night.aliases == night_of_a_failure.aliases
+    assert "'typo' is quarantined: " in night.outcome
+    assert "Did you mean 'Parasitized'?" in night.outcome
+    assert "Held for a review: typo." in night.notes[-1]
+    assert night.tasks["request_reviews"] == "success"
+
+    again = laboratory.spend_night()
+    assert again.state == "success"
+    assert again.outcome.startswith("skipped: No new images")
+
+
 # Without promotion, and again
 
 
@@ -500,26 +551,29 @@ def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure
     laboratory: Laboratory, first_night: Night
 ) -> None:
     now = datetime.now(UTC)
-    with failing("image_classification.pipelines.data_processing.nodes._check_labels"):
+    third = laboratory.storage / "incoming" / "third"
+    make_cells(third, range(34, 36), 8, captured_on="20150603")
+    (third / "_READY").touch()
+    with failing("image_classification.pipelines.data_processing.nodes._make_rows"):
         failed = laboratory.spend_night("data_processing", at=now)
     assert failed.outcome.startswith("failed: index_images.")
     cleared = laboratory.spend_night("data_processing", at=now)
     assert cleared.mlflow_run.info.run_id == failed.mlflow_run.info.run_id
     assert cleared.mlflow_run.info.status == "FINISHED"
-    assert cleared.outcome == "succeeded"
+    assert cleared.outcome == (
+        "took in third: 16 images accepted, 0 held, 0 rejected; 0 files in quarantine"
+    )
 
 
 def test_store_that_does_not_answer_stops_the_run_before_any_work(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    dag_run = laboratory.run_dag("data_processing")
+    dag_run = laboratory.run_dag("inference")
     assert str(dag_run.state) == "failed"
     assert {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()} == {
         "open_run": "failed",
-        "index_images": "upstream_failed",
-        "assign_splits": "upstream_failed",
-        "pack_images": "upstream_failed",
+        "classify_folder": "upstream_failed",
         "close_run": "upstream_failed",
     }
 
@@ -539,7 +593,7 @@ def test_kedro_run_gives_the_same_data_measures_and_decision_as_the_dag(
         session.run(pipeline_names=["retraining"])
     assert mlflow.active_run() is None
 
-    index = pd.read_parquet(storage / "index" / "images.parquet")
+    index = read_index(storage)
     pd.testing.assert_frame_equal(index, first_night.index)
 
     decision = json.loads((storage / "runs" / "local" / "decision.json").read_text())

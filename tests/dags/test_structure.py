@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 PROJECT = Path(__file__).resolve().parents[2]
-NAMES = ("__default__", "data_processing", "inference", "promotion", "retraining", "training")
+NAMES = (
+    *("__default__", "data_processing", "inference", "promotion", "retraining", "review"),
+    "training",
+)
+ASKING = {"list_held_batches", "request_reviews"}
 AROUND = {
-    "__default__": {"open_run", "close_run", "check_new_images", "log_model"},
-    "data_processing": {"open_run", "close_run"},
+    "__default__": {"open_run", "close_run", "check_new_images", "log_model", *ASKING},
+    "data_processing": {"open_run", "close_run", "find_batches", "announce_images", *ASKING},
     "inference": {"open_run", "close_run"},
     "promotion": {
         *("open_run", "close_run"),
@@ -27,7 +31,9 @@ AROUND = {
     "retraining": {
         *("open_run", "close_run", "check_new_images", "log_model"),
         *("choose_champion", "promote_challenger", "keep_champion"),
+        *ASKING,
     },
+    "review": {"open_run", "close_run", "ask_reviewer", "announce_images"},
     "training": {"open_run", "close_run", "log_model"},
 }
 TRAINING_FIELDS = {"image_size_px", "epochs", "learning_rate", "network", "seed"}
@@ -36,7 +42,11 @@ FIELDS = {
     "data_processing": {"image_size_px"},
     "inference": set(),
     "promotion": {"promote", "minimum_accuracy_gain"},
-    "retraining": {*TRAINING_FIELDS, "force", "promote", "minimum_accuracy_gain"},
+    "retraining": {
+        *TRAINING_FIELDS,
+        *("force", "promote", "minimum_accuracy_gain", "min_new_images"),
+    },
+    "review": {"batch"},
     "training": TRAINING_FIELDS,
 }
 TYPES = {"integer": int, "number": int | float, "string": str, "boolean": bool}
@@ -127,8 +137,9 @@ def test_edges_between_nodes_are_those_of_kedro(
 @each_dag
 def test_open_run_comes_before_every_other_task(dags: dict[str, DAG], name: str) -> None:
     dag = dags[name]
-    assert dag.get_task("open_run").upstream_task_ids == set()
-    assert downstream_of(dag, "open_run") == set(dag.task_ids) - {"open_run"}
+    before = {"find_batches"} if name == "data_processing" else set()
+    assert dag.get_task("open_run").upstream_task_ids == before
+    assert downstream_of(dag, "open_run") == set(dag.task_ids) - {"open_run"} - before
 
 
 @each_dag
@@ -151,9 +162,10 @@ def test_check_new_images_stands_between_processing_and_training(
     dag = dags[name]
     before = dag.get_task("check_new_images").get_flat_relative_ids(upstream=True)
     processing = nodes_tagged(registered[name], "data_processing")
-    assert before == processing | {"open_run"}
+    selecting = nodes_tagged(registered[name], "selection")
+    assert before == processing | selecting | {"open_run"}
     after = downstream_of(dag, "check_new_images")
-    assert after == set(dag.task_ids) - before - {"check_new_images"}
+    assert after == set(dag.task_ids) - before - {"check_new_images"} - ASKING
 
 
 @pytest.mark.parametrize("name", ["__default__", "retraining", "training"])
@@ -163,7 +175,7 @@ def test_model_is_logged_after_all_of_training_and_before_all_of_promotion(
     before = dags[name].get_task("log_model").get_flat_relative_ids(upstream=True)
     assert nodes_tagged(registered[name], "training") <= before
     promoting = nodes_tagged(registered[name], "promotion")
-    after = AROUND[name] - {"open_run", "check_new_images", "log_model"}
+    after = AROUND[name] - {"open_run", "check_new_images", "log_model"} - ASKING
     assert downstream_of(dags[name], "log_model") == promoting | after
 
 
@@ -179,16 +191,73 @@ def test_comparison_ends_in_a_labelled_branch(dags: dict[str, DAG], name: str) -
     }
 
 
-def test_retraining_is_scheduled_every_night(dags: dict[str, DAG]) -> None:
-    assert dags["retraining"].timetable.expression == "0 2 * * *"
+def test_retraining_runs_every_night_and_when_images_are_announced(
+    dags: dict[str, DAG],
+) -> None:
+    timetable = dags["retraining"].timetable
+    assert timetable.timetable.expression == "0 2 * * *"
+    assert [asset.name for asset in timetable.asset_condition.objects] == ["new_images"]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "retraining"])
+@pytest.mark.parametrize("name", ["data_processing", "review"])
+def test_an_intake_and_a_review_announce_new_images_at_their_end(
+    dags: dict[str, DAG], name: str
+) -> None:
+    announcing = [task.task_id for task in dags[name].tasks if task.outlets]
+    assert announcing == ["announce_images"]
+    assert [asset.name for asset in dags[name].get_task("announce_images").outlets] == [
+        "new_images"
+    ]
+    assert dags[name].get_task("announce_images").downstream_task_ids == {"close_run"}
+
+
+@pytest.mark.parametrize("name", ["__default__", "retraining"])
+def test_a_retraining_announces_nothing_that_would_start_it_again(
+    dags: dict[str, DAG], name: str
+) -> None:
+    assert [task for task in dags[name].tasks if getattr(task, "outlets", None)] == []
+
+
+def test_an_intake_looks_every_ten_minutes(dags: dict[str, DAG]) -> None:
+    assert dags["data_processing"].timetable.expression == "*/10 * * * *"
+
+
+@pytest.mark.parametrize("name", ["__default__", "data_processing", "retraining"])
+def test_held_batches_are_asked_about_beside_the_rest_of_the_night(
+    dags: dict[str, DAG], name: str
+) -> None:
+    dag = dags[name]
+    assert dag.get_task("list_held_batches").upstream_task_ids == {"screen_batches"}
+    assert dag.get_task("request_reviews").downstream_task_ids == {"close_run"}
+
+
+def test_a_person_is_asked_between_showing_and_recording_without_a_time_limit(
+    dags: dict[str, DAG],
+) -> None:
+    ask = dags["review"].get_task("ask_reviewer")
+    assert ask.upstream_task_ids == {"describe_batch"}
+    assert ask.downstream_task_ids == {"record_review"}
+    assert ask.execution_timeout is None
+    assert ask.response_timeout is None
+    assert ask.options == ["Accept", "Reject"]
+    assert list(ask.params) == ["reason"]
+
+
+def test_reviews_run_side_by_side_and_need_not_be_switched_on(dags: dict[str, DAG]) -> None:
+    assert dags["review"].max_active_runs == 100
+    assert dags["review"].is_paused_upon_creation is False
+    assert dags["retraining"].is_paused_upon_creation is True
+
+
+SCHEDULED = ("retraining", "data_processing")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SCHEDULED])
 def test_other_dags_run_when_asked_alone(dags: dict[str, DAG], name: str) -> None:
     assert dags[name].schedule is None
 
 
-@each_dag
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "review"])
 def test_one_run_at_a_time_and_none_for_the_past(dags: dict[str, DAG], name: str) -> None:
     assert dags[name].max_active_runs == 1
     assert dags[name].catchup is False
@@ -202,7 +271,7 @@ def test_every_task_is_retried_ever_later_and_has_a_time_limit(
         assert task.retries > 0
         assert task.retry_exponential_backoff
         assert timedelta(0) < task.retry_delay < task.max_retry_delay
-        assert task.execution_timeout is not None
+        assert task.execution_timeout is not None or task.task_id == "ask_reviewer"
         assert task.owner == "ml-engineering"
 
 

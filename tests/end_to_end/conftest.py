@@ -1,28 +1,45 @@
-"""One real stack for all end-to-end tests: MLflow and Airflow, three nights of `retraining`."""
+"""One real stack for all end-to-end tests: MLflow and Airflow, four nights of `retraining`."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, PATIENCE_MS, QUIET
 from nights import DAG_ID, PROJECT, Nights
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
 
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.services import Stack
 from image_classification.synthetic import make_cells
 
 
+def make_blank_images(folder: Path) -> None:
+    """Let a batch of eight grey images arrive."""
+    (folder / "Uninfected").mkdir(parents=True)
+    for level in range(8):
+        name = f"C90P90ThinF_IMG_20150603_100000_cell_{level}.png"
+        Image.new("RGB", (100, 100), (100 + level,) * 3).save(folder / "Uninfected" / name)
+    (folder / "_READY").touch()
+
+
 @pytest.fixture(scope="session")
 def nights() -> Iterator[Nights]:
-    """First images, then none, then fresh ones; each run through Airflow's REST API."""
+    """First images, then none, then fresh ones, then blank ones, which are held.
+
+    Each run is triggered through Airflow's REST API.
+    """
     before = {name: os.environ.get(name) for name in ("KEDRO_ENV", "TF_CPP_MIN_LOG_LEVEL")}
     os.environ["KEDRO_ENV"] = "test"
     stack = Stack("end-to-end", PROJECT)
     shutil.rmtree(stack.folder, ignore_errors=True)
-    images = stack.storage / "raw" / "cell_images"
-    make_cells(images, range(1, 31), 8)
+    incoming = stack.storage / "incoming"
+    make_cells(incoming / "first", range(1, 31), 8)
+    (incoming / "first" / "_READY").touch()
     stack.start()
     try:
         client = AirflowClient(stack.airflow_url, "admin", stack.password)
@@ -31,8 +48,11 @@ def nights() -> Iterator[Nights]:
         made = Nights(stack, client)
         made.run(epochs=2)
         made.run()
-        make_cells(images, range(31, 41), 8, captured_on="20150602")
+        make_cells(incoming / "fresh", range(31, 41), 8, captured_on="20150602")
+        (incoming / "fresh" / "_READY").touch()
         made.run(minimum_accuracy_gain=-1)
+        make_blank_images(incoming / "blank")
+        made.run()
         yield made
     finally:
         stack.stop()
@@ -41,3 +61,28 @@ def nights() -> Iterator[Nights]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def page() -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
+        )
+        opened = browser.new_page(viewport={"width": 1440, "height": 900})
+        opened.set_default_timeout(PATIENCE_MS)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def airflow(page: Page, nights: Nights) -> Page:
+    """The browser, logged in to Airflow as `make up` says."""
+    page.goto(nights.stack.airflow_url)
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", nights.stack.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{nights.stack.airflow_url}/")
+    return page

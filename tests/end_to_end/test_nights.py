@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ def ask_mlflow(nights: Nights, path: str, **body: Any) -> dict[str, Any]:
 
 def mlflow_runs(nights: Nights) -> list[dict[str, Any]]:
     runs = ask_mlflow(nights, "runs/search", experiment_ids=["1"], max_results=100)["runs"]
-    return sorted(runs, key=lambda run: int(run["info"]["start_time"]))
+    nightly = [run for run in runs if tags_of(run)["airflow.run"].startswith("retraining/manual")]
+    return sorted(nightly, key=lambda run: int(run["info"]["start_time"]))
 
 
 def tags_of(run: dict[str, Any]) -> dict[str, str]:
@@ -46,15 +48,17 @@ def test_airflow_parses_every_dag_without_an_error(nights: Nights) -> None:
     assert errors == []
     dags = {dag["dag_id"] for dag in nights.client._get("/dags")["dags"]}
     assert dags == {
-        *("__default__", "data_processing", "training", "inference", "promotion", "retraining")
+        *("__default__", "data_processing", "training", "inference", "promotion", "retraining"),
+        "review",
     }
 
 
 def test_the_first_night_makes_the_first_champion(nights: Nights) -> None:
     assert nights.runs[0]["state"] == "success"
-    others = {name: state for name, state in nights.tasks[0].items() if name != "keep_champion"}
-    assert nights.tasks[0]["keep_champion"] == "skipped"
-    assert set(others.values()) == {"success"}
+    skipped = {name for name, state in nights.tasks[0].items() if state == "skipped"}
+    assert skipped == {"keep_champion", "request_reviews"}
+    others = {state for name, state in nights.tasks[0].items() if name not in skipped}
+    assert others == {"success"}
     assert nights.runs[0]["note"].startswith("promoted v1: first champion")
 
 
@@ -95,6 +99,23 @@ def test_each_training_logs_one_model_and_registers_one_version(nights: Nights) 
     assert sorted(sources) == sorted(run["info"]["run_id"] for run in trained)
     versions = ask_mlflow(nights, "model-versions/search")["model_versions"]
     assert sorted(version["version"] for version in versions) == ["1", "2"]
+
+
+def test_a_batch_that_looks_wrong_is_held_and_the_rest_of_the_night_goes_on(
+    nights: Nights,
+) -> None:
+    assert nights.runs[3]["state"] == "success"
+    assert "skipped: No new images: version 2" in nights.runs[3]["note"]
+    assert "Held for a review: blank." in nights.runs[3]["note"]
+    question = "Batch 'blank' is held and waits for an answer: http://"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        run = nights.client.get_run("review", "review__blank")
+        if (run["note"] or "").startswith(question):
+            break
+        time.sleep(1)
+    assert run["state"] == "running"
+    assert run["note"].startswith(question)
 
 
 def test_values_of_the_trigger_form_reach_kedro(nights: Nights) -> None:

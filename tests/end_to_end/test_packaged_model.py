@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import requests
+from arrivals import deliver_cells
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
@@ -87,7 +88,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Packaged:
     with pytest.MonkeyPatch.context() as patch:
         storage = tmp_path_factory.mktemp("storage")
         patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
-        patch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(cells))
+        deliver_cells(cells, storage)
         patch.setenv("KEDRO_ENV", "test")
         bootstrap_project(PROJECT)
         with KedroSession.create(project_path=PROJECT) as session:

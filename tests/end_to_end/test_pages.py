@@ -5,55 +5,17 @@ With SCREENSHOT_FOLDER set, the pictures of the documentation are written there.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
+from browser import PATIENCE_MS, keep_picture
 from nights import DAG_ID, Nights
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
 
 MODEL = "test-classifier"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-PATIENCE_MS = 30_000
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
-        )
-        opened = browser.new_page(viewport={"width": 1440, "height": 900})
-        opened.set_default_timeout(PATIENCE_MS)
-        yield opened
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def airflow(page: Page, nights: Nights) -> Page:
-    """The browser, logged in to Airflow as `make up` says."""
-    page.goto(nights.stack.airflow_url)
-    page.fill("input[name=username]", "admin")
-    page.fill("input[name=password]", nights.stack.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(f"{nights.stack.airflow_url}/")
-    return page
-
-
-def keep_picture(page: Page, name: str) -> None:
-    folder = os.environ.get("SCREENSHOT_FOLDER")
-    if folder:
-        page.wait_for_timeout(2500)  # let charts and transitions settle
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def close_assistant(page: Page) -> None:

@@ -10,7 +10,7 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from image_classification.local.delivery import plan_deliveries
+from image_classification.delivery import Source, deliver
 
 PROJECT = Path(__file__).resolve().parents[2]
 REAL_IMAGES = PROJECT.parent / "shared" / "data" / "cell_images.zip"
@@ -28,16 +28,16 @@ pytestmark = [
 def test_default_parameters_reach_0_94_on_the_validation_patients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = sum(delivery.write(tmp_path / "images") for delivery in plan_deliveries(REAL_IMAGES))
+    source = Source(REAL_IMAGES)
+    deliver(source, str(tmp_path / "storage" / "incoming"), "all")
     monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "storage"))
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(tmp_path / "images"))
     monkeypatch.setenv("KEDRO_ENV", "local")
     bootstrap_project(PROJECT)
     with KedroSession.create(project_path=PROJECT) as session:
         session.run(pipeline_names=["retraining"])
-    index = tmp_path / "storage" / "index"
-    splits = pd.read_parquet(index / "splits.parquet")
-    assert len(splits) + len(pd.read_parquet(index / "quarantine.parquet")) == count
+    splits = pd.read_parquet(tmp_path / "storage" / "runs" / "local" / "image_splits.parquet")
+    quarantine = pd.read_parquet(tmp_path / "storage" / "index" / "quarantine" / "all.parquet")
+    assert len(splits) + len(quarantine) == len(source.files) == 12_442
     assert splits["patient"].str.fullmatch(r"C\d+").all()
     assert (splits["captured_on"] != "").all()
     decision = json.loads((tmp_path / "storage/runs/local/decision.json").read_text())

@@ -25,7 +25,17 @@ def log_again(monkeypatch: pytest.MonkeyPatch, folder: Path, logged_digest: str)
     run.__dict__["_catalog"] = DataCatalog(
         {
             "network": PickleDataset(filepath=str(folder / "network")),
-            "data_summary": MemoryDataset({"data_digest": "tonight"}),
+            "data_summary": MemoryDataset(
+                {
+                    "data_digest": "tonight",
+                    "images": 800,
+                    "patients": 40,
+                    "captured_until": "2015-12-07",
+                    "batches": ["first"],
+                    "splits": {"train": {"digest": "rows"}},
+                    "split_rule": {"split_salt": "salt"},
+                }
+            ),
         }
     )
     return run.log_model()

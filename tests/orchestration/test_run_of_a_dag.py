@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,24 +49,21 @@ def test_node_that_succeeds_leaves_the_mlflow_run_running_but_not_active(storage
     import mlflow
 
     run_id = make_run().open_mlflow_run()
-    make_run(run_id).run_node("index_images")
+    make_run(run_id).run_node("collect_batches")
     (run,) = find_runs(storage)
     assert run.info.status == "RUNNING"
     assert run.data.params["data_processing.split_salt"] == "image-classification"
     assert mlflow.active_run() is None
-    assert (storage / "index" / "images.parquet").exists()
+    assert (storage / "images" / "first" / "_BATCH.json").exists()
 
 
-def test_node_that_fails_leaves_the_mlflow_run_running_for_its_retry(
-    storage: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_node_that_fails_leaves_the_mlflow_run_running_for_its_retry(storage: Path) -> None:
     import mlflow
     from kedro.io import DatasetError
 
     run_id = make_run().open_mlflow_run()
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(storage / "nowhere"))
-    with pytest.raises(DatasetError, match="does not exist"):
-        make_run(run_id).run_node("index_images")
+    with pytest.raises(DatasetError, match="intake_report"):
+        make_run(run_id).run_node("check_contract")
     (run,) = find_runs(storage)
     assert run.info.status == "RUNNING"
     assert mlflow.active_run() is None
@@ -76,10 +71,10 @@ def test_node_that_fails_leaves_the_mlflow_run_running_for_its_retry(
 
 def test_parameter_changed_within_a_run_is_refused_with_what_to_do(storage: Path) -> None:
     run_id = make_run().open_mlflow_run()
-    make_run(run_id).run_node("index_images")
-    changed = make_run(run_id, data_processing={"maximum_refused_share": 0.5})
+    make_run(run_id).run_node("collect_batches")
+    changed = make_run(run_id, data_processing={"settle_minutes": 5})
     with pytest.raises(TrackingError, match="Undo the change, or trigger a new run"):
-        changed.run_node("index_images")
+        changed.run_node("collect_batches")
 
 
 def test_task_without_an_mlflow_run_says_which_task_to_clear(storage: Path) -> None:
@@ -96,41 +91,42 @@ def test_pipeline_that_logs_a_model_is_whole_again_after_one_of_its_nodes_ran(
     run = make_run()
     run.pipeline = "retraining"
     run.open_mlflow_run()
-    run.run_node("index_images")
+    run.run_node("collect_batches")
     assert isinstance(pipelines["retraining"], PipelineML)
     assert "inference" in pipelines
 
 
-# Is there something to train on?
+# What is there to take in?
 
 
-@pytest.mark.parametrize(
-    ("tags", "judges", "answer", "reason"),
-    [
-        (None, True, True, "No model is registered yet: training on 9 images of 3 patients."),
-        ({"data_digest": "old"}, True, True, "New images since version 7: "),
-        ({"data_digest": "new", "decision": "promoted"}, True, False, "No new images: version 7 "),
-        ({"data_digest": "new"}, False, False, "No new images: version 7 "),
-        ({"data_digest": "new"}, True, True, "No new images, but version 7 was never judged: "),
-        ({}, True, True, "New images since version 7: "),
-    ],
-    ids=["no model", "new images", "none", "none, no judging", "never judged", "digest unknown"],
-)
-def test_training_goes_on_for_new_images_or_a_model_never_judged(
+def test_an_intake_finds_what_arrived_and_what_was_left_undone_and_nothing_else(
     storage: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tags: dict[str, str] | None,
-    judges: bool,
-    answer: bool,
-    reason: str,
 ) -> None:
-    (storage / "index").mkdir(parents=True)
-    summary = {"images": 9, "patients": 3, "data_digest": "new"}
-    (storage / "index" / "summary.json").write_text(json.dumps(summary))
-    latest = None if tags is None else SimpleNamespace(version="7", tags=tags)
-    monkeypatch.setattr(
-        "image_classification.registry.find_latest_version", {"test-classifier": latest}.get
-    )
-    given, said = make_run().check_new_images(judges)
-    assert given is answer
-    assert said.startswith(reason)
+    assert make_run().find_batches() == ["first"]
+    (storage / "incoming" / "slow").mkdir()
+    run_id = make_run().open_mlflow_run()
+    make_run(run_id).run_node("collect_batches")
+    assert make_run(run_id).find_batches() == ["first"]
+    for name in ("inspect_images", "screen_batches", "index_images"):
+        make_run(run_id).run_node(name)
+    assert make_run(run_id).find_batches() == []
+    assert make_run(run_id).count_new_images() == 240
+
+
+def test_an_answer_is_work_until_the_index_has_it(storage: Path) -> None:
+    run_id = make_run().open_mlflow_run()
+    for name in ("collect_batches", "inspect_images", "screen_batches", "index_images"):
+        make_run(run_id).run_node(name)
+    review = make_run(review={"batch": "first"})
+    review.pipeline = review.dag_id = "review"
+    review.open_mlflow_run()
+    review.run_node("describe_batch")
+    review.answer_review({"answer": "reject", "by": "Ada", "reason": "stale slides"})
+    review.run_node("record_review")
+    assert review.count_new_images() == 0
+    assert review.describe_outcome() == "rejected 'first', by Ada: stale slides"
+    assert make_run().find_batches() == ["first"]
+    make_run(run_id).run_node("index_images")
+    assert make_run().find_batches() == []
+    assert make_run(run_id).count_new_images() == 0
+    assert "240 rejected" in make_run(run_id).describe_outcome()

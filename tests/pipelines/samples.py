@@ -7,7 +7,6 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,22 +15,6 @@ from PIL import Image
 from image_classification.datasets import ImageFolder, ImageFolderDataset
 
 POSITIVE, NEGATIVE = "Parasitized", "Uninfected"
-
-DATA_PROCESSING: dict[str, Any] = {
-    "classes": [POSITIVE, NEGATIVE],
-    "name_pattern": r"^(?P<patient>C\d+).*?IMG_(?P<captured_on>\d{8})",
-    "captured_on_format": "%Y%m%d",
-    "maximum_image_pixels": 4_000_000,
-    "maximum_refused_share": 0.05,
-    "split_salt": "image-classification",
-    "validation_share": 0.2,
-    "test_share": 0.15,
-}
-
-INSPECTION_COLUMNS = [
-    *("path", "image_name", "label", "size_bytes", "modified_at"),
-    *("image_id", "width", "height", "refusal"),
-]
 
 
 def draw_image(
@@ -84,22 +67,6 @@ def draw_cells(labels: Iterable[str], images_per_label: int) -> dict[str, bytes]
 
 def open_folder(root: Path) -> ImageFolder:
     return ImageFolderDataset(filepath=str(root)).load()
-
-
-def no_inspections() -> pd.DataFrame:
-    """Return what the catalog gives before the first run."""
-    return pd.DataFrame(columns=INSPECTION_COLUMNS, dtype=object)
-
-
-def tabulate_index(patients: Mapping[str, Iterable[str]]) -> pd.DataFrame:
-    """Return an image index with one image for each label of each patient."""
-    rows = [
-        (f"id-{patient}-{label}", f"{patient}.png", f"{label}/{patient}.png", label, patient)
-        for patient, labels in patients.items()
-        for label in labels
-    ]
-    index = pd.DataFrame(rows, columns=["image_id", "image_name", "path", "label", "patient"])
-    return index.assign(captured_on="2015-09-18", width=12, height=10)
 
 
 def tabulate_scores(

@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from arrivals import deliver_cells
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
@@ -57,8 +58,8 @@ def retrained(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Iterator
     storage = tmp_path_factory.mktemp("storage")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
-        patch.setenv("IMAGE_CLASSIFICATION_IMAGES", str(cells))
         patch.setenv("KEDRO_ENV", "test")
+        deliver_cells(cells, storage)
         kedro_run("retraining", **NO_FLOORS)
         yield Retrained(storage, f"sqlite:///{storage}/mlflow/mlflow.db")
 
@@ -66,7 +67,7 @@ def retrained(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Iterator
 def test_indexes_every_image_once_with_its_patient_and_split(
     retrained: Retrained, cells: Path
 ) -> None:
-    splits = pd.read_parquet(retrained.storage / "index" / "splits.parquet")
+    splits = pd.read_parquet(retrained.storage / "runs/local/image_splits.parquet")
     assert len(splits) == len(list(cells.rglob("*.png"))) == splits["image_id"].nunique()
     assert splits.groupby("patient")["split"].nunique().max() == 1
     assert set(splits["split"]) == {"train", "validation", "test"}
@@ -74,11 +75,12 @@ def test_indexes_every_image_once_with_its_patient_and_split(
 
 
 def test_nothing_of_a_good_folder_is_in_quarantine(retrained: Retrained) -> None:
-    index = retrained.storage / "index"
-    assert len(pd.read_parquet(index / "quarantine.parquet")) == 0
-    assert len(pd.read_parquet(index / "inspections.parquet")) == 240
-    assert json.loads((index / "class_names.json").read_text()) == ["Parasitized", "Uninfected"]
-    summary = json.loads((index / "summary.json").read_text())
+    index, run = retrained.storage / "index", retrained.storage / "runs" / "local"
+    assert len(pd.read_parquet(index / "quarantine" / "first.parquet")) == 0
+    assert len(pd.read_parquet(index / "inspections" / "first.parquet")) == 240
+    assert json.loads((index / "screenings" / "first.json").read_text())["verdict"] == "accepted"
+    assert json.loads((run / "class_names.json").read_text()) == ["Parasitized", "Uninfected"]
+    summary = json.loads((run / "data_summary.json").read_text())
     assert (summary["images"], summary["patients"]) == (240, 30)
     assert sum(split["images"] for split in summary["splits"].values()) == 240
 
@@ -93,7 +95,7 @@ def test_all_that_belongs_to_the_run_lies_in_its_folder(retrained: Retrained) ->
         *("reliability_diagram.png", "confident_mistakes.png"),
     }
     assert {path.name for path in retrained.storage.iterdir()} == {
-        *("index", "mlflow", "pixels", "runs"),
+        *("images", "incoming", "index", "mlflow", "pixels", "runs"),
     }
 
 
@@ -211,6 +213,34 @@ def test_inference_classifies_a_folder_with_the_champion(
     assert set(table["model_version"]) == {1}
 
 
+def test_the_run_names_the_exact_rows_it_worked_on(retrained: Retrained) -> None:
+    from image_classification.index import digest_images
+
+    rows = pd.read_parquet(retrained.storage / "runs/local/image_splits.parquet")
+    inputs = {item.tags[0].value: item.dataset for item in retrained.run.inputs.dataset_inputs}
+    assert set(inputs) == {"training", "validation", "test"}
+    for context, split in (("training", "train"), ("validation", "validation"), ("test", "test")):
+        assert inputs[context].digest == digest_images(rows[rows["split"] == split])
+        assert inputs[context].name == f"{context} images"
+    assert retrained.artifacts("data") == {"data/images.parquet", "data/data_summary.json"}
+    assert retrained.artifacts("intake") == {
+        "intake/intake_report.json",
+        "intake/intake_counts.json",
+    }
+
+
+def test_the_version_carries_digests_batches_and_split_rule(retrained: Retrained) -> None:
+    summary = json.loads((retrained.storage / "runs/local/data_summary.json").read_text())
+    tags = retrained.client.get_model_version(MODEL, "1").tags
+    assert tags["data_digest"] == summary["data_digest"]
+    for split, facts in summary["splits"].items():
+        assert tags[f"{split}_digest"] == facts["digest"]
+    assert tags["batches"] == "first"
+    assert (tags["images"], tags["patients"]) == ("240", "30")
+    assert tags["split_salt"] == "image-classification"
+    assert (tags["validation_share"], tags["test_share"]) == ("0.2", "0.15")
+
+
 def test_promotion_alone_judges_the_registered_challenger(retrained: Retrained) -> None:
     kedro_run("promotion")
     decision = json.loads((retrained.storage / "runs/local/decision.json").read_text())
@@ -256,7 +286,10 @@ def test_a_slice_of_a_pipeline_neither_registers_nor_decides(retrained: Retraine
 
 
 @pytest.mark.usefixtures("storage")
-def test_inference_without_a_champion_says_what_to_run_first() -> None:
+def test_inference_without_a_champion_says_what_to_run_first(
+    cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INFERENCE", str(cells))
     with pytest.raises(Exception, match=r"no version with the alias 'champion'.*'retraining'"):
         kedro_run("inference")
 
@@ -269,10 +302,13 @@ def test_inference_without_a_champion_says_what_to_run_first() -> None:
         ({"training": {"epochs": 0}}, r"'training.epochs': .*greater than or equal to 1"),
         ({"positive_class": "Parasitised"}, r"'Parasitised' is not a class.*'Parasitized'"),
         ({"data_processing": {"classes": ["Parasitized", "Healthy"]}}, r"'Uninfected' is not a"),
+        ({"data_processing": {"contract": {"minimum_patient": 1}}}, r"Did you mean 'minimum_patie"),
+        ({"data_processing": {"screening": {"maximum_blank_share": 2.0}}}, r"less than or equal"),
+        ({"review": {"answer": "maybe"}}, r"'review.answer': Input should be '', 'accept' or"),
     ],
 )
 def test_a_wrong_parameter_stops_the_run_before_training(
     params: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(Exception, match=message):
-        kedro_run("data_processing", **params)
+        kedro_run("__default__", **params)

@@ -8,22 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from laboratory import Laboratory
 from matplotlib.figure import Figure
-from samples import DATA_PROCESSING, draw_image, fill_folder, no_inspections, open_folder
+from samples import draw_image, fill_folder, open_folder
 
-from image_classification.datasets import (
-    ImageFolder,
-    PackedPixels,
-    PackedPixelsDataset,
-    RegisteredNetwork,
-)
+from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.errors import DataError
 from image_classification.metrics import measure_predictions
-from image_classification.pipelines.data_processing.nodes import (
-    assign_splits,
-    index_images,
-    pack_images,
-)
 from image_classification.pipelines.inference.nodes import classify_folder, classify_images
 from image_classification.pipelines.promotion.nodes import (
     compare_models,
@@ -36,6 +27,7 @@ from image_classification.pipelines.training.nodes import (
     plot_evaluation,
     plot_training_curves,
     sample_images,
+    select_images,
     train_network,
 )
 
@@ -55,33 +47,41 @@ PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 
 
 @pytest.fixture(scope="module")
-def raw_images(tmp_path_factory: pytest.TempPathFactory) -> ImageFolder:
-    """Three images, one of each class, of each of 30 patients."""
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """Three images, one of each class, of each of 30 patients, are taken in."""
+    laboratory = Laboratory(tmp_path_factory.mktemp("laboratory"))
+    laboratory.parameters["classes"] = None
+    laboratory.size_px = SIZE_PX
     files = {
         f"{name}/C{patient}_IMG_20150918_cell_{number}.png": draw_image(10 * patient + number)
         for patient in range(30)
         for number, name in enumerate(CLASSES)
     }
-    return open_folder(fill_folder(tmp_path_factory.mktemp("raw"), files))
+    laboratory.deliver("b", files)
+    laboratory.take_in()
+    return laboratory
 
 
 @pytest.fixture(scope="module")
-def splits(raw_images: ImageFolder) -> pd.DataFrame:
-    parameters = {**DATA_PROCESSING, "classes": None}
-    _, index, _ = index_images(raw_images, no_inspections(), parameters)
-    splits, class_names, _ = assign_splits(index, "ring", parameters)
+def batches(laboratory: Laboratory) -> ImageBatches:
+    opened: ImageBatches = laboratory.catalog().load("image_batches")
+    return opened
+
+
+@pytest.fixture(scope="module")
+def splits(laboratory: Laboratory) -> pd.DataFrame:
+    splits, class_names, summary = select_images(
+        laboratory.log(), {"contract": {}}, "ring", laboratory.parameters
+    )
     assert class_names == CLASSES
+    assert summary["images"] == len(splits) == 90
     return splits
 
 
 @pytest.fixture(scope="module")
-def pixels(
-    raw_images: ImageFolder, splits: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
-) -> PackedPixels:
-    store = PackedPixelsDataset(filepath=str(tmp_path_factory.mktemp("pixels")))
-    for shard in pack_images(raw_images, splits, store.load(), SIZE_PX):
-        store.save(shard)
-    return store.load()
+def pixels(laboratory: Laboratory) -> PackedPixels:
+    packed: PackedPixels = laboratory.catalog().load("packed_pixels")
+    return packed
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +168,9 @@ def test_mistakes_shown_are_the_surest_ones_first(
 
 
 def test_input_example_has_images_of_each_class_as_files(
-    raw_images: ImageFolder, splits: pd.DataFrame
+    batches: ImageBatches, splits: pd.DataFrame
 ) -> None:
-    example = sample_images(raw_images, splits, CLASSES)
+    example = sample_images(batches, splits, CLASSES)
 
     assert list(example) == ["image_name", "image"]
     validation = splits[splits["split"] == "validation"]
@@ -187,14 +187,14 @@ def test_input_example_has_images_of_each_class_as_files(
 def test_challenger_and_champion_are_scored_alike_from_the_files(
     trained: tuple[Any, ...],
     evaluated: tuple[Any, ...],
-    raw_images: ImageFolder,
+    batches: ImageBatches,
     splits: pd.DataFrame,
 ) -> None:
     network = trained[0]
     champion = RegisteredNetwork(network, CLASSES, "4")
 
-    challenger_scores = score_challenger(network, CLASSES, raw_images, splits)
-    champion_scores = score_champion(champion, ["other"], raw_images, splits)
+    challenger_scores = score_challenger(network, CLASSES, batches, splits)
+    champion_scores = score_champion(champion, ["other"], batches, splits)
 
     assert set(challenger_scores["model_version"]) == {""}
     assert set(champion_scores["model_version"]) == {"4"}
@@ -210,11 +210,11 @@ def test_challenger_and_champion_are_scored_alike_from_the_files(
 
 
 def test_a_registered_challenger_is_scored_with_its_own_classes_and_version(
-    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame
+    trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame
 ) -> None:
     registered = RegisteredNetwork(trained[0], ["ring", "healthy", "gametocyte"], "9")
 
-    scores = score_challenger(registered, CLASSES, raw_images, splits)
+    scores = score_challenger(registered, CLASSES, batches, splits)
 
     assert set(scores["model_version"]) == {"9"}
     assert [name for name in scores if name.startswith("probability_")] == [
@@ -225,16 +225,16 @@ def test_a_registered_challenger_is_scored_with_its_own_classes_and_version(
 
 
 def test_scores_without_a_champion_have_the_columns_and_no_rows(
-    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame
+    trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame
 ) -> None:
-    nothing = score_champion(None, CLASSES, raw_images, splits)
+    nothing = score_champion(None, CLASSES, batches, splits)
 
     assert len(nothing) == 0
-    assert list(nothing) == list(score_challenger(trained[0], CLASSES, raw_images, splits))
+    assert list(nothing) == list(score_challenger(trained[0], CLASSES, batches, splits))
 
 
 def test_three_classes_come_to_a_decision_through_the_files_between_the_tasks(
-    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame, tmp_path: Path
+    trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame, tmp_path: Path
 ) -> None:
     rule = {
         "enabled": True,
@@ -244,8 +244,8 @@ def test_three_classes_come_to_a_decision_through_the_files_between_the_tasks(
     }
     champion = RegisteredNetwork(trained[0], CLASSES, "1")
     scores = {
-        "challenger": score_challenger(trained[0], CLASSES, raw_images, splits),
-        "champion": score_champion(champion, CLASSES, raw_images, splits),
+        "challenger": score_challenger(trained[0], CLASSES, batches, splits),
+        "champion": score_champion(champion, CLASSES, batches, splits),
     }
     for name, table in scores.items():
         table.to_csv(tmp_path / name, index=False)
@@ -265,9 +265,9 @@ def test_three_classes_come_to_a_decision_through_the_files_between_the_tasks(
 
 
 def test_packaged_model_gives_a_row_per_image_in_order(
-    trained: tuple[Any, ...], raw_images: ImageFolder, splits: pd.DataFrame
+    trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame
 ) -> None:
-    example = sample_images(raw_images, splits, CLASSES)
+    example = sample_images(batches, splits, CLASSES)
 
     table = classify_images(example, trained[0], CLASSES, 2)
 
@@ -277,11 +277,11 @@ def test_packaged_model_gives_a_row_per_image_in_order(
 
 
 def test_packaged_model_reads_paths_too_and_numbers_nameless_images(
-    trained: tuple[Any, ...], raw_images: ImageFolder
+    trained: tuple[Any, ...], batches: ImageBatches
 ) -> None:
-    files = raw_images.files["path"].head(3).tolist()
-    paths = pd.DataFrame({"image": [f"{raw_images.root}/{path}" for path in files]})
-    contents = pd.DataFrame({"image": raw_images.read(files)})
+    files = batches.list_files("b")["path"].head(3).tolist()
+    paths = pd.DataFrame({"image": [f"{batches.root}/{path}" for path in files]})
+    contents = pd.DataFrame({"image": batches.read(files)})
 
     table = classify_images(paths, trained[0], CLASSES, 256)
 

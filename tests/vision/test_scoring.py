@@ -72,3 +72,23 @@ def test_an_image_that_cannot_be_decoded_is_named(network: keras.Model) -> None:
 
 def test_no_pixels_give_no_rows(network: keras.Model) -> None:
     assert vision.score_pixels(network, np.empty((0, 16, 16, 3), np.uint8)).shape == (0, 2)
+
+
+def test_embeddings_come_with_the_probabilities_of_the_same_pass(network: keras.Model) -> None:
+    pixels = vision.decode_images(CONTENTS, 16)
+
+    probabilities, embeddings = vision.embed_pixels(network, pixels, batch_size=4)
+
+    np.testing.assert_allclose(probabilities, vision.score_pixels(network, pixels), rtol=1e-5)
+    kernel, bias = network.layers[-1].get_weights()
+    assert embeddings.shape == (len(CONTENTS), len(kernel))
+    assert embeddings.dtype == np.float32
+    powers = np.exp(embeddings @ kernel + bias)
+    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), probabilities, rtol=1e-4)
+
+
+def test_no_pixels_give_no_embeddings(network: keras.Model) -> None:
+    probabilities, embeddings = vision.embed_pixels(network, np.empty((0, 16, 16, 3), np.uint8))
+
+    assert probabilities.shape == (0, 2)
+    assert embeddings.shape == (0, len(network.layers[-1].get_weights()[0]))

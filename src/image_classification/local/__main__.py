@@ -1,4 +1,4 @@
-"""`python -m image_classification.local`: data, demo, up and down. The Makefile's verbs."""
+"""`python -m image_classification.local`: data, demo, replay, up and down. The Makefile's verbs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from image_classification.errors import ImageClassificationError
-from image_classification.local.demo import run_demo
 from image_classification.local.download import SOURCES, download_archive
-from image_classification.local.services import Stack, find_port, read_stack
+from image_classification.local.nights import run_nights
+from image_classification.local.services import STACKS, Stack, find_port, read_stack
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; return the exit status."""
     options = _parse(arguments)
     try:
-        if options.verb == "demo":
-            run_demo(Path.cwd(), options.data, options.model)
+        if options.verb in ("demo", "replay"):
+            run_nights(Path.cwd(), options.verb, options.data, options.nights, options.model)
         elif options.verb == "data":
             _download(options)
         elif options.verb == "up":
@@ -37,16 +37,25 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m image_classification.local")
     verbs = parser.add_subparsers(dest="verb", required=True)
     demo = verbs.add_parser("demo", help="two nights of retraining, then stop")
-    demo.add_argument("--data", type=Path, help="image folder, or the published zip")
-    demo.add_argument("--model", default="cell-classifier", help="the registered model")
+    replay = verbs.add_parser("replay", help="release images by date, a batch a night")
+    for verb, nights in ((demo, 2), (replay, 6)):
+        verb.add_argument("--data", type=Path, help="image folder, or the published zip")
+        verb.add_argument("--nights", type=_count, default=nights, help=f"default: {nights}")
+        verb.add_argument("--model", default="cell-classifier", help="the registered model")
     _add_data(verbs.add_parser("data", help="download the published images and verify them"))
     up = verbs.add_parser("up", help="start MLflow and Airflow, and leave them running")
     up.add_argument("--mlflow-port", type=int, help="default: the first free one from 5000")
     up.add_argument("--airflow-port", type=int, help="default: the first free one from 8080")
     down = verbs.add_parser("down", help="stop them")
     for verb in (up, down):
-        verb.add_argument("--stack", choices=("main", "demo"), default="main")
+        verb.add_argument("--stack", choices=STACKS, default="main")
     return parser.parse_args(arguments)
+
+
+def _count(given: str) -> int:
+    if not given.isdigit() or not int(given):
+        raise argparse.ArgumentTypeError(f"a number from 1 on is allowed. Received: {given}")
+    return int(given)
 
 
 def _add_data(data: argparse.ArgumentParser) -> None:

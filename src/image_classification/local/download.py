@@ -22,8 +22,8 @@ import pooch
 import requests
 from filelock import FileLock, Timeout
 
+from image_classification.datasets.folder import IMAGE_SUFFIXES
 from image_classification.errors import ConfigurationError, DataError
-from image_classification.local.delivery import SUFFIXES
 
 CHUNK_BYTES = 256 * 1024
 
@@ -337,7 +337,9 @@ def _check_contents(path: Path, source: Source) -> None:
 def _check_images(names: list[str], source: Source) -> None:
     """Count each name once per class: the archive on Kaggle holds every image twice."""
     paths = [PurePosixPath(name) for name in names]
-    images = {(path.parent.name, path.name) for path in paths if path.suffix.lower() in SUFFIXES}
+    images = {
+        (path.parent.name, path.name) for path in paths if path.suffix.lower() in IMAGE_SUFFIXES
+    }
     received = Counter(label for label, _ in images)
     expected = dict.fromkeys(source.classes, source.images_per_class)
     if received != expected:

@@ -1,7 +1,7 @@
 """MLflow and Airflow on this machine: start, wait until healthy, stop.
 
-Everything of a stack lies under one folder (`.local/<name>`) and binds to localhost. Two stacks
-are known: `main`, whose data is the project's, and `demo`, which has data of its own.
+Everything of a stack lies under one folder (`.local/<name>`) and binds to localhost. The data of
+the stack `main` is the project's; `demo` and `replay` have data of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import requests
 
 from image_classification.errors import ImageClassificationError
 
+STACKS = ("main", "demo", "replay")
 HOST = "127.0.0.1"
 HEALTH_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 20
@@ -40,7 +41,7 @@ class Stack:
     """One MLflow server and one Airflow, and where they keep things.
 
     Attributes:
-        name: `main` or `demo`.
+        name: of `STACKS`.
         project_path: the folder that holds `conf/` and `dags/`.
         mlflow_port: on localhost.
         airflow_port: on localhost.
@@ -170,7 +171,8 @@ class Stack:
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
         if self.name != "main":
-            ours["IMAGE_CLASSIFICATION_IMAGES"] = str(self.storage / "raw" / "cell_images")
+            ours["IMAGE_CLASSIFICATION_INCOMING"] = str(self.storage / "incoming")
+            ours["IMAGE_CLASSIFICATION_IMAGES"] = str(self.storage / "images")
         inherited = {
             name: value
             for name, value in os.environ.items()

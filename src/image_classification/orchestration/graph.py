@@ -10,20 +10,32 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, Label
 
 from image_classification.orchestration.operators import (
+    ASK_REVIEWER,
+    AnnounceImagesOperator,
     CheckNewImagesOperator,
     ChooseChampionOperator,
     CloseRunOperator,
+    FindBatchesOperator,
     KedroNodeOperator,
     KeepChampionOperator,
+    ListHeldBatchesOperator,
     LogModelOperator,
     OpenRunOperator,
     PipelineOperator,
     PromoteChallengerOperator,
+    RequestReviewOperator,
 )
-from image_classification.orchestration.settings import DagSettings, read_settings
+from image_classification.orchestration.settings import NEW_IMAGES, DagSettings, read_settings
 
-PROCESSING, TRAINING, PROMOTION = "data_processing", "training", "promotion"
+PROCESSING, SELECTION, TRAINING = "data_processing", "selection", "training"
+PROMOTION, REVIEW = "promotion", "review"
 """Tags of nodes: the pipeline that a node of a composed pipeline comes from."""
+
+SCREENING = "screening"
+"""Tag of the node that may hold a batch for a review."""
+
+ASKED, ANSWERED = "describe_batch", "record_review"
+"""Nodes of the pipeline `review`, before and after the person's answer."""
 
 
 RUN_DOCUMENTATION = (
@@ -66,8 +78,11 @@ def build_dag(spec: DagSpec) -> DAG:
     """Build the DAG: a task per node, and around them what belongs to the run.
 
     ``open_run`` comes first and ``close_run`` last, whatever happened. Between processing and
-    training, ``check_new_images`` skips the rest of a night that brought nothing. ``log_model``
-    stands between training and promotion. After a decision, ``choose_champion`` branches.
+    training, ``check_new_images`` skips the rest of a night that brought too little. ``log_model``
+    stands between training and promotion. After a decision, ``choose_champion`` branches. Each
+    batch that screening holds starts a run of the DAG `review`, where ``ask_reviewer`` waits for a
+    person. An intake on its own begins with ``find_batches``, which skips it when nothing has
+    arrived, and ends with ``announce_images``, which starts the retraining.
 
     Raises:
         ConfigurationError: the settings are wrong.
@@ -93,8 +108,14 @@ class _Builder:
     def build(self) -> None:
         self._connect_nodes()
         work: list[BaseOperator] = list(self.tasks.values())
+        if self._tagged(SCREENING):
+            work += self._append_reviews()
+        if self._tagged(REVIEW):
+            work.append(self._insert_question())
         if self._tagged(PROCESSING) and self._tagged(TRAINING):
             work.append(self._insert_check())
+        elif self._tagged(PROCESSING) or self._tagged(REVIEW):
+            work.append(self._append_announcement())
         if self.spec.logs_model:
             work.append(self._insert_log_model())
         if self.spec.decides:
@@ -119,8 +140,31 @@ class _Builder:
         check: BaseOperator = self._make(
             CheckNewImagesOperator, "check_new_images", judges=self.spec.decides
         )
-        self._last(PROCESSING) >> check >> self._first(TRAINING)
+        [*self._last(PROCESSING), *self._last(SELECTION)] >> check >> self._first(TRAINING)
         return check
+
+    def _append_reviews(self) -> list[BaseOperator]:
+        held = self._make(ListHeldBatchesOperator, "list_held_batches")
+        ask = RequestReviewOperator.partial(task_id="request_reviews").expand(batch=held.output)
+        self._last(SCREENING) >> held
+        return [held, ask]
+
+    def _insert_question(self) -> BaseOperator:
+        # Here, not above: no other DAG needs it.
+        from image_classification.orchestration.review import (  # noqa: PLC0415
+            AskReviewerOperator,
+        )
+
+        ask: BaseOperator = self._make(AskReviewerOperator, ASK_REVIEWER)
+        self.tasks[ASKED] >> ask >> self.tasks[ANSWERED]
+        return ask
+
+    def _append_announcement(self) -> BaseOperator:
+        announce: BaseOperator = self._make(
+            AnnounceImagesOperator, "announce_images", outlets=[NEW_IMAGES]
+        )
+        [*self._last(PROCESSING), *self._last(REVIEW)] >> announce
+        return announce
 
     def _insert_log_model(self) -> BaseOperator:
         log_model: BaseOperator = self._make(LogModelOperator, "log_model")
@@ -140,6 +184,8 @@ class _Builder:
 
     def _enclose(self, work: Iterable[BaseOperator]) -> None:
         open_run = self._make(OpenRunOperator, "open_run")
+        if self._tagged(PROCESSING) and not self._tagged(TRAINING):
+            self._make(FindBatchesOperator, "find_batches") >> open_run
         close_run = self._make(CloseRunOperator, "close_run")
         for task in work:
             if not task.upstream_task_ids:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 from image_classification import registry, tracking
 from image_classification.errors import ConfigurationError, RegistryError
 
-TRAINING = "training"
+PROCESSING, TRAINING, REVIEW = "data_processing", "training", "review"
 
 
 @dataclass
@@ -83,6 +84,94 @@ class KedroRun:
                 # kedro-mlflow ends the run with its session; the DAG run goes on.
                 tracking.keep_running(self._required_run_id)
 
+    def find_batches(self) -> list[str]:
+        """Return the batches that an intake would do something about.
+
+        Those that have arrived whole; those that an earlier run took in and did not finish; and
+        those about which a person has answered since.
+        """
+        catalog, parameters = self._catalog, self._context.params["data_processing"]
+        now, settle_minutes = datetime.now(UTC), parameters["settle_minutes"]
+        arrived = [
+            batch.delivered_as
+            for batch in catalog.load("incoming_batches").batches
+            if batch.is_complete(settle_minutes, now)
+        ]
+        screened, log = catalog.load("batch_screenings"), catalog.load("image_index")
+        indexed = set(log["batch"])
+        unfinished = {
+            batch
+            for batch in catalog.load("image_batches").names()
+            if batch not in screened or (batch not in indexed and screened[batch]["images"])
+        }
+        answered = {
+            review["batch"]
+            for review in catalog.load("batch_reviews").values()
+            if review["at"] not in set(log.loc[log["batch"] == review["batch"], "reviewed_at"])
+        }
+        return sorted({*arrived, *unfinished, *answered})
+
+    def list_held_batches(self) -> list[str]:
+        """Return the batches that wait for a person's answer."""
+        answered = {review["batch"] for review in self._catalog.load("batch_reviews").values()}
+        return [
+            batch
+            for batch, record in self._catalog.load("batch_screenings").items()
+            if record["verdict"] in ("held", "quarantined") and batch not in answered
+        ]
+
+    def count_new_images(self) -> int:
+        """Return how many images this run brings into the training set.
+
+        After a review it is those of the accepted batch: the next intake adds them.
+        """
+        if self.pipeline != REVIEW:
+            return int(self._catalog.load("intake_counts")["accepted"])
+        answers = self._find_answers()
+        if not answers or answers[-1]["answer"] != "accept":
+            return 0
+        return int(self._catalog.load("batch_screenings")[answers[-1]["batch"]]["images"])
+
+    def _find_answers(self) -> list[dict[str, Any]]:
+        """Return the answers about the batch under review, the last one last."""
+        batch = self._context.params["review"]["batch"]
+        answers = self._catalog.load("batch_reviews").values()
+        return [answer for answer in answers if answer["batch"] == batch]
+
+    def describe_outcome(self) -> str:
+        """Return what an intake or a review has done, as a sentence; "" for other runs."""
+        if self.pipeline == REVIEW and (answers := self._find_answers()):
+            return "{answer}ed '{batch}', by {by}: {reason}".format(**answers[-1])
+        if self.pipeline != PROCESSING:
+            return ""
+        counts = self._catalog.load("intake_counts")
+        batches = ", ".join(counts["batches"]) or "no batch"
+        return (
+            f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
+            f"{counts['rejected']} rejected; {counts['quarantined_files']} files in quarantine"
+        )
+
+    def read_stops(self) -> list[str]:
+        """Return why tonight's data were not trained on."""
+        stops: list[str] = self._catalog.load("intake_report")["stops"]
+        return stops
+
+    def describe_review(self) -> tuple[str, str, str, str | None]:
+        """Return the batch under review, its summary, and where its contact sheet is shown."""
+        batch = str(self._context.params["review"]["batch"])
+        self.record_outcome(f"waits for an answer about batch '{batch}'")
+        path = "review/contact_sheet.png"
+        return (
+            batch,
+            self._catalog.load("review_summary"),
+            tracking.locate_artifact(self._required_run_id, path),
+            tracking.locate_artifact_file(self._required_run_id, path),
+        )
+
+    def answer_review(self, answer: dict[str, str]) -> None:
+        """Let the next node know what the person answered."""
+        self.runtime_params.setdefault("review", {}).update(answer)
+
     def check_new_images(self, judges: bool) -> tuple[bool, str]:
         """Tell whether there is something to train on, and say why.
 
@@ -102,10 +191,21 @@ class KedroRun:
                     f"No new images, but version {latest.version} was never judged: training on "
                     f"these {counts} again."
                 )
-            return False, (
-                f"No new images: version {latest.version} was trained on these {counts}."
-            )
-        return True, f"New images since version {latest.version}: training on {counts}."
+            return False, f"No new images: version {latest.version} was trained on these {counts}."
+        return self._count_changes(str(latest.version), counts)
+
+    def _count_changes(self, version: str, counts: str) -> tuple[bool, str]:
+        images = self._catalog.load("image_splits")
+        known = registry.read_images(self._model_name, version)
+        keys = [
+            set(zip(table["image_id"], table["label"], strict=True)) for table in (images, known)
+        ]
+        new, gone = len(keys[0] - keys[1]), len(keys[1] - keys[0])
+        minimum = self._context.params["training"]["min_new_images"]
+        changes = f"{new} new images since version {version}" + (f", {gone} gone" if gone else "")
+        if new + gone < minimum:
+            return False, f"{changes}: waiting for {minimum} (training.min_new_images)."
+        return True, f"{changes}: training on {counts}."
 
     def log_model(self) -> str:
         """Log the model and register it as challenger; return its version. Safe to repeat.
@@ -125,7 +225,7 @@ class KedroRun:
                 "clearing one whose model is logged."
             )
         tags = {
-            registry.DIGEST_TAG: self._catalog.load("data_summary")["data_digest"],
+            **registry.describe_data(self._catalog.load("data_summary")),
             tracking.AIRFLOW_RUN_TAG: self.key,
             tracking.AIRFLOW_URL_TAG: self.dag_run_url,
         }

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseBranchOperator, BaseOperator, SkipMixin, conf
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSkipException,
+    DagRunTriggerException,
+)
 
 from image_classification.orchestration.settings import DagSettings
 
@@ -17,8 +22,12 @@ if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
 
 OPEN_RUN = "open_run"
+ASK_REVIEWER = "ask_reviewer"
+REVIEW = "review"
 FAILED_STATES = ("failed", "upstream_failed")
 RECORDERS = {"promote_challenger", "keep_champion"}
+ASIDE = ("request_reviews", "announce_images")
+"""Tasks whose being skipped says nothing of the run."""
 
 
 class PipelineOperator(BaseOperator):
@@ -81,8 +90,88 @@ class KedroNodeOperator(PipelineOperator):
         self.node_name = node_name
 
     def execute(self, context: Context) -> None:
-        """Run the node, reading and writing through the catalog alone."""
-        self.start(context).run_node(self.node_name)
+        """Run the node, reading and writing through the catalog alone.
+
+        Raises:
+            AirflowFailException: what another try would only meet again.
+        """
+        from image_classification.errors import (  # noqa: PLC0415
+            ConfigurationError,
+            ContractError,
+        )
+
+        run = self.start(context)
+        if self.node_name == "record_review":
+            run.answer_review(read_answer(context))
+        try:
+            run.run_node(self.node_name)
+        except (ConfigurationError, ContractError) as error:
+            raise AirflowFailException(str(error)) from error
+
+
+class FindBatchesOperator(PipelineOperator, SkipMixin):
+    """Skip the whole run when there is nothing to take in."""
+
+    inherits_from_skipmixin = True
+
+    def execute(self, context: Context) -> list[str]:
+        """Look for batches that have arrived, and for what an earlier run left undone."""
+        batches = self.start(context).find_batches()
+        if batches:
+            self.log.info("To take in: %s", ", ".join(batches))
+        else:
+            self.log.info("Nothing has arrived.")
+            self.skip(context["ti"], context["task"].get_flat_relatives(upstream=False))
+        return batches
+
+
+class ListHeldBatchesOperator(PipelineOperator):
+    """List the batches that wait for a person: a run of `review` is started for each."""
+
+    def execute(self, context: Context) -> list[str]:
+        """Return their names."""
+        held = self.start(context).list_held_batches()
+        for batch in held:
+            self.log.warning("Batch '%s' is held: see the DAG '%s'", batch, REVIEW)
+        return held
+
+
+class RequestReviewOperator(BaseOperator):
+    """Start a run of the DAG `review` for one batch, unless there is one.
+
+    What TriggerDagRunOperator does; importing that one takes longer than all of a DAG file may.
+    """
+
+    def __init__(self, *, batch: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.batch = batch
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002
+        """Ask Airflow for the run."""
+        raise DagRunTriggerException(
+            trigger_dag_id=REVIEW,
+            dag_run_id=f"review__{self.batch}",
+            conf={"batch": self.batch},
+            reset_dag_run=False,
+            skip_when_already_exists=True,
+            wait_for_completion=False,
+            allowed_states=[],
+            failed_states=[],
+            poke_interval=60,
+            deferrable=False,
+            note=f"Batch '{self.batch}' is held.",
+        )
+
+
+class AnnounceImagesOperator(PipelineOperator):
+    """Tell Airflow that images have joined the training set: what waits for them starts."""
+
+    def execute(self, context: Context) -> str:
+        """Succeed where there are new images; being skipped announces nothing."""
+        images = self.start(context).count_new_images()
+        if not images:
+            raise AirflowSkipException("No image has joined the training set.")
+        return f"{images} images"
 
 
 class CheckNewImagesOperator(PipelineOperator, SkipMixin):
@@ -104,7 +193,7 @@ class CheckNewImagesOperator(PipelineOperator, SkipMixin):
         if not is_new:
             outcome = f"skipped: {reason}"
             run.record_outcome(outcome)
-            write_note(context, f"{outcome}\n\nMLflow run: {run.locate_mlflow_run()}")
+            write_outcome(context, run, outcome)
             after = context["task"].get_flat_relatives(upstream=False)
             self.skip(context["ti"], [task for task in after if not task.is_teardown])
         return reason
@@ -138,7 +227,7 @@ class _RecordOperator(PipelineOperator):
         run = self.start(context)
         outcome = run.apply_decision()
         self.log.info(outcome)
-        write_note(context, f"{outcome}\n\nMLflow run: {run.locate_mlflow_run()}")
+        write_outcome(context, run, outcome)
         return outcome
 
 
@@ -161,29 +250,61 @@ class CloseRunOperator(PipelineOperator):
         ]
         failed = sorted(task for task, state in states.items() if state == "failed")
         succeeded = not any(state in FAILED_STATES for state in states.values())
+        skipped = [task for task, state in states.items() if state == "skipped"]
         run = self.start(context)
         if not succeeded:
-            outcome = f"failed: {', '.join(failed)}. The champion was not changed by this failure."
-            if states.get("promote_challenger") == "success":
-                outcome = f"failed: {', '.join(failed)}, after the challenger was promoted."
-            run.record_outcome(outcome)
-            write_note(
-                context,
-                f"{outcome} Read the log of the failed task; clear it to try again on the same "
-                f"MLflow run.\n\nMLflow run: {run.locate_mlflow_run()}",
-            )
-        elif RECORDERS.isdisjoint(states) and "skipped" not in states.values():
+            self._explain_failure(context, run, failed, states)
+        elif RECORDERS.isdisjoint(states) and all(task.startswith(ASIDE) for task in skipped):
             # No other task says what came of the run, or takes back an earlier failure.
-            run.record_outcome("succeeded")
+            outcome = run.describe_outcome() or "succeeded"
+            run.record_outcome(outcome)
+            write_outcome(context, run, outcome)
         status = run.close_mlflow_run(succeeded)
         self.log.info("MLflow run closed: %s", status)
         return status
+
+    def _explain_failure(
+        self, context: Context, run: KedroRun, failed: list[str], states: dict[str, Any]
+    ) -> None:
+        outcome = f"failed: {', '.join(failed)}. The champion was not changed by this failure."
+        if states.get("promote_challenger") == "success":
+            outcome = f"failed: {', '.join(failed)}, after the challenger was promoted."
+        if "check_contract" in failed:
+            outcome = " ".join([outcome, *run.read_stops()])
+        run.record_outcome(outcome)
+        write_outcome(
+            context,
+            run,
+            f"{outcome} Read the log of the failed task; clear it to try again on the same MLflow "
+            "run.",
+        )
+
+
+def read_answer(context: Context) -> dict[str, str]:
+    """Return what the person answered: the keys of the Kedro parameter `review`, but the batch."""
+    response = context["ti"].xcom_pull(task_ids=ASK_REVIEWER)
+    user = response["responded_by_user"] or {}
+    return {
+        "answer": response["chosen_options"][0].lower(),
+        "by": str(user.get("name") or user.get("id") or "unknown"),
+        "reason": str(response["params_input"].get("reason") or ""),
+    }
 
 
 def locate_dag_run(dag_id: str, run_id: str) -> str:
     """Return the address of a DAG run's page."""
     base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
     return f"{base}/dags/{dag_id}/runs/{quote(run_id)}"
+
+
+def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
+    """Write what came of the run, and which batches wait for a person, into its note."""
+    lines = [outcome]
+    if held := run.list_held_batches():
+        base = locate_dag_run(REVIEW, "").removesuffix("/runs/")
+        lines.append(f"Held for a review: {', '.join(held)}. Answer at {base}/required_actions")
+    lines.append(f"MLflow run: {run.locate_mlflow_run()}")
+    write_note(context, "\n\n".join(lines))
 
 
 def write_note(context: Context, note: str) -> None:

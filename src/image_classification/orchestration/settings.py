@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from image_classification.errors import ConfigurationError, name_near_misses
+
+NEW_IMAGES = Asset(name="new_images", group="image-classification")
+"""Images that have joined the training set: the intake and the review announce them."""
 
 
 class ParamSettings(BaseModel):
@@ -39,6 +42,8 @@ class DagSettings(BaseModel):
 
     description: str
     schedule: str | None
+    on_new_images: bool = False
+    paused: bool = True
     timezone: str
     catchup: bool
     max_active_runs: int = Field(ge=1)
@@ -53,7 +58,8 @@ class DagSettings(BaseModel):
     def dag_arguments(self) -> dict[str, Any]:
         """Return keyword arguments of ``airflow.sdk.DAG``."""
         return {
-            "schedule": self._timetable(),
+            "schedule": self._schedule(),
+            "is_paused_upon_creation": self.paused,
             "catchup": self.catchup,
             "max_active_runs": self.max_active_runs,
             "description": self.description.split(". ")[0].rstrip("."),
@@ -68,6 +74,15 @@ class DagSettings(BaseModel):
                 "execution_timeout": timedelta(minutes=self.task_timeout_minutes),
             },
         }
+
+    def _schedule(self) -> Any:
+        """Return when runs start by themselves: by the clock, when images arrive, or both."""
+        timetable = self._timetable()
+        if not self.on_new_images:
+            return timetable
+        if timetable is None:
+            return [NEW_IMAGES]
+        return AssetOrTimeSchedule(timetable=timetable, assets=[NEW_IMAGES])
 
     def _timetable(self) -> CronTriggerTimetable | None:
         """Return the schedule; a DAG just switched on waits for its hour, it does not run at once.

@@ -14,15 +14,26 @@ Network: TypeAlias = Any
 
 if TYPE_CHECKING:
     from image_classification.vision.network import NETWORK_SIZES, build_network
-    from image_classification.vision.pixels import decode_images, find_decoding_error
-    from image_classification.vision.scoring import load_network, score_images, score_pixels
+    from image_classification.vision.pixels import (
+        decode_images,
+        decode_sound_images,
+        find_decoding_error,
+    )
+    from image_classification.vision.scoring import (
+        embed_pixels,
+        load_network,
+        score_images,
+        score_pixels,
+    )
     from image_classification.vision.training import History, fit_network, set_seed
 
 _HOMES = {
     "NETWORK_SIZES": "network",
     "build_network": "network",
     "decode_images": "pixels",
+    "decode_sound_images": "pixels",
     "find_decoding_error": "pixels",
+    "embed_pixels": "scoring",
     "load_network": "scoring",
     "score_images": "scoring",
     "score_pixels": "scoring",
@@ -37,6 +48,8 @@ __all__ = [
     "Network",
     "build_network",
     "decode_images",
+    "decode_sound_images",
+    "embed_pixels",
     "find_decoding_error",
     "fit_network",
     "load_network",

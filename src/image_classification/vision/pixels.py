@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
+
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 
 
 def decode_images(contents: Sequence[bytes], size_px: int) -> Pixels:
@@ -19,7 +23,7 @@ def decode_images(contents: Sequence[bytes], size_px: int) -> Pixels:
     which does not alias when a large original is made small.
 
     Args:
-        contents: the bytes of PNG, JPEG or BMP files.
+        contents: the bytes of PNG, JPEG, BMP or TIFF files.
         size_px: side of the square, in pixels.
 
     Returns:
@@ -36,16 +40,46 @@ def decode_images(contents: Sequence[bytes], size_px: int) -> Pixels:
         return tf.cast(tf.round(tf.image.resize(image, (size_px, size_px), "area")), tf.uint8)
 
     with tf.device("/CPU:0"):  # a GPU has no kernels for strings
-        files = tf.data.Dataset.from_tensor_slices(list(contents))
+        files = tf.data.Dataset.from_tensor_slices([_as_readable(file) for file in contents])
         batches = files.map(decode, tf.data.AUTOTUNE, deterministic=True).batch(256)
         return np.concatenate([batch.numpy() for batch in batches])
+
+
+def decode_sound_images(contents: Sequence[bytes], size_px: int) -> tuple[Pixels, list[str]]:
+    """Decode as `decode_images`, and say of each file why it cannot be, "" where it can.
+
+    Returns:
+        Pixels ``(len(contents), size_px, size_px, 3)``, zeros where a file cannot be decoded, and
+        the reasons.
+    """
+    try:
+        return decode_images(contents, size_px), [""] * len(contents)
+    except tf.errors.InvalidArgumentError:
+        reasons = [find_decoding_error(content) for content in contents]
+    pixels = np.zeros((len(contents), size_px, size_px, 3), np.uint8)
+    sound = [number for number, reason in enumerate(reasons) if not reason]
+    pixels[sound] = decode_images([contents[number] for number in sound], size_px)
+    return pixels, reasons
 
 
 def find_decoding_error(content: bytes) -> str:
     """Return why `decode_images` cannot decode a file, in one line; "" if it can."""
     try:
         with tf.device("/CPU:0"):
-            tf.io.decode_image(content, channels=3, expand_animations=False)
+            tf.io.decode_image(_as_readable(content), channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError as error:
         return f"the file cannot be decoded: {error.message.splitlines()[0]}"
     return ""
+
+
+def _as_readable(content: bytes) -> bytes:
+    """Return a file that TensorFlow reads: a TIFF as BMP, without loss; all others as they are."""
+    if not content.startswith(TIFF_SIGNATURES):
+        return content
+    converted = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.convert("RGB").save(converted, "BMP")
+    except (OSError, ValueError, SyntaxError):
+        return content  # left to TensorFlow to refuse
+    return converted.getvalue()

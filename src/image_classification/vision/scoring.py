@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -15,6 +16,10 @@ from image_classification.errors import DataError
 from image_classification.vision.pixels import Pixels, decode_images, find_decoding_error
 
 Probabilities = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[np.float32]
+
+_EMBEDDERS: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()
+"""Networks with both outputs, kept since TensorFlow traces a new one for seconds."""
 
 CHUNK_IMAGES = 1024
 """Images decoded together: bounds the memory of a long list, whatever its length."""
@@ -30,6 +35,34 @@ def score_pixels(network: keras.Model, pixels: Pixels, batch_size: int = 256) ->
     if not len(pixels):
         return np.empty((0, network.output_shape[-1]), np.float32)
     return cast("Probabilities", network.predict(pixels, batch_size=batch_size, verbose=0))
+
+
+def embed_pixels(
+    network: keras.Model, pixels: Pixels, batch_size: int = 256
+) -> tuple[Probabilities, Embeddings]:
+    """Return what the network answers and what it sees, in one pass over the pixels.
+
+    The embedding of an image is the input of the last dense layer: for a network of
+    `build_network` the mean of each channel of the last stage.
+
+    Args:
+        network: a model whose last layer is dense.
+        pixels: shape ``(n, size, size, 3)``, dtype uint8.
+        batch_size: images per step.
+
+    Returns:
+        Probabilities ``(n, classes)`` and embeddings ``(n, channels)``, float32, in the order of
+        `pixels`.
+    """
+    features = network.layers[-1].input
+    if not len(pixels):
+        return score_pixels(network, pixels), np.empty((0, features.shape[-1]), np.float32)
+    if network not in _EMBEDDERS:
+        _EMBEDDERS[network] = keras.Model(network.inputs, [network.outputs[0], features])
+    probabilities, embeddings = _EMBEDDERS[network].predict(
+        pixels, batch_size=batch_size, verbose=0
+    )
+    return probabilities, embeddings
 
 
 def score_images(

@@ -1,4 +1,4 @@
-"""Image files to an index, splits and packed pixels."""
+"""Batches of image files to an index with splits, and packed pixels."""
 
 from __future__ import annotations
 
@@ -16,200 +16,308 @@ from typing import Any
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from image_classification import vision
-from image_classification.datasets import ImageFolder, PackedPixels, PixelShard
-from image_classification.errors import ConfigurationError, DataError, name_near_misses
+from image_classification import contract, index, screening, vision
+from image_classification.datasets import (
+    BatchTables,
+    ImageBatches,
+    Inbox,
+    IncomingBatch,
+    OpenNetwork,
+    PackedPixels,
+    PixelShard,
+    Records,
+)
+from image_classification.errors import (
+    ConfigurationError,
+    ContractError,
+    DataError,
+    name_near_misses,
+)
 from image_classification.parameters import DataProcessingParameters
+from image_classification.pipelines.data_processing.judging import Judge, admit_together
 
 logger = logging.getLogger(__name__)
 
 CHUNK_IMAGES = 2048
-"""Images read, decoded and written together: bounds memory, and what a kill can lose."""
+"""Images read, decoded and written together: bounds memory."""
 
-FILE_KEY = ["path", "size_bytes", "modified_at"]
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 NAME_GROUPS = ("patient", "captured_on")
-INDEX_COLUMNS = [
-    "image_id",
-    "image_name",
-    "path",
-    "label",
-    "patient",
-    "captured_on",
-    "width",
-    "height",
+INSPECTION_COLUMNS = [
+    *("path", "image_name", "label", "size_bytes", "image_id", "width", "height", "refusal"),
+    *("patient", "captured_on", "labelled_by", "labelled_on", "batch", "first_seen"),
 ]
-QUARANTINE_COLUMNS = ["path", "label", "image_id", "reason"]
 
 
-def index_images(
-    raw_images: ImageFolder,
-    known_inspections: pd.DataFrame,
-    parameters: DataProcessingParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """List every usable image once, and every refused one with its reason.
-
-    Only files not known to be usable (same path, size and time) are read.
+def collect_batches(
+    incoming_batches: Inbox, parameters: DataProcessingParameters
+) -> Iterator[IncomingBatch]:
+    """Find the batches that have arrived whole.
 
     Args:
-        raw_images: the folder, one sub-folder per class.
-        known_inspections: what earlier runs found, one row per file; may be empty.
+        incoming_batches: what lies in the incoming folder.
         parameters: `data_processing`.
 
-    Returns:
-        The inspections (one row per file now in the folder), the image index (one row per
-        content: `image_id` sha256, `image_name`, `path`, `label`, `patient`, `captured_on` ISO
-        date or "", `width` and `height` in pixels), and the quarantine (`path`, `label`,
-        `image_id`, `reason`).
+    Yields:
+        Each batch that carries the marker `_READY`, or in which nothing has changed for
+        `settle_minutes`. Saving it moves it out of the incoming folder.
+    """
+    now = datetime.now(UTC)
+    for path in incoming_batches.stray:
+        logger.warning("'%s' lies in no batch: put it into incoming/<batch>/<class>/", path)
+    for batch in incoming_batches.batches:
+        if batch.is_complete(parameters["settle_minutes"], now):
+            yield batch
+        else:
+            logger.info("Batch '%s' is not complete yet: it is left alone", batch.delivered_as)
+
+
+def inspect_images(
+    image_batches: ImageBatches,
+    known_inspections: BatchTables,
+    image_size_px: int,
+    parameters: DataProcessingParameters,
+) -> Iterator[tuple[PixelShard, dict[str, pd.DataFrame]]]:
+    """Read, hash and decode the files of the batches that no earlier run has inspected.
+
+    Args:
+        image_batches: the batches taken in.
+        known_inspections: what earlier runs found.
+        image_size_px: side of the packed images, in pixels.
+        parameters: `data_processing`.
+
+    Yields:
+        Packed pixels, a shard at a time, and the inspections of a batch once it is done: one row
+        per file with `INSPECTION_COLUMNS` and the statistics of `screening.describe_pixels`.
+        `image_id` is the sha256 of the file; `refusal` says why it cannot be used, "" if it can.
 
     Raises:
-        DataError: a class folder is unknown, fewer than two classes have images, or more than
-            `maximum_refused_share` of the files are refused.
         ConfigurationError: `name_pattern` is not a regular expression, or has an unknown group.
     """
     pattern = _compile_pattern(parameters["name_pattern"])
-    files = raw_images.files
-    _check_labels(files["label"], parameters["classes"])
-    if raw_images.ignored:
-        logger.info("Ignored %d files that are not images by their suffix", raw_images.ignored)
-    inspections = _inspect_files(raw_images, known_inspections, parameters)
-    judged = _refuse_repeated_content(inspections)
-    refused = judged["reason"] != ""
-    quarantine = judged.loc[refused, QUARANTINE_COLUMNS].reset_index(drop=True)
-    _check_refused_share(quarantine, len(judged), parameters["maximum_refused_share"])
-    index = judged[~refused].reset_index(drop=True)
-    _check_classes_remain(files["label"], index["label"])
-    names = _read_names(index, pattern, parameters["captured_on_format"])
-    index = index.join(names)[INDEX_COLUMNS]
-    logger.info(
-        "Indexed %d images of %d patients; %d files in quarantine",
-        *(len(index), index["patient"].nunique(), len(quarantine)),
-    )
-    return inspections, index, quarantine
+    for batch in sorted(set(image_batches.names()) - set(known_inspections.names())):
+        files = image_batches.list_files(batch)
+        logger.info("Batch '%s': %d files", batch, len(files))
+        parts = []
+        for start in range(0, len(files), CHUNK_IMAGES):
+            chunk = files.iloc[start : start + CHUNK_IMAGES].reset_index(drop=True)
+            contents = image_batches.try_read(chunk["path"].tolist())
+            inspected, shard = _inspect_files(chunk, contents, image_size_px, parameters)
+            parts.append(inspected)
+            yield shard, {}
+            logger.info("Inspected %d of %d files", start + len(chunk), len(files))
+        yield (
+            PixelShard.empty(image_size_px),
+            {batch: _complete_inspections(parts, image_batches, batch, pattern, parameters)},
+        )
+    # Kedro wants one item at least of a node with two outputs.
+    yield PixelShard.empty(image_size_px), {}
 
 
-def assign_splits(
-    image_index: pd.DataFrame, positive_class: str, parameters: DataProcessingParameters
-) -> tuple[pd.DataFrame, list[str], dict[str, Any]]:
-    """Put each patient into train, validation or test, for ever.
+def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
+    image_inspections: BatchTables,
+    known_screenings: Records,
+    known_images: pd.DataFrame,
+    image_batches: ImageBatches,
+    inspected_pixels: PackedPixels,
+    open_champion: OpenNetwork,
+    parameters: DataProcessingParameters,
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Judge each new batch: take it into the training set, hold it for a person, or let it wait.
 
-    The split depends on the patient's name and the salt alone, so a new night moves nobody.
+    A batch that breaks the contract by itself is `quarantined`. One whose images, or the champion's
+    disagreement with its labels, are far from what is known is `held`. Both wait for a review. A
+    batch with which the training set would break the contract is `waiting`, and judged again
+    together with those that come later.
 
     Args:
-        image_index: of `index_images`.
-        positive_class: the class that later measures are about; checked here, before any work.
+        image_inspections: of `inspect_images`.
+        known_screenings: of earlier runs.
+        known_images: the log of the index.
+        image_batches: the batches taken in.
+        inspected_pixels: of `inspect_images`.
+        open_champion: loads the champion; called only where there is a batch to judge.
         parameters: `data_processing`.
 
     Returns:
-        The index with a column `split`, the class names in order, and a summary: images and
-        patients by split and class, and `data_digest`, which changes when any image, label or
-        split does.
+        A report of this run (`judged`: verdict and reasons of each batch; `stops`: why nothing may
+        be trained on tonight), and the screenings, a record per batch judged.
+    """
+    due = [
+        batch
+        for batch in image_inspections.names()
+        if batch not in known_screenings or known_screenings[batch]["verdict"] == "waiting"
+    ]
+    if not due:
+        return {"judged": {}, "stops": []}, {}
+    images = index.settle_index(known_images)
+    judge = Judge(images, image_batches, inspected_pixels, open_champion(), parameters)
+    screenings = {batch: judge.screen(batch, image_inspections.read(batch)) for batch in due}
+    candidates = {
+        batch: judge.preview(image_inspections.read(batch))
+        for batch, screening in screenings.items()
+        if screening["verdict"] == "accepted"
+    }
+    for batch, breaches in admit_together(images, candidates, parameters).items():
+        screenings[batch] |= {"verdict": "waiting", "reasons": breaches}
+    stops = []
+    for batch, record in screenings.items():
+        _log_screening(batch, record)
+        if record["verdict"] in ("quarantined", "waiting") and not _is_old(
+            record, known_screenings.get(batch)
+        ):
+            stops += [f"Batch '{batch}' is {record['verdict']}: {why}" for why in record["reasons"]]
+    return {"judged": screenings, "stops": stops}, screenings
+
+
+def index_images(
+    image_inspections: BatchTables,
+    batch_screenings: Records,
+    batch_reviews: Records,
+    known_images: pd.DataFrame,
+    parameters: DataProcessingParameters,
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any], pd.DataFrame]:
+    """Add the batches that were screened, or reviewed, to the index.
+
+    Args:
+        image_inspections: of `inspect_images`.
+        batch_screenings: of `screen_batches`.
+        batch_reviews: what people answered; the last answer about a batch holds.
+        known_images: the log of the index.
+        parameters: `data_processing`.
+
+    Returns:
+        The quarantine of these batches (`path`, `label`, `image_id`, `reason`: files that cannot
+        be used, repeated contents, and both files of a conflict of labels); how many images got
+        which status; and the rows to add to the log.
 
     Raises:
-        DataError: a class has no image in one of the splits.
-        ConfigurationError: `positive_class` is not a class.
+        ConfigurationError: the split rule was changed, so that patients would move.
     """
-    class_names = sorted(parameters["classes"] or image_index["label"].unique())
-    if positive_class not in class_names:
-        raise ConfigurationError(
-            f"positive_class '{positive_class}' is not a class: allowed are "
-            f"{', '.join(class_names)}.{name_near_misses(positive_class, class_names)}"
+    index.check_splits_stay(known_images, parameters)
+    known = known_images.drop_duplicates("batch", keep="last").set_index("batch")
+    statuses = _find_statuses(batch_screenings, batch_reviews)
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    quarantine, rows, log = {}, [], known_images
+    for batch, status in statuses.items():
+        if batch in known.index and (known.loc[batch, list(status)] == pd.Series(status)).all():
+            continue
+        inspections = image_inspections.read(batch)
+        others = log[log["batch"] != batch]
+        quarantine[batch] = (
+            index.describe_quarantine(inspections, others)
+            if status["status"] == index.ACCEPTED
+            else index.describe_refusals(inspections)
         )
-    split_of = {
-        patient: _split_patient(patient, parameters) for patient in image_index["patient"].unique()
-    }
-    splits = image_index.assign(split=image_index["patient"].map(split_of))
-    _check_splits(splits, class_names)
-    return splits, class_names, _summarise_splits(splits, class_names)
+        added = _make_rows(inspections, parameters).assign(**status, recorded_at=now)
+        if len(added):
+            rows.append(added)
+            log = pd.concat([log, added], ignore_index=True) if len(log) else added
+    added = pd.concat(rows, ignore_index=True) if rows else known_images.head(0)
+    return quarantine, _count_statuses(added, quarantine), added
+
+
+def check_contract(
+    image_index: pd.DataFrame, intake_report: dict[str, Any], parameters: DataProcessingParameters
+) -> dict[str, Any]:
+    """Stop the night before training where the data break the contract.
+
+    Args:
+        image_index: the log of the index.
+        intake_report: of `screen_batches`.
+        parameters: `data_processing`.
+
+    Returns:
+        The contract in force, and when it was last kept.
+
+    Raises:
+        ContractError: a batch of tonight breaks the contract, or the training set does.
+    """
+    if intake_report["stops"]:
+        raise ContractError(
+            "Tonight's data break the contract, and nothing is trained on. The index is as it was; "
+            "the batches wait. Mend the parameters or answer the review, then run again:\n"
+            + _list_lines(intake_report["stops"])
+        )
+    images = index.select_accepted(image_index)
+    class_names = index.name_classes(images, parameters["classes"])
+    if breaches := contract.check_images(images, class_names, parameters["contract"]):
+        raise ContractError(
+            "The training set breaks the contract (data_processing.contract), and nothing is "
+            "trained on. Reject the batch that is at fault (image-classification review), or "
+            f"change the limits:\n{_list_lines(breaches)}"
+        )
+    return {"contract": dict(parameters["contract"]), "images": len(images)}
 
 
 def pack_images(
-    raw_images: ImageFolder,
-    image_splits: pd.DataFrame,
+    image_batches: ImageBatches,
+    image_index: pd.DataFrame,
     known_pixels: PackedPixels,
     image_size_px: int,
 ) -> Iterator[PixelShard]:
-    """Decode and resize the images that are not packed at this size yet, a shard at a time.
+    """Decode and resize the accepted images that are not packed at this size yet.
+
+    `inspect_images` packs at the size in force when a batch arrives; this is for other sizes.
 
     Args:
-        raw_images: the folder that the images lie in.
-        image_splits: of `assign_splits`.
-        known_pixels: what earlier runs packed.
+        image_batches: the batches taken in.
+        image_index: the log of the index.
+        known_pixels: what is packed.
         image_size_px: side of the packed images, in pixels.
 
     Yields:
         Shards of at most `CHUNK_IMAGES` images, uint8.
     """
-    new = image_splits[~image_splits["image_id"].isin(known_pixels.image_ids(image_size_px))]
-    logger.info("%d of %d images are new at %d px", len(new), len(image_splits), image_size_px)
+    images = index.select_accepted(image_index)
+    new = images[~images["image_id"].isin(known_pixels.image_ids(image_size_px))]
+    logger.info("%d of %d images are new at %d px", len(new), len(images), image_size_px)
     for start in range(0, len(new), CHUNK_IMAGES):
         chunk = new.iloc[start : start + CHUNK_IMAGES]
-        contents = raw_images.read(chunk["path"].tolist())
+        contents = image_batches.read(chunk["path"].tolist())
         yield PixelShard(chunk["image_id"].tolist(), vision.decode_images(contents, image_size_px))
         logger.info("Packed %d of %d images", start + len(chunk), len(new))
 
 
-def _check_labels(labels: pd.Series, allowed: Sequence[str] | None) -> None:
-    found = sorted(labels.unique())
-    if "" in found:
-        raise DataError(
-            f"{(labels == '').sum()} images lie directly in the image folder: each must lie in the "
-            "folder of its class."
-        )
-    if allowed is not None:
-        for label in found:
-            if label not in allowed:
-                raise DataError(
-                    f"Label folder '{label}' is not a class: data_processing.classes allows "
-                    f"{', '.join(allowed)}.{name_near_misses(label, allowed)} Rename the folder, "
-                    "or add the class to the parameter."
-                )
-    if len(found) < 2:
-        raise DataError(
-            f"Only one class has images: '{found[0]}'. A classifier needs two or more class "
-            "folders with images."
-        )
-
-
-def _check_classes_remain(found: pd.Series, indexed: pd.Series) -> None:
-    lost = sorted(set(found) - set(indexed))
-    if lost:
-        raise DataError(
-            f"All images of the class '{lost[0]}' are refused: its {(found == lost[0]).sum()} "
-            "files are no usable images, or lie in another class folder too. Mend or remove them."
-        )
-
-
 def _inspect_files(
-    raw_images: ImageFolder, known: pd.DataFrame, parameters: DataProcessingParameters
-) -> pd.DataFrame:
-    """Return one row per file now in the folder, reading only files not known to be usable."""
-    # The others anew: the limit that refused a file, or let it pass, may have been changed.
-    within = known["width"] * known["height"] <= parameters["maximum_image_pixels"]
-    known = known[(known["refusal"] == "") & within]
-    known = known.drop(columns=["image_name", "label"], errors="ignore")
-    merged = raw_images.files.merge(known, on=FILE_KEY, how="left")
-    new = merged.index[merged["image_id"].isna()]
-    logger.info("%d files, %d of them new", len(merged), len(new))
+    files: pd.DataFrame,
+    contents: Sequence[bytes | None],
+    image_size_px: int,
+    parameters: DataProcessingParameters,
+) -> tuple[pd.DataFrame, PixelShard]:
+    """Return the inspections of some files, and the pixels of those that can be used."""
+    limits = (parameters["minimum_image_side_px"], parameters["maximum_image_pixels"])
+    inspect = partial(_inspect_header, minimum_side=limits[0], maximum_pixels=limits[1])
+    # Around the threads, not in each: the filters are those of the process. The size limit
+    # is ours, checked before anything is decoded.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(inspect, contents))
     columns = ["image_id", "width", "height", "refusal"]
-    merged[columns] = merged[columns].astype(object)
-    inspect = partial(_inspect_content, maximum_pixels=parameters["maximum_image_pixels"])
-    for start in range(0, len(new), CHUNK_IMAGES):
-        rows = new[start : start + CHUNK_IMAGES]
-        contents = raw_images.read(merged.loc[rows, "path"].tolist())
-        # Around the threads, not in each: the filters are those of the process. The size limit
-        # is ours, checked before anything is decoded.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with ThreadPoolExecutor() as pool:
-                found = list(pool.map(inspect, contents))
-        merged.loc[rows, columns] = pd.DataFrame(found, columns=columns, index=rows, dtype=object)
-        logger.info("Inspected %d of %d new files", start + len(rows), len(new))
-    return merged.astype({"image_id": str, "width": int, "height": int, "refusal": str})
+    table = files.join(pd.DataFrame(found, columns=columns))
+    table.loc[table["label"] == "", "refusal"] = "the file lies in no class folder"
+    if classes := parameters["classes"]:
+        strange = ~table["label"].isin(["", *classes])
+        table.loc[strange, "refusal"] = "its folder is not a class (data_processing.classes)"
+    readable = table.index[table["refusal"] == ""]
+    pixels, reasons = vision.decode_sound_images(
+        [contents[row] or b"" for row in readable], image_size_px
+    )
+    table.loc[readable, "refusal"] = reasons
+    statistics = screening.describe_pixels(pixels).set_index(readable)
+    sound = [place for place, reason in enumerate(reasons) if not reason]
+    ids = table.loc[readable[sound], "image_id"].tolist()
+    return table.join(statistics), PixelShard(ids, pixels[sound])
 
 
-def _inspect_content(content: bytes, maximum_pixels: int) -> tuple[str, int, int, str]:
-    """Return sha256, width, height and the reason to refuse the file, "" for none."""
-    image_id = hashlib.sha256(content).hexdigest()
+def _inspect_header(
+    content: bytes | None, minimum_side: int, maximum_pixels: int
+) -> tuple[str, int, int, str]:
+    """Return sha256, width, height and the reason to refuse the file, "" for none so far."""
+    image_id = hashlib.sha256(content or b"").hexdigest()
+    if content is None:
+        return image_id, 0, 0, "the file cannot be opened"
     if not content:
         return image_id, 0, 0, "the file is empty (0 bytes)"
     try:
@@ -217,45 +325,89 @@ def _inspect_content(content: bytes, maximum_pixels: int) -> tuple[str, int, int
             width, height, mode, kind = *image.size, image.mode, image.format
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         return image_id, 0, 0, f"the file cannot be read as an image: {_one_line(error)}"
+    reason = ""
     if width * height > maximum_pixels:
         reason = f"{width} x {height} pixels: at most {maximum_pixels} pixels are allowed"
-    elif kind not in ("PNG", "JPEG", "BMP"):
-        reason = f"the format is {kind}: PNG, JPEG and BMP are allowed"
+    elif min(width, height) < minimum_side:
+        reason = f"{width} x {height} pixels: at least {minimum_side} a side are required"
+    elif kind not in FORMATS:
+        reason = f"the format is {kind}: {', '.join(FORMATS)} are allowed"
     elif mode != "RGB":
         reason = f"the colour mode is {mode}: RGB is allowed"
-    else:
-        reason = vision.find_decoding_error(content)
     return image_id, width, height, reason
 
 
-def _refuse_repeated_content(inspections: pd.DataFrame) -> pd.DataFrame:
-    """Add the column `reason`: count each content once, and none that has two labels."""
-    reason = inspections["refusal"].copy()
-    usable = inspections[inspections["refusal"] == ""]
-    repeated = usable[usable["image_id"].duplicated(keep=False)]
-    for _, group in repeated.groupby("image_id"):
-        if group["label"].nunique() > 1:
-            paths = ", ".join(group["path"])
-            reason[group.index] = f"the same image has more than one label: {paths}"
-        else:
-            reason[group.index[1:]] = f"duplicate of {group['path'].iloc[0]}"
-    return inspections.assign(reason=reason)
+def _complete_inspections(
+    parts: Sequence[pd.DataFrame],
+    image_batches: ImageBatches,
+    batch: str,
+    pattern: re.Pattern[str],
+    parameters: DataProcessingParameters,
+) -> pd.DataFrame:
+    """Join the parts of a batch, and add patient, date and who labelled each image."""
+    columns = [*INSPECTION_COLUMNS[:8], *screening.STATISTICS]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    names = [
+        _read_name(name, image_id, pattern, parameters["captured_on_format"])
+        for name, image_id in zip(table["image_name"], table["image_id"], strict=True)
+    ]
+    known = ["patient", "captured_on"]
+    table = table.join(pd.DataFrame(names, columns=known, index=table.index, dtype=str))
+    try:
+        labelled = image_batches.read_labels(batch).set_index("image_name")
+    except DataError as error:  # the batch is quarantined for it
+        logger.warning("%s", error)
+        labelled = pd.DataFrame(columns=["labelled_by", "labelled_on"], dtype=str)
+    table = table.join(labelled, on="image_name").fillna({"labelled_by": "", "labelled_on": ""})
+    return table.assign(batch=batch, first_seen=image_batches.read_manifest(batch)["taken_at"])
 
 
-def _check_refused_share(quarantine: pd.DataFrame, file_count: int, maximum: float) -> None:
-    refused = quarantine[~quarantine["reason"].str.startswith("duplicate of")]
-    if len(refused) <= maximum * file_count:
-        for path, reason in refused[["path", "reason"]].head(20).itertuples(index=False):
-            logger.warning("Refused %s: %s", path, reason)
-        return
-    examples = "\n".join(
-        f"  - {path}: {reason}"
-        for path, reason in refused[["path", "reason"]].head(10).itertuples(index=False)
+def _make_rows(inspections: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the usable files of a batch, each content once per label, with their splits."""
+    usable = inspections[inspections["refusal"] == ""].sort_values("path")
+    usable = usable.drop_duplicates(["image_id", "label"])
+    splits = index.split_patients(usable["patient"], parameters)
+    return usable.drop(columns="refusal").assign(split=splits).reset_index(drop=True)
+
+
+def _find_statuses(screenings: Records, reviews: Records) -> dict[str, dict[str, str]]:
+    """Return the status of each batch, by name: the last review's, or else the screening's."""
+    unreviewed = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
+    statuses = {}
+    for batch in sorted(screenings):
+        accepted = screenings[batch]["verdict"] == "accepted"
+        statuses[batch] = {"status": index.ACCEPTED if accepted else index.HELD, **unreviewed}
+    for name in sorted(reviews):
+        review = reviews[name]
+        statuses[review["batch"]] = {
+            "status": index.ACCEPTED if review["answer"] == "accept" else index.REJECTED,
+            "reviewed_by": review["by"],
+            "review_reason": review["reason"],
+            "reviewed_at": review["at"],
+        }
+    return statuses
+
+
+def _count_statuses(added: pd.DataFrame, quarantine: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    counts = added["status"].value_counts()
+    summary = {name: int(counts.get(name, 0)) for name in index.LASTING_ORDER}
+    summary["quarantined_files"] = sum(map(len, quarantine.values()))
+    logger.info(
+        "%d images accepted, %d held, %d rejected; %d files in quarantine", *summary.values()
     )
-    raise DataError(
-        f"{len(refused)} of {file_count} images are refused, more than the allowed share of "
-        f"{maximum:.1%} (data_processing.maximum_refused_share). Mend or remove them:\n{examples}"
-    )
+    return {**summary, "batches": sorted(quarantine)}
+
+
+def _log_screening(batch: str, record: Mapping[str, Any]) -> None:
+    level = logging.INFO if record["verdict"] == "accepted" else logging.WARNING
+    logger.log(level, "Batch '%s' (%d images): %s", batch, record["images"], record["verdict"])
+    for reason in record["reasons"]:
+        logger.log(level, "  %s", reason)
+
+
+def _is_old(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    """Return whether an earlier night met the same trouble, and stopped for it."""
+    return known is not None and known["reasons"] == record["reasons"]
 
 
 def _compile_pattern(name_pattern: str) -> re.Pattern[str]:
@@ -276,16 +428,10 @@ def _compile_pattern(name_pattern: str) -> re.Pattern[str]:
     return pattern
 
 
-def _read_names(index: pd.DataFrame, pattern: re.Pattern[str], date_format: str) -> pd.DataFrame:
-    """Return `patient` and `captured_on` of each image from its name."""
-    rows = [
-        _read_name(name, path, pattern, date_format)
-        for name, path in zip(index["image_name"], index["path"], strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["patient", "captured_on"], index=index.index)
-
-
-def _read_name(name: str, path: str, pattern: re.Pattern[str], date_format: str) -> tuple[str, str]:
+def _read_name(
+    name: str, image_id: str, pattern: re.Pattern[str], date_format: str
+) -> tuple[str, str]:
+    """Return patient and capture date (ISO 8601, or "") out of a file's name."""
     match = pattern.match(name)
     found: Mapping[str, str | None] = match.groupdict() if match else {}
     date = found.get("captured_on")
@@ -297,54 +443,13 @@ def _read_name(name: str, path: str, pattern: re.Pattern[str], date_format: str)
         )
     except ValueError:
         captured_on = ""
-    # A file whose name tells no patient is a group of its own.
-    return found.get("patient") or path, captured_on
-
-
-def _split_patient(patient: str, parameters: DataProcessingParameters) -> str:
-    digest = hashlib.sha256(f"{parameters['split_salt']}/{patient}".encode()).digest()
-    place = int.from_bytes(digest[:8]) / 2**64
-    if place < parameters["test_share"]:
-        return "test"
-    if place < parameters["test_share"] + parameters["validation_share"]:
-        return "validation"
-    return "train"
-
-
-def _check_splits(splits: pd.DataFrame, class_names: Sequence[str]) -> None:
-    for name in class_names:
-        images = splits[splits["label"] == name]
-        patients = images["patient"].nunique()
-        missing = [
-            split for split in ("train", "validation", "test") if split not in set(images["split"])
-        ]
-        if missing:
-            raise DataError(
-                f"Class '{name}' has no image in the split {' and '.join(missing)}: its "
-                f"{len(images)} images are of {patients} patients, and a patient belongs to one "
-                "split. Add patients of this class, or change data_processing.split_salt or the "
-                "shares before the first training."
-            )
-
-
-def _summarise_splits(splits: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
-    keys = splits["image_id"] + " " + splits["label"] + " " + splits["split"]
-    digest = hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
-    return {
-        "data_digest": digest,
-        "images": len(splits),
-        "patients": int(splits["patient"].nunique()),
-        "captured_until": max(splits["captured_on"], default=""),
-        "splits": {
-            split: {
-                "images": len(rows),
-                "patients": int(rows["patient"].nunique()),
-                "classes": {name: int((rows["label"] == name).sum()) for name in class_names},
-            }
-            for split, rows in splits.groupby("split")
-        },
-    }
+    # An image whose name tells no patient is a group of its own.
+    return found.get("patient") or image_id, captured_on
 
 
 def _one_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _list_lines(lines: Sequence[str]) -> str:
+    return "\n".join(f"  - {line}" for line in lines)

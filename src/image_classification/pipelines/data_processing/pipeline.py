@@ -3,33 +3,74 @@
 from kedro.pipeline import Node, Pipeline
 
 from image_classification.pipelines.data_processing.nodes import (
-    assign_splits,
+    check_contract,
+    collect_batches,
     index_images,
+    inspect_images,
     pack_images,
+    screen_batches,
 )
 
 
 def create_pipeline() -> Pipeline:
-    """From a folder of images to an index, splits by patient, and packed pixels."""
+    """From batches that arrive to an index with splits, and packed pixels."""
     return Pipeline(
         [
             Node(
+                collect_batches,
+                inputs=["incoming_batches", "params:data_processing"],
+                outputs="collected_batches",
+                name="collect_batches",
+            ),
+            Node(
+                inspect_images,
+                inputs=[
+                    "collected_batches",
+                    "known_inspections",
+                    "params:image_size_px",
+                    "params:data_processing",
+                ],
+                outputs=["inspected_pixels", "image_inspections"],
+                name="inspect_images",
+            ),
+            Node(
+                screen_batches,
+                inputs=[
+                    "image_inspections",
+                    "known_screenings",
+                    "known_images",
+                    "image_batches",
+                    "inspected_pixels",
+                    "open_champion",
+                    "params:data_processing",
+                ],
+                outputs=["intake_report", "batch_screenings"],
+                name="screen_batches",
+                tags="screening",
+            ),
+            Node(
                 index_images,
-                inputs=["raw_images", "known_inspections", "params:data_processing"],
-                outputs=["image_inspections", "image_index", "quarantined_images"],
+                inputs=[
+                    "image_inspections",
+                    "batch_screenings",
+                    "batch_reviews",
+                    "known_images",
+                    "params:data_processing",
+                ],
+                outputs=["quarantined_images", "intake_counts", "image_index"],
                 name="index_images",
             ),
             Node(
-                assign_splits,
-                inputs=["image_index", "params:positive_class", "params:data_processing"],
-                outputs=["image_splits", "class_names", "data_summary"],
-                name="assign_splits",
-            ),
-            Node(
                 pack_images,
-                inputs=["raw_images", "image_splits", "known_pixels", "params:image_size_px"],
+                inputs=["image_batches", "image_index", "known_pixels", "params:image_size_px"],
                 outputs="packed_pixels",
                 name="pack_images",
+            ),
+            Node(
+                check_contract,
+                inputs=["image_index", "intake_report", "params:data_processing"],
+                outputs="contract_report",
+                name="check_contract",
             ),
         ],
         tags="data_processing",

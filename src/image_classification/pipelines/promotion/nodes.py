@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from image_classification import vision
-from image_classification.datasets import ImageFolder, RegisteredNetwork
+from image_classification.datasets import ImageBatches, RegisteredNetwork
 from image_classification.errors import DataError
 from image_classification.metrics import (
     PROBABILITY_PREFIX,
@@ -23,7 +23,7 @@ PREDICTION_COLUMNS = ["image_id", "image_name", "patient", "label"]
 def score_challenger(
     network: Network | RegisteredNetwork,
     class_names: list[str],
-    raw_images: ImageFolder,
+    image_batches: ImageBatches,
     image_splits: pd.DataFrame,
 ) -> pd.DataFrame:
     """Score the challenger on the validation images, from their files.
@@ -31,8 +31,8 @@ def score_challenger(
     Args:
         network: the network just trained, or the registered challenger.
         class_names: the classes of a network just trained, in the order of its outputs.
-        raw_images: the folder that the images lie in.
-        image_splits: of `assign_splits`.
+        image_batches: the batches taken in.
+        image_splits: of `select_images`.
 
     Returns:
         One row per image: `image_id`, `image_name`, `patient`, `label`, a probability per class,
@@ -40,13 +40,13 @@ def score_challenger(
     """
     if not isinstance(network, RegisteredNetwork):
         network = RegisteredNetwork(network, class_names, version="")
-    return _score(network, raw_images, image_splits)
+    return _score(network, image_batches, image_splits)
 
 
 def score_champion(
     champion_if_any: RegisteredNetwork | None,
     class_names: list[str],
-    raw_images: ImageFolder,
+    image_batches: ImageBatches,
     image_splits: pd.DataFrame,
 ) -> pd.DataFrame:
     """Score the registered champion on the same images, in the same way.
@@ -57,7 +57,7 @@ def score_champion(
     if champion_if_any is None:
         columns = [*PREDICTION_COLUMNS, *(f"{PROBABILITY_PREFIX}{name}" for name in class_names)]
         return pd.DataFrame(columns=[*columns, "category", "model_version"])
-    return _score(champion_if_any, raw_images, image_splits)
+    return _score(champion_if_any, image_batches, image_splits)
 
 
 def compare_models(
@@ -111,14 +111,14 @@ def compare_models(
 
 
 def _score(
-    registered: RegisteredNetwork, raw_images: ImageFolder, image_splits: pd.DataFrame
+    registered: RegisteredNetwork, image_batches: ImageBatches, image_splits: pd.DataFrame
 ) -> pd.DataFrame:
     rows = image_splits[image_splits["split"] == "validation"].sort_values("image_id")
     paths = rows["path"].tolist()
     probabilities = vision.score_images(
         registered.network,
         len(paths),
-        lambda part: raw_images.read(paths[part]),
+        lambda part: image_batches.read(paths[part]),
         name=paths.__getitem__,
     )
     table = tabulate_predictions(rows[PREDICTION_COLUMNS], probabilities, registered.class_names)

@@ -15,13 +15,13 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 score_challenger,
-                inputs=["network", "class_names", "raw_images", "image_splits"],
+                inputs=["network", "class_names", "image_batches", "image_splits"],
                 outputs="challenger_predictions",
                 name="score_challenger",
             ),
             Node(
                 score_champion,
-                inputs=["champion_if_any", "class_names", "raw_images", "image_splits"],
+                inputs=["champion_if_any", "class_names", "image_batches", "image_splits"],
                 outputs="champion_predictions",
                 name="score_champion",
             ),

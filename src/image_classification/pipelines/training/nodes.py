@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import plots, vision
-from image_classification.datasets import ImageFolder, PackedPixels
+from image_classification import index, plots, vision
+from image_classification.datasets import ImageBatches, PackedPixels
+from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.metrics import (
     PROBABILITY_PREFIX,
     measure_classes,
     measure_predictions,
     tabulate_predictions,
 )
-from image_classification.parameters import TrainingParameters
+from image_classification.parameters import DataProcessingParameters, TrainingParameters
 from image_classification.vision import Network
 
 EXAMPLES_PER_CLASS = 2
@@ -25,8 +26,42 @@ MISTAKES_SHOWN = 24
 PREDICTION_COLUMNS = ["image_id", "image_name", "patient", "label"]
 
 
+def select_images(
+    image_index: pd.DataFrame,
+    contract_report: dict[str, Any],
+    positive_class: str,
+    parameters: DataProcessingParameters,
+) -> tuple[pd.DataFrame, list[str], dict[str, Any]]:
+    """Select the images that this run works on, all of it: every accepted one, with its split.
+
+    Args:
+        image_index: the log of the index.
+        contract_report: of `check_contract`; without it nothing is trained on.
+        positive_class: the class that later measures are about; checked here, before any work.
+        parameters: `data_processing`.
+
+    Returns:
+        The images, one row per content; the class names in order; and a summary: images and
+        patients by split and class, batches, the split rule, the contract, and the digests, which
+        change when any image, label or split does.
+
+    Raises:
+        ConfigurationError: `positive_class` is not a class.
+    """
+    images = index.select_accepted(image_index)[index.IMAGE_COLUMNS]
+    class_names = index.name_classes(images, parameters["classes"])
+    if positive_class not in class_names:
+        raise ConfigurationError(
+            f"positive_class '{positive_class}' is not a class: allowed are "
+            f"{', '.join(class_names)}.{name_near_misses(positive_class, class_names)}"
+        )
+    rule = {name: parameters[name] for name in ("split_salt", "validation_share", "test_share")}
+    summary = index.summarise_images(images, class_names)
+    return images, class_names, {**summary, "split_rule": rule, **contract_report}
+
+
 def sample_images(
-    raw_images: ImageFolder, image_splits: pd.DataFrame, class_names: list[str]
+    image_batches: ImageBatches, image_splits: pd.DataFrame, class_names: list[str]
 ) -> pd.DataFrame:
     """Pick a few validation images, as files: the input example of the packaged model.
 
@@ -40,7 +75,7 @@ def sample_images(
     return pd.DataFrame(
         {
             "image_name": rows["image_name"].to_numpy(),
-            "image": raw_images.read(rows["path"].tolist()),
+            "image": image_batches.read(rows["path"].tolist()),
         }
     )
 
@@ -64,7 +99,7 @@ def train_network(
 
     Args:
         packed_pixels: holds every image of `image_splits` at `image_size_px`.
-        image_splits: of `assign_splits`.
+        image_splits: of `select_images`.
         class_names: the classes, in the order of the network's outputs.
         image_size_px: side of the images, in pixels.
         parameters: `training`.

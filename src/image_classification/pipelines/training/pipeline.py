@@ -8,8 +8,29 @@ from image_classification.pipelines.training.nodes import (
     plot_evaluation,
     plot_training_curves,
     sample_images,
+    select_images,
     train_network,
 )
+
+
+def create_selection_pipeline() -> Pipeline:
+    """From the index to the images that one run works on."""
+    return Pipeline(
+        [
+            Node(
+                select_images,
+                inputs=[
+                    "image_index",
+                    "contract_report",
+                    "params:positive_class",
+                    "params:data_processing",
+                ],
+                outputs=["image_splits", "class_names", "data_summary"],
+                name="select_images",
+            ),
+        ],
+        tags="selection",
+    )
 
 
 def create_pipeline() -> Pipeline:
@@ -18,7 +39,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 sample_images,
-                inputs=["raw_images", "image_splits", "class_names"],
+                inputs=["image_batches", "image_splits", "class_names"],
                 outputs="images",
                 name="sample_images",
             ),

@@ -1,0 +1,54 @@
+# Generated from the Kedro pipeline `review` by `kedro airflow create --all`. Do not edit:
+# change the pipeline, conf/base/airflow.yml or airflow/dag_template.py.j2, and run `make dags`.
+
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from image_classification.orchestration import DagSpec, NodeSpec, build_dag
+
+dag: DAG = build_dag(
+    DagSpec(
+        pipeline='review',
+        project_path=Path(__file__).resolve().parents[1],
+        settings={
+            "description": ('Ask a person about a batch that is held. Runs are started by the intake, one '
+ 'per batch.'),
+            "schedule": None,
+            "on_new_images": False,
+            "paused": False,
+            "timezone": 'UTC',
+            "catchup": False,
+            "max_active_runs": 100,
+            "owner": 'ml-engineering',
+            "tags": ['image-classification', 'review'],
+            "retries": 2,
+            "retry_delay_s": 10,
+            "maximum_retry_delay_s": 300,
+            "task_timeout_minutes": 360,
+            "params": {
+                'batch': {
+                    'title': 'Batch',
+                    'description': 'Its name, as in incoming/ or in the report of the intake.',
+                    'type': 'string',
+                    'parameter': 'review.batch',
+                    'default': '',
+                },
+            },
+        },
+        nodes=(
+            NodeSpec(
+                'describe_batch',
+                tags=['review'],
+                after=[],
+            ),
+            NodeSpec(
+                'record_review',
+                tags=['review'],
+                after=['describe_batch'],
+            ),
+        ),
+        logs_model=False,
+        decides=False,
+    )
+)

@@ -1,0 +1,160 @@
+"""The data contract: what a batch and the training set must be, checked by Pandera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from image_classification.errors import name_near_misses
+from image_classification.index import SPLITS
+from image_classification.parameters import ContractParameters
+
+MAXIMUM_CASES = 20
+"""Breaches of one rule that are told."""
+
+
+class Breach(NamedTuple):
+    """A value that breaks a rule: of which row and column, and which rule."""
+
+    row: Any
+    column: str
+    value: Any
+    rule: str
+
+
+def check_batch(
+    inspections: pd.DataFrame, classes: Sequence[str] | None, contract: ContractParameters
+) -> list[str]:
+    """Check a batch by itself.
+
+    Args:
+        inspections: a row per file, `label` and `refusal` ("" for usable) among the columns.
+        classes: the labels that are allowed; None for any.
+        contract: the limits.
+
+    Returns:
+        A sentence for each breach; empty for none.
+    """
+    maximum = contract["maximum_refused_share"]
+    refused = (inspections["refusal"] != "").mean() if len(inspections) else 1.0
+    share = pd.DataFrame({"share": [float(refused)]})
+    labels = pd.DataFrame({"label": sorted(set(inspections["label"]) - {""})})
+    return [
+        *(
+            f"{breach.value:.1%} of the {len(inspections)} files are no usable images; at most "
+            f"{maximum:.1%} is allowed (contract.maximum_refused_share)."
+            for breach in _find_breaches({"share": (float, {"le": maximum})}, share)
+        ),
+        *(
+            _name_label(breach.value, classes)
+            for breach in _find_breaches({"label": (str, _allow_labels(classes))}, labels)
+        ),
+    ]
+
+
+def check_images(
+    images: pd.DataFrame, class_names: Sequence[str], contract: ContractParameters
+) -> list[str]:
+    """Check the set that would be trained on and compared on.
+
+    Args:
+        images: the accepted images with their splits, one row per content.
+        class_names: the classes.
+        contract: the limits.
+
+    Returns:
+        A sentence for each breach; empty for none.
+    """
+    minimum, patients = contract["minimum_class_share"], contract["minimum_patients"]
+    splits = images.groupby("patient")["split"].nunique().to_frame("splits")
+    classes = pd.DataFrame({"classes": [len(class_names)]})
+    return [
+        *(
+            f"There are {breach.value} classes ({', '.join(class_names)}); a classifier needs two."
+            for breach in _find_breaches({"classes": (int, {"ge": 2})}, classes)
+        ),
+        *(
+            f"{breach.column} of an image: {breach.value!r} breaks {breach.rule}."
+            for breach in _find_breaches(_describe_images(class_names), images)
+        ),
+        *(
+            f"Patient '{breach.row}' is in {breach.value} splits; one is allowed."
+            for breach in _find_breaches({"splits": (int, {"eq": 1})}, splits)
+        ),
+        *(
+            f"Class '{breach.row}' has {breach.value:.1%} of the images; at least {minimum:.1%} is "
+            "required (contract.minimum_class_share)."
+            for breach in _find_breaches(
+                {"share": (float, {"ge": minimum})}, _measure_balance(images, class_names)
+            )
+        ),
+        *(
+            f"{breach.row}: {breach.value} patients; at least {patients} are required "
+            "(contract.minimum_patients)."
+            for breach in _find_breaches(
+                {"patients": (int, {"ge": patients})}, _count_patients(images, class_names)
+            )
+        ),
+    ]
+
+
+Columns = dict[str, tuple[type, dict[str, Any]]]
+"""Type and checks (names of Pandera's, with their argument) of each column."""
+
+
+def _describe_images(class_names: Sequence[str]) -> Columns:
+    return {
+        "image_id": (str, {"str_matches": r"^[0-9a-f]{64}$", "unique": True}),
+        "label": (str, {"isin": list(class_names)}),
+        "patient": (str, {"str_matches": "."}),
+        "split": (str, {"isin": list(SPLITS)}),
+        "width": (int, {"ge": 1}),
+        "height": (int, {"ge": 1}),
+    }
+
+
+def _allow_labels(classes: Sequence[str] | None) -> dict[str, Any]:
+    return {"isin": list(classes)} if classes else {"str_matches": "."}
+
+
+def _name_label(label: str, classes: Sequence[str] | None) -> str:
+    return (
+        f"Label folder '{label}' is not a class; allowed: {', '.join(classes or ())} "
+        f"(data_processing.classes).{name_near_misses(label, classes or ())}"
+    )
+
+
+def _measure_balance(images: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+    counts = images["label"].value_counts().reindex(list(class_names), fill_value=0)
+    return (counts / max(len(images), 1)).to_frame("share")
+
+
+def _count_patients(images: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+    counts = images.groupby(["label", "split"])["patient"].nunique()
+    rows = {
+        f"Class '{name}' in the split {split}": int(counts.get((name, split), 0))
+        for name in class_names
+        for split in SPLITS
+    }
+    return pd.DataFrame({"patients": rows})
+
+
+def _find_breaches(columns: Columns, table: pd.DataFrame) -> Iterator[Breach]:
+    """Yield what breaks the rules, a limited number of cases."""
+    import pandera.pandas as pa  # noqa: PLC0415 - a second, which most tasks need not pay
+
+    schema = pa.DataFrameSchema(
+        {name: _make_column(pa, dtype, checks) for name, (dtype, checks) in columns.items()}
+    )
+    try:
+        schema.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        for _, case in error.failure_cases.head(MAXIMUM_CASES).iterrows():
+            yield Breach(case["index"], case["column"], case["failure_case"], case["check"])
+
+
+def _make_column(pa: Any, dtype: type, checks: dict[str, Any]) -> Any:
+    rules = [getattr(pa.Check, name)(value) for name, value in checks.items() if name != "unique"]
+    return pa.Column(dtype, rules, unique=checks.get("unique", False), coerce=True)

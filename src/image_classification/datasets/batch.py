@@ -1,0 +1,244 @@
+"""Batches that are taken in: where their images are kept, as they arrived."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import posixpath
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pandas as pd
+from kedro.io import AbstractDataset
+
+from image_classification.datasets.file import PARTIAL, is_local, open_filesystem, write_whole
+from image_classification.datasets.folder import list_images, read_files, try_read_files
+from image_classification.datasets.inbox import MANIFEST, READY, TAKEN, IncomingBatch
+from image_classification.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+LASTING_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError)
+"""What another try will not mend."""
+
+LABELS = "labels.csv"
+LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
+
+
+@dataclass(frozen=True)
+class ImageBatches:
+    """The batches taken in, read when asked for.
+
+    Attributes:
+        root: the folder that holds a folder per batch.
+    """
+
+    root: str
+    filesystem: fsspec.AbstractFileSystem
+
+    def names(self) -> list[str]:
+        """Return the names of all batches, sorted."""
+        self.filesystem.invalidate_cache()
+        manifests = self.filesystem.glob(f"{self.root}/*/{MANIFEST}")
+        names = sorted(posixpath.basename(posixpath.dirname(path)) for path in manifests)
+        return [name for name in names if not name.startswith(".")]
+
+    def read_manifest(self, batch: str) -> dict[str, Any]:
+        """Return when a batch was taken in (`taken_at`, ISO 8601, UTC), and its `fault`, if any."""
+        path = posixpath.join(self.root, batch, MANIFEST)
+        manifest: dict[str, Any] = json.loads(self.filesystem.cat_file(path))
+        return manifest
+
+    def list_files(self, batch: str) -> pd.DataFrame:
+        """Return one row per image file of a batch, as `ImageFolder.files`; paths below `root`."""
+        files, _ = list_images(self.filesystem, posixpath.join(self.root, batch))
+        return files.assign(path=batch + "/" + files["path"].astype(str))
+
+    def read_labels(self, batch: str) -> pd.DataFrame:
+        """Return who labelled which image of a batch, and when: the batch's `labels.csv`.
+
+        Returns:
+            Columns `image_name`, `labelled_by`, `labelled_on`, all str, one row per name; no rows
+            where the batch has no such file.
+
+        Raises:
+            DataError: the file cannot be read, or has other columns.
+        """
+        path = posixpath.join(self.root, batch, LABELS)
+        if not self.filesystem.exists(path):
+            return pd.DataFrame(columns=LABEL_COLUMNS, dtype=str)
+        try:
+            content = io.BytesIO(self.filesystem.cat_file(path))
+            table = pd.read_csv(content, dtype=str, keep_default_na=False)
+        except (ValueError, pd.errors.ParserError) as error:
+            raise DataError(f"{LABELS} of batch '{batch}' cannot be read: {error}") from None
+        if missing := [name for name in LABEL_COLUMNS if name not in table]:
+            raise DataError(
+                f"{LABELS} of batch '{batch}' has no column {', '.join(missing)}: expected "
+                f"{', '.join(LABEL_COLUMNS)}, received {', '.join(map(str, table))}."
+            )
+        repeated = table["image_name"].duplicated()
+        if repeated.any():
+            raise DataError(
+                f"{LABELS} of batch '{batch}' names '{table['image_name'][repeated].iloc[0]}' more "
+                "than once: one row per image is allowed."
+            )
+        return table[LABEL_COLUMNS]
+
+    def read(self, paths: Sequence[str]) -> list[bytes]:
+        """Return the content of files, by their path below `root`, in order.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return read_files(self.filesystem, self.root, paths)
+
+    def try_read(self, paths: Sequence[str]) -> list[bytes | None]:
+        """Return the content of files as `read` does, None for a file that is not there or closed.
+
+        Raises:
+            OSError: a file cannot be read for another reason, such as a network that is down.
+        """
+        contents: list[bytes | None] = []
+        for content in try_read_files(self.filesystem, self.root, paths):
+            if isinstance(content, OSError) and not isinstance(content, LASTING_ERRORS):
+                raise content
+            contents.append(None if isinstance(content, OSError) else content)
+        return contents
+
+
+class ImageBatchesDataset(AbstractDataset[IncomingBatch, ImageBatches]):
+    """The folder of the batches taken in. Saving a batch moves it here from the incoming folder.
+
+    On one disk the move is a rename. Otherwise the files are copied, the manifest is written,
+    and only then is the original removed; killed anywhere, the next save goes on where it stopped.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Make the dataset of the folder `filepath`, a local path or an fsspec URL."""
+        self._filesystem, self._root = open_filesystem(filepath, credentials)
+        self.metadata = metadata
+
+    def load(self) -> ImageBatches:
+        """Return the batches; nothing is listed yet."""
+        return ImageBatches(self._root, self._filesystem)
+
+    def save(self, data: IncomingBatch) -> None:
+        """Take a batch in: move it here.
+
+        A batch whose name is taken by another one gets a number behind its name. A damaged zip is
+        taken in as it is, with its `fault` in the manifest.
+        """
+        if not data.is_taken:
+            name, is_known = self._find_place(data)
+            if not is_known:
+                self._take_in(data, name)
+            logger.info("Took in batch '%s'", name)
+        _remove(data)
+
+    def _find_place(self, batch: IncomingBatch) -> tuple[str, bool]:
+        """Return the batch's name here, and whether it is here whole, from an interrupted save."""
+        number, name = 1, batch.name
+        while self._filesystem.exists(self._locate(name, MANIFEST)):
+            if self.load().read_manifest(name)["delivery"] == batch.digest:
+                return name, True
+            number += 1
+            name = f"{batch.name}-{number}"
+        return name, False
+
+    def _take_in(self, batch: IncomingBatch, name: str) -> None:
+        facts = {
+            "delivered_as": batch.delivered_as,
+            "delivery": batch.digest,
+            "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        if self._rename(batch, name, _encode(facts)):
+            return
+        # On a disk aside first, so that the folder of a batch is never half full.
+        aside = f".{name}{PARTIAL}" if is_local(self._filesystem) else name
+        try:
+            self._write_files(aside, batch.read_files())
+        except zipfile.BadZipFile as error:
+            # Taken in as it is, so that the screening quarantines it and a person learns of it.
+            facts["fault"] = f"'{batch.delivered_as}' is not a whole zip file: {error}."
+            self._write_files(aside, batch.read_raw())
+        write_whole(self._filesystem, self._locate(aside, MANIFEST), _encode(facts))
+        if aside != name:
+            Path(self._locate(aside)).rename(self._locate(name))
+
+    def _write_files(self, name: str, files: Iterator[tuple[str, bytes]]) -> None:
+        if self._filesystem.exists(self._locate(name)):
+            self._filesystem.rm(self._locate(name), recursive=True)
+        for path, content in files:
+            write_whole(self._filesystem, self._locate(name, path), content)
+
+    def _rename(self, batch: IncomingBatch, name: str, manifest: bytes) -> bool:
+        """Move a folder by renaming it; return False where that is not possible."""
+        if batch.is_zip or not (is_local(self._filesystem) and is_local(batch.filesystem)):
+            return False
+        Path(self._root).mkdir(parents=True, exist_ok=True)
+        write_whole(batch.filesystem, posixpath.join(batch.path, MANIFEST), manifest)
+        try:
+            Path(batch.path).rename(self._locate(name))
+        except OSError:  # another disk
+            Path(batch.path, MANIFEST).unlink()
+            return False
+        return True
+
+    def _locate(self, *parts: str) -> str:
+        return posixpath.join(self._root, *parts)
+
+    def _exists(self) -> bool:
+        return bool(self._filesystem.isdir(self._root))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
+
+
+def _encode(manifest: Mapping[str, str]) -> bytes:
+    return json.dumps(manifest, indent=2).encode()
+
+
+def _remove(batch: IncomingBatch) -> None:
+    """Remove from the incoming folder what was taken in, and nothing that came later."""
+    filesystem = batch.filesystem
+    if not filesystem.exists(batch.path):
+        return
+    if batch.is_zip:
+        # The zip first: a marker without a zip is nothing, a zip without one may be taken again.
+        _remove_file(filesystem, batch.path)
+        _remove_file(filesystem, f"{batch.path}.{READY}")
+        return
+    taken = posixpath.join(batch.path, TAKEN)
+    if not batch.is_taken:
+        write_whole(filesystem, taken, json.dumps(sorted(batch.files)).encode())
+    for path in [READY, *json.loads(filesystem.cat_file(taken))]:
+        _remove_file(filesystem, posixpath.join(batch.path, path))
+    _remove_file(filesystem, taken)
+    if is_local(filesystem):
+        _remove_empty_folders(Path(batch.path))
+
+
+def _remove_file(filesystem: fsspec.AbstractFileSystem, path: str) -> None:
+    if filesystem.exists(path):
+        filesystem.rm_file(path)
+
+
+def _remove_empty_folders(root: Path) -> None:
+    for folder in sorted(root.rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    if not any(root.iterdir()):
+        root.rmdir()

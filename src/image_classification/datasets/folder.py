@@ -1,0 +1,149 @@
+"""A folder of image files."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Never
+
+import fsspec
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from image_classification.datasets.file import open_filesystem
+from image_classification.errors import DataError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+FILE_COLUMNS = ["path", "image_name", "label", "size_bytes"]
+READERS = 16
+"""Files read at the same time: a disk waits little, an object store long."""
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The image files under a folder, read when asked for.
+
+    Attributes:
+        root: the folder.
+        files: one row per file, sorted by path. `path` (str, below the folder), `image_name`
+            (str), `label` (str, the folder the file lies in, "" for the top), `size_bytes` (int).
+        ignored: how many files had no image suffix.
+    """
+
+    root: str
+    files: pd.DataFrame
+    filesystem: fsspec.AbstractFileSystem
+    ignored: int = 0
+
+    def read(self, paths: Sequence[str]) -> list[bytes]:
+        """Return the content of each file, in order, read several at a time.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return read_files(self.filesystem, self.root, paths)
+
+
+class ImageFolderDataset(AbstractDataset[Never, ImageFolder]):
+    """Lists the image files below a folder, on any filesystem that fsspec knows."""
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Make the dataset; nothing is read before `load`.
+
+        Args:
+            filepath: the folder, a local path or an fsspec URL.
+            credentials: arguments of the fsspec filesystem.
+            metadata: ignored by Kedro, kept for people and plugins.
+        """
+        self._filesystem, self._root = open_filesystem(filepath, credentials)
+        self.metadata = metadata
+
+    def load(self) -> ImageFolder:
+        """List the files.
+
+        Raises:
+            DataError: the folder does not exist or holds no image.
+        """
+        if not self._filesystem.isdir(self._root):
+            raise DataError(
+                f"Image folder '{self._root}' does not exist. Put the images there, or name "
+                "another folder in IMAGE_CLASSIFICATION_INFERENCE."
+            )
+        files, ignored = list_images(self._filesystem, self._root)
+        if files.empty:
+            raise DataError(
+                f"Image folder '{self._root}' holds no image: expected files ending in "
+                f"{', '.join(IMAGE_SUFFIXES)}, found {ignored} other files."
+            )
+        return ImageFolder(self._root, files, self._filesystem, ignored)
+
+    def save(self, data: Never) -> Never:  # noqa: ARG002
+        """Refuse: these images are somebody else's."""
+        raise DatasetError("A folder of images to classify is read-only.")
+
+    def _exists(self) -> bool:
+        return bool(self._filesystem.isdir(self._root))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
+
+
+def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.DataFrame, int]:
+    """Return the image files below a folder, and how many other files lie there."""
+    filesystem.invalidate_cache()
+    found = filesystem.find(root, detail=True)
+    rows = []
+    for path, info in found.items():
+        below = posixpath.relpath(path, root)
+        label = posixpath.basename(posixpath.dirname(below))
+        rows.append((below, posixpath.basename(below), label, int(info["size"] or 0)))
+    images = sorted(row for row in rows if _is_image(row[0]))
+    return pd.DataFrame(images, columns=FILE_COLUMNS), len(rows) - len(images)
+
+
+def read_files(
+    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str]
+) -> list[bytes]:
+    """Return the content of files below a folder, in order, read several at a time.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    contents = try_read_files(filesystem, root, paths)
+    for path, content in zip(paths, contents, strict=True):
+        if isinstance(content, OSError):
+            raise DataError(
+                f"Image file '{path}' cannot be read from '{root}': {content}. Restore it, or give "
+                "read access."
+            ) from content
+    return [content for content in contents if isinstance(content, bytes)]
+
+
+def try_read_files(
+    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str]
+) -> list[bytes | OSError]:
+    """Return the content of files below a folder, in order, or why one cannot be read."""
+    if not len(paths):
+        return []
+
+    def read(path: str) -> bytes | OSError:
+        try:
+            return bytes(filesystem.cat_file(posixpath.join(root, path)))
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=min(READERS, len(paths))) as pool:
+        return list(pool.map(read, paths))
+
+
+def _is_image(path: str) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.split("/"))
+    return path.lower().endswith(IMAGE_SUFFIXES) and not hidden

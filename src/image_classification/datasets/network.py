@@ -1,0 +1,90 @@
+"""Networks out of the model registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Never
+
+from kedro.io import AbstractDataset, DatasetError
+
+from image_classification import registry, vision
+from image_classification.errors import RegistryError
+
+
+@dataclass(frozen=True)
+class RegisteredNetwork:
+    """A network out of the registry: the Keras model, its classes in order, its version."""
+
+    network: Any
+    class_names: list[str]
+    version: str
+
+
+OpenNetwork = Callable[[], RegisteredNetwork | None]
+
+
+class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNetwork | None]):
+    """The network of the model version that an alias points to.
+
+    The packaged model carries the network as a file of its own, which loads whatever has become
+    of the code since.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        alias: str,
+        required: bool = True,
+        on_demand: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Make the dataset.
+
+        Args:
+            model_name: the registered model.
+            alias: `champion` or `challenger`.
+            required: raise when no version holds the alias; if false, load None.
+            on_demand: load a function that loads the network, for a node that seldom needs it.
+            metadata: ignored by Kedro, kept for people and plugins.
+        """
+        self._model_name = model_name
+        self._alias = alias
+        self._required = required
+        self._on_demand = on_demand
+        self.metadata = metadata
+
+    def load(self) -> RegisteredNetwork | OpenNetwork | None:
+        """Load the network.
+
+        Raises:
+            RegistryError: no version holds the alias, and one is required.
+        """
+        return self._open if self._on_demand else self._open()
+
+    def _open(self) -> RegisteredNetwork | None:
+        version = registry.find_version(self._model_name, self._alias)
+        if version is None:
+            if not self._required:
+                return None
+            raise RegistryError(
+                f"Registered model '{self._model_name}' has no version with the alias "
+                f"'{self._alias}'. Run the pipeline 'retraining' first, or set the alias in MLflow."
+            )
+        with registry.open_parts(self._model_name, version.version) as parts:
+            return RegisteredNetwork(
+                network=vision.load_network(parts.network),
+                class_names=parts.class_names,
+                version=str(version.version),
+            )
+
+    def save(self, data: Never) -> Never:  # noqa: ARG002
+        """Refuse: a version is registered by logging a model."""
+        raise DatasetError("A registered network cannot be saved through the catalog.")
+
+    def _exists(self) -> bool:
+        return registry.find_version(self._model_name, self._alias) is not None
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model_name": self._model_name, "alias": self._alias, "required": self._required}

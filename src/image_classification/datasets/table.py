@@ -1,0 +1,173 @@
+"""Tables and records of the index: they only grow, and each write is whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import fsspec
+import pandas as pd
+from kedro.io import AbstractDataset
+from kedro_datasets.json import JSONDataset
+
+from image_classification.datasets.file import open_filesystem, write_whole
+
+
+class _IndexDataset(AbstractDataset[Any, Any]):
+    """A folder of files of one kind."""
+
+    suffix = ""
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Make the dataset of the folder `filepath`, a local path or an fsspec URL."""
+        self._filesystem, self._root = open_filesystem(filepath, credentials)
+        self.metadata = metadata
+
+    def _locate(self, name: str) -> str:
+        return posixpath.join(self._root, f"{name}{self.suffix}")
+
+    def _exists(self) -> bool:
+        return bool(self._filesystem.isdir(self._root))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
+
+
+class BatchTables:
+    """A table in parts, one per batch, each read when asked for."""
+
+    def __init__(self, root: str, filesystem: fsspec.AbstractFileSystem) -> None:
+        self._root = root
+        self._filesystem = filesystem
+
+    def names(self) -> list[str]:
+        """Return the batches that have a part."""
+        return _list_names(self._filesystem, self._root, ".parquet")
+
+    def read(self, batch: str) -> pd.DataFrame:
+        """Return the part of one batch."""
+        path = posixpath.join(self._root, f"{batch}.parquet")
+        return pd.read_parquet(io.BytesIO(self._filesystem.cat_file(path)))
+
+
+class BatchTablesDataset(_IndexDataset):
+    """A table in parts, ``<batch>.parquet``. Saving parts leaves the others as they are."""
+
+    suffix = ".parquet"
+
+    def load(self) -> BatchTables:
+        """Return the parts; none is read yet."""
+        return BatchTables(self._root, self._filesystem)
+
+    def save(self, data: Mapping[str, pd.DataFrame]) -> None:
+        """Write the parts of some batches, each whole."""
+        for batch, table in data.items():
+            write_whole(self._filesystem, self._locate(batch), table.to_parquet(index=False))
+
+
+class Records(Mapping[str, dict[str, Any]]):
+    """Records by name, each read when asked for."""
+
+    def __init__(self, root: str, filesystem: fsspec.AbstractFileSystem) -> None:
+        self._root = root
+        self._filesystem = filesystem
+        self._names = _list_names(filesystem, root, ".json")
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        content = self._filesystem.cat_file(posixpath.join(self._root, f"{name}.json"))
+        record: dict[str, Any] = json.loads(content)
+        return record
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class RecordsDataset(_IndexDataset):
+    """Records, one JSON file each. Saving some leaves the others as they are."""
+
+    suffix = ".json"
+
+    def load(self) -> Records:
+        """Return the records, sorted by name; none is read yet."""
+        return Records(self._root, self._filesystem)
+
+    def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write records, each whole."""
+        for name, record in data.items():
+            content = json.dumps(record, indent=2).encode()
+            write_whole(self._filesystem, self._locate(name), content)
+
+
+class AppendedTableDataset(_IndexDataset):
+    """A Parquet table that rows are only added to: a file per save, none of them ever changed.
+
+    The files are named by time and content, so that they are read in the order they were
+    written.
+    """
+
+    suffix = ".parquet"
+
+    def __init__(self, *, columns: Sequence[str], order_by: str, **arguments: Any) -> None:
+        """Make the dataset of a folder.
+
+        Args:
+            columns: of the empty table.
+            order_by: the column of the time, the same in all rows of one save.
+            arguments: `filepath`, `credentials`, `metadata`.
+        """
+        super().__init__(**arguments)
+        self._columns = list(columns)
+        self._order_by = order_by
+
+    def load(self) -> pd.DataFrame:
+        """Read all rows, in the order they were added; no rows where nothing was added yet."""
+        names = _list_names(self._filesystem, self._root, self.suffix)
+        if not names:
+            return pd.DataFrame(columns=self._columns)
+        with ThreadPoolExecutor(max_workers=min(8, len(names))) as pool:
+            parts = list(pool.map(self._read_part, names))
+        return pd.concat(parts, ignore_index=True)
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Add rows; adding none writes nothing."""
+        if data.empty:
+            return
+        content = data.to_parquet(index=False)
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        time = str(data[self._order_by].iloc[0]).replace(":", "").replace("+", "")
+        write_whole(self._filesystem, self._locate(f"{time}-{digest}"), content)
+
+    def _read_part(self, name: str) -> pd.DataFrame:
+        return pd.read_parquet(io.BytesIO(self._filesystem.cat_file(self._locate(name))))
+
+
+class WholeJSONDataset(JSONDataset):
+    """A JSON file that others may read meanwhile: they meet the old content or the new one."""
+
+    def save(self, data: Any) -> None:
+        """Replace the file."""
+        write_whole(self._fs, self._filepath.as_posix(), json.dumps(data, indent=2).encode())
+
+
+def _list_names(filesystem: fsspec.AbstractFileSystem, root: str, suffix: str) -> list[str]:
+    filesystem.invalidate_cache()
+    if not filesystem.isdir(root):
+        return []
+    names = (posixpath.basename(path) for path in filesystem.ls(root, detail=False))
+    return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))

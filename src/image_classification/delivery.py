@@ -1,0 +1,196 @@
+"""Images into the incoming folder, as a batch that appears there whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import fsspec
+
+from image_classification.datasets.batch import LABEL_COLUMNS, LABELS
+from image_classification.datasets.file import PARTIAL, is_local, open_filesystem, write_whole
+from image_classification.datasets.folder import IMAGE_SUFFIXES
+from image_classification.datasets.inbox import READY, clean_name
+from image_classification.errors import DataError
+
+
+class Source:
+    """Images to deliver: a folder with a sub-folder per class, or a zip of one.
+
+    Attributes:
+        path: of the folder or zip.
+        files: the images in it, by their path below it; a copy in a second folder of the same
+            class is left out, as Kaggle's archive has one of every image.
+        labels: the `labels.csv` in it, if there is one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Look into a folder or zip.
+
+        Raises:
+            DataError: there is no such folder or zip, or no image in a class folder.
+        """
+        self.path = path
+        self.is_zip = path.suffix.lower() == ".zip"
+        sizes = _list_zip(path) if self.is_zip else _list_folder(path)
+        self.files = self._drop_copies(
+            {file: size for file, size in sizes.items() if _is_image(file)}
+        )
+        self.labels = next((file for file in sizes if file.name == LABELS), None)
+        if not self.files:
+            raise DataError(
+                f"'{path}' holds no image in a class folder. Expected <class>/<image> files ending "
+                f"in {', '.join(IMAGE_SUFFIXES)}, or a zip of them."
+            )
+
+    def read(self, paths: Sequence[PurePosixPath]) -> Iterator[bytes]:
+        """Yield the content of each file."""
+        if self.is_zip:
+            with zipfile.ZipFile(self.path) as archive:
+                for path in paths:
+                    yield archive.read(str(path))
+        else:
+            for path in paths:
+                yield (self.path / path).read_bytes()
+
+    def _drop_copies(self, sizes: Mapping[PurePosixPath, int]) -> list[PurePosixPath]:
+        alike: dict[tuple[str, str, int], list[PurePosixPath]] = {}
+        for file, size in sizes.items():
+            alike.setdefault((file.parent.name, file.name, size), []).append(file)
+        kept = set(sizes)
+        for files in alike.values():
+            if len(files) > 1:
+                contents: dict[bytes, PurePosixPath] = {}
+                for file, content in zip(files, self.read(files), strict=True):
+                    if contents.setdefault(content, file) != file:
+                        kept.discard(file)
+        return sorted(kept)
+
+
+def deliver(
+    source: Source,
+    incoming: str,
+    name: str | None = None,
+    *,
+    files: Sequence[PurePosixPath] | None = None,
+    labelled_by: str | None = None,
+) -> str:
+    """Put images into the incoming folder as one batch, which appears there whole.
+
+    Args:
+        source: the images.
+        incoming: the folder or fsspec URL.
+        name: of the batch; None for the date and the source's name.
+        files: those of the source to deliver; None for all.
+        labelled_by: written into the batch's `labels.csv` for every image, with today's date,
+            where the source has no such file.
+
+    Returns:
+        The name of the batch.
+
+    Raises:
+        DataError: a batch of this name lies there already.
+    """
+    files = source.files if files is None else files
+    today = datetime.now(UTC).date().isoformat()
+    name = clean_name(name or f"{today}-{source.path.stem}")
+    filesystem, root = open_filesystem(incoming)
+    folder = posixpath.join(root, name)
+    if filesystem.exists(folder) or filesystem.exists(f"{folder}.zip"):
+        raise DataError(
+            f"A batch '{name}' lies in {incoming} already, and was not taken in yet. Choose "
+            "another name: --name"
+        )
+    aside = posixpath.join(root, f".{name}{PARTIAL}") if is_local(filesystem) else folder
+    if aside != folder and filesystem.exists(aside):
+        filesystem.rm(aside, recursive=True)
+    for file, content in zip(files, source.read(files), strict=True):
+        write_whole(filesystem, posixpath.join(aside, *_clean_parts(file)), content)
+    if labels := _write_labels(source, files, labelled_by, today):
+        write_whole(filesystem, posixpath.join(aside, LABELS), labels)
+    _make_ready(filesystem, aside, folder)
+    return name
+
+
+def split_by_date(files: Sequence[PurePosixPath], nights: int) -> list[list[PurePosixPath]]:
+    """Share files out over nights of about equal size, in the order of the dates in their names.
+
+    The images of one day stay together, and every night gets a day at least; where there are
+    fewer days than nights, days are cut.
+    """
+    ordered = sorted(files, key=lambda file: (read_date(file), file.name))
+    cuts = [round(len(ordered) * night / nights) for night in range(nights + 1)]
+    days = [read_date(file) for file in ordered]
+    starts = [place for place, day in enumerate(days) if place == 0 or day != days[place - 1]]
+    if len(starts) >= nights:
+        chosen = [0]
+        for night in range(1, nights):
+            later = starts[len(chosen) :][: len(starts) - len(chosen) - (nights - night) + 1]
+            later = [start for start in later if start > chosen[-1]]
+            chosen.append(min(later, key=lambda start: abs(start - cuts[night])))
+        cuts = [*chosen, len(ordered)]
+    return [ordered[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+def read_date(path: PurePosixPath) -> str:
+    """Return the first eight digits of a file's name, its date; "" where there are none."""
+    match = re.search(r"\d{8}", path.name)
+    return match[0] if match else ""
+
+
+def _list_folder(path: Path) -> dict[PurePosixPath, int]:
+    if not path.is_dir():
+        raise DataError(f"'{path}' is neither a folder nor a .zip file.")
+    return {
+        PurePosixPath(file.relative_to(path).as_posix()): file.stat().st_size
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+
+
+def _list_zip(path: Path) -> dict[PurePosixPath, int]:
+    if not path.is_file():
+        raise DataError(f"'{path}' does not exist.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+    except zipfile.BadZipFile:
+        raise DataError(f"'{path}' is not a zip file, or not a whole one.") from None
+    return {PurePosixPath(member.filename): member.file_size for member in members}
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and bool(path.parent.name) and not hidden
+
+
+def _clean_parts(path: PurePosixPath) -> list[str]:
+    """Return the parts of a path that cannot lead out of the folder it is put into."""
+    return [part for part in path.parts if part not in ("/", "..")]
+
+
+def _write_labels(
+    source: Source, files: Sequence[PurePosixPath], labelled_by: str | None, today: str
+) -> bytes | None:
+    if source.labels is not None:
+        return next(source.read([source.labels]))
+    if not labelled_by:
+        return None
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(LABEL_COLUMNS)
+    writer.writerows([name, labelled_by, today] for name in sorted({file.name for file in files}))
+    return table.getvalue().encode()
+
+
+def _make_ready(filesystem: fsspec.AbstractFileSystem, aside: str, folder: str) -> None:
+    write_whole(filesystem, posixpath.join(aside, READY), b"")
+    if aside != folder:
+        Path(aside).rename(folder)

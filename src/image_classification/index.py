@@ -1,0 +1,174 @@
+"""The index of images: what is known of each content, out of a log that is only added to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from image_classification.errors import ConfigurationError
+
+ACCEPTED, HELD, REJECTED, CONFLICT = "accepted", "held", "rejected", "conflict"
+"""Status of an image: only an accepted one is trained on."""
+
+SPLITS = ("train", "validation", "test")
+IMAGE_COLUMNS = [
+    *("image_id", "image_name", "path", "label", "patient", "captured_on", "width", "height"),
+    *("size_bytes", "batch", "labelled_by", "labelled_on", "first_seen", "split"),
+]
+LOG_COLUMNS = [
+    *IMAGE_COLUMNS,
+    *("status", "reviewed_by", "review_reason", "reviewed_at", "recorded_at"),
+]
+QUARANTINE_COLUMNS = ["path", "label", "image_id", "reason"]
+LASTING_ORDER = {ACCEPTED: 0, HELD: 1, REJECTED: 2}
+
+
+def settle_index(log: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per image content, as the log stands.
+
+    A file's last row in the log holds. Of several files with the same content the accepted one
+    counts, and of several of these the first seen. A content that was accepted under two labels
+    has the status `conflict` and no label.
+
+    Args:
+        log: in the order it was written; at least `LOG_COLUMNS`.
+
+    Returns:
+        The columns of `log`, one row per `image_id`, sorted by it. The result does not depend on
+        the order of the batches in the log, but for which of several equal files was seen first.
+    """
+    files = log.drop_duplicates("path", keep="last")
+    ranked = files.assign(rank=files["status"].map(LASTING_ORDER))
+    ranked = ranked.sort_values(["image_id", "rank", "first_seen", "path"])
+    index = ranked.drop(columns="rank").drop_duplicates("image_id").reset_index(drop=True)
+    disputed = index["image_id"].isin(find_conflicts(files))
+    index.loc[disputed, "status"] = CONFLICT
+    index.loc[disputed, "label"] = ""
+    return index
+
+
+def select_accepted(log: pd.DataFrame) -> pd.DataFrame:
+    """Return the images that may be trained on, one row per content."""
+    settled = settle_index(log)
+    return settled[settled["status"] == ACCEPTED].reset_index(drop=True)
+
+
+def name_classes(images: pd.DataFrame, classes: Sequence[str] | None) -> list[str]:
+    """Return the class names in order: those configured, or those found."""
+    return sorted(classes or images["label"].unique())
+
+
+def find_conflicts(files: pd.DataFrame) -> set[str]:
+    """Return the ids of contents that were accepted under more than one label."""
+    accepted = files[files["status"] == ACCEPTED]
+    pairs = accepted[["image_id", "label"]].drop_duplicates()
+    return set(pairs.loc[pairs["image_id"].duplicated(), "image_id"])
+
+
+def describe_quarantine(batch: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """List the files of a batch that are not counted, with the reason.
+
+    Args:
+        batch: the inspections of one batch: `path`, `label`, `image_id`, `refusal`.
+        others: the log of all other batches.
+
+    Returns:
+        `QUARANTINE_COLUMNS`. A conflict of labels names both files, a row for each.
+    """
+    refused = describe_refusals(batch)
+    usable = batch[batch["refusal"] == ""]
+    known = others.drop_duplicates("path", keep="last")
+    known = known[(known["status"] == ACCEPTED) & known["image_id"].isin(usable["image_id"])]
+    files = pd.concat([known[["path", "label", "image_id"]], usable[["path", "label", "image_id"]]])
+    repeated = files[files["image_id"].duplicated(keep=False)]
+    rows = [_explain(group, set(usable["path"])) for _, group in repeated.groupby("image_id")]
+    return pd.concat([refused, *rows], ignore_index=True)
+
+
+def describe_refusals(batch: pd.DataFrame) -> pd.DataFrame:
+    """List the files of a batch that cannot be used, with the reason; columns as above."""
+    refused = batch[batch["refusal"] != ""].rename(columns={"refusal": "reason"})
+    return refused[QUARANTINE_COLUMNS].reset_index(drop=True)
+
+
+def _explain(group: pd.DataFrame, own: set[str]) -> pd.DataFrame:
+    """Say of files with the same content which is counted; `own` are those of the new batch."""
+    if group["label"].nunique() > 1:
+        files = ", ".join(f"{path} ({label})" for path, label in group[["path", "label"]].values)
+        return group.assign(reason=f"the same image has more than one label: {files}")
+    extra = group.iloc[1:]
+    extra = extra[extra["path"].isin(own)]
+    return extra.assign(reason=f"duplicate of {group['path'].iloc[0]}")
+
+
+def split_patient(patient: str, salt: str, validation_share: float, test_share: float) -> str:
+    """Return the split of a patient, for ever: a hash of the salt and the name decides."""
+    digest = hashlib.sha256(f"{salt}/{patient}".encode()).digest()
+    place = int.from_bytes(digest[:8]) / 2**64
+    if place < test_share:
+        return "test"
+    return "validation" if place < test_share + validation_share else "train"
+
+
+def split_patients(patients: pd.Series, parameters: Mapping[str, Any]) -> pd.Series:
+    """Return the split of each row's patient.
+
+    Args:
+        patients: names, any number of rows each.
+        parameters: `split_salt`, `validation_share`, `test_share`.
+    """
+    rule = (
+        *(parameters["split_salt"], parameters["validation_share"]),
+        parameters["test_share"],
+    )
+    split_of = {patient: split_patient(patient, *rule) for patient in patients.unique()}
+    return patients.map(split_of).astype(object)
+
+
+def check_splits_stay(log: pd.DataFrame, parameters: Mapping[str, Any]) -> None:
+    """Check that the split rule is the one that the index was made with.
+
+    Raises:
+        ConfigurationError: a patient would move to another split.
+    """
+    patients = log[["patient", "split"]].drop_duplicates("patient")
+    moved = patients[split_patients(patients["patient"], parameters) != patients["split"]]
+    if len(moved):
+        patient, split = moved.iloc[0]
+        raise ConfigurationError(
+            f"data_processing.split_salt, validation_share or test_share was changed: patient "
+            f"'{patient}' is in '{split}' and would move, as would {len(moved) - 1} more of "
+            f"{len(patients)}. Models before and after could not be compared. Put the three back; "
+            "or, before the first training, remove the folder 'index' below the storage root: all "
+            "batches are then indexed anew."
+        )
+
+
+def digest_images(images: pd.DataFrame) -> str:
+    """Return 32 hex digits that change when any image, label or split of the table does."""
+    keys = images["image_id"] + " " + images["label"] + " " + images["split"]
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:32]
+
+
+def summarise_images(images: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
+    """Count images and patients of a table with splits, and give the digests of its rows."""
+    return {
+        "data_digest": digest_images(images),
+        "images": len(images),
+        "patients": int(images["patient"].nunique()),
+        "captured_until": max(images["captured_on"], default=""),
+        "batches": sorted(images["batch"].unique()),
+        "splits": {
+            split: {
+                "digest": digest_images(rows),
+                "images": len(rows),
+                "patients": int(rows["patient"].nunique()),
+                "classes": {name: int((rows["label"] == name).sum()) for name in class_names},
+            }
+            for split in SPLITS
+            for rows in [images[images["split"] == split]]
+        },
+    }

@@ -1,0 +1,231 @@
+"""Nights of retraining in a real Airflow, with a real MLflow: the demonstration and the replay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from image_classification import delivery, plots, registry, tracking
+from image_classification.local.airflow_api import AirflowClient
+from image_classification.local.services import ServiceError, Stack
+from image_classification.synthetic import make_cells
+
+DAG_ID = "retraining"
+FIRST_PATIENTS, FURTHER_PATIENTS, CELLS = 80, 40, 20
+MEASURES = ("accuracy", "auc", "sensitivity", "specificity", "f1")
+
+
+@dataclass(frozen=True)
+class Night:
+    """Images that arrive together; `deliver` puts them into an incoming folder as one batch."""
+
+    title: str
+    deliver: Callable[[str], str]
+
+
+def plan_nights(data: Path | None, nights: int) -> list[Night]:
+    """Plan what arrives each night.
+
+    Args:
+        data: a folder with one sub-folder per class, or a zip of one, released by the dates in
+            the names; None for synthetic cells.
+        nights: how many.
+
+    Raises:
+        DataError: there is no such folder or zip, or it holds no class folders.
+    """
+    if data is None:
+        return [_plan_synthetic(night) for night in range(nights)]
+    source = delivery.Source(data)
+    return [
+        Night(
+            f"{len(files)} images of {data.name}, {_name_days(files)}",
+            lambda incoming, name=f"night-{number}", files=files: delivery.deliver(  # type: ignore[misc]
+                source, incoming, name, files=files
+            ),
+        )
+        for number, files in enumerate(delivery.split_by_date(source.files, nights), 1)
+    ]
+
+
+def run_nights(
+    project_path: Path, stack_name: str, data: Path | None, nights: int, model_name: str
+) -> pd.DataFrame:
+    """Let images arrive and retrain, night after night; print what came of it.
+
+    Args:
+        project_path: the folder that holds `conf/` and `dags/`.
+        stack_name: `demo` or `replay`; what it left is removed first.
+        data: images, a folder or the published zip; None for synthetic cells.
+        nights: how many.
+        model_name: the registered model.
+
+    Returns:
+        The history, a row per night, as it is written beside the stack's data.
+
+    Raises:
+        DataError: `data` holds no images of two classes.
+        ServiceError: a service did not start, or a run failed.
+    """
+    began = time.monotonic()
+    plan = plan_nights(data, nights)
+    stack = Stack(stack_name, project_path)
+    if stack.folder.exists():
+        _say("Removing the data of the last time")
+        shutil.rmtree(stack.folder)
+    _say("Starting MLflow and Airflow")
+    stack.start()
+    try:
+        print(f"  MLflow   {stack.mlflow_url}\n  Airflow  {stack.airflow_url}")
+        client = AirflowClient(stack.airflow_url, "admin", stack.password)
+        client.wait_for_dag(DAG_ID)
+        client.unpause(DAG_ID)
+        tracking.connect(stack.mlflow_url)
+        history = pd.DataFrame(
+            [
+                _run_night(client, stack, number, night, model_name)
+                for number, night in enumerate(plan, 1)
+            ]
+        )
+        _print_registry(model_name)
+    finally:
+        _say("Stopping MLflow and Airflow")
+        stack.stop()
+    _keep_history(history, stack)
+    _print_places(stack, time.monotonic() - began)
+    return history
+
+
+def _plan_synthetic(night: int) -> Night:
+    first = 1 if night == 0 else 1 + FIRST_PATIENTS + (night - 1) * FURTHER_PATIENTS
+    count = FIRST_PATIENTS if night == 0 else FURTHER_PATIENTS
+    patients = range(first, first + count)
+
+    def deliver(incoming: str) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            make_cells(Path(folder), patients, CELLS, captured_on=f"201506{night + 1:02d}")
+            source = delivery.Source(Path(folder))
+            return delivery.deliver(
+                source, incoming, f"night-{night + 1}", labelled_by="synthetic.make_cells"
+            )
+
+    return Night(f"synthetic cells of {count}{' more' * (night > 0)} patients", deliver)
+
+
+def _name_days(files: Sequence[Any]) -> str:
+    days = [delivery.read_date(file) for file in (files[0], files[-1])]
+    return f"captured {days[0]} to {days[1]}" if all(days) else "in the order of their names"
+
+
+def _run_night(
+    client: AirflowClient, stack: Stack, number: int, night: Night, model_name: str
+) -> dict[str, Any]:
+    _say(f"Night {number}: delivering {night.title}")
+    batch = night.deliver(str(stack.storage / "incoming"))
+    print(f"  incoming/{batch}")
+    _say(f"Night {number}: triggering the DAG '{DAG_ID}'")
+    run_id = client.trigger(DAG_ID)
+    url = f"{client.url}/dags/{DAG_ID}/runs/{quote(run_id)}"
+    print(f"  {url}\n")
+    state = client.follow(DAG_ID, run_id, _print_task)
+    run = client.get_run(DAG_ID, run_id)
+    note = run.get("note") or ""
+    print(f"\n  The run ended: {state}, after {_seconds(run):.0f} s")
+    if state != "success":
+        raise ServiceError(
+            f"DAG run {run_id} failed: {note} See {stack.folder / 'airflow' / 'logs'}"
+        )
+    newest = registry.find_latest_version(model_name)
+    own = newest is not None and newest.tags.get(tracking.AIRFLOW_URL_TAG) == url
+    tags = newest.tags if own and newest is not None else {}
+    if tags and newest is not None:
+        _print_comparison(tags, newest.version)
+    print("\n  " + "\n  ".join(line for line in note.splitlines() if line))
+    return _summarise(number, batch, note, tags, newest.version if tags and newest else None)
+
+
+def _summarise(
+    number: int, batch: str, note: str, tags: dict[str, str], version: str | None
+) -> dict[str, Any]:
+    """Return a row of the history; empty where nothing was trained."""
+    measured = {
+        f"{role}_{name}": float(tags[f"{prefix}_{name}"]) if f"{prefix}_{name}" in tags else None
+        for role, prefix in (("challenger", "validation"), ("champion", "champion"))
+        for name in MEASURES
+    }
+    return {
+        "night": number,
+        "batch": batch,
+        "images": int(tags["images"]) if tags else None,
+        "patients": int(tags["patients"]) if tags else None,
+        "version": version,
+        **measured,
+        "decision": tags.get("decision", "nothing trained"),
+        "outcome": note.splitlines()[0] if note else "",
+    }
+
+
+def _keep_history(history: pd.DataFrame, stack: Stack) -> None:
+    _say("History")
+    shown = ["night", "images", "patients", "version", "challenger_accuracy", "champion_accuracy"]
+    print(history[[*shown, "decision"]].to_string(index=False, na_rep="-"))
+    history.to_csv(stack.folder / "history.csv", index=False)
+    plots.plot_history(history).savefig(stack.folder / "history.png", dpi=120)
+
+
+def _print_task(task: dict[str, Any]) -> None:
+    length = "" if task["duration"] is None else f"{task['duration']:8.1f} s"
+    print(f"  {task['task_id']:<24} {task['state']:<16} {length}", flush=True)
+
+
+def _print_comparison(tags: dict[str, str], version: str) -> None:
+    champion = tags.get("compared_with_version", "none")
+    print(f"\n  On the validation patients    {'  '.join(f'{name:>11}' for name in MEASURES)}")
+    _print_row(f"challenger, version {version}", [tags[f"validation_{name}"] for name in MEASURES])
+    if champion != "none":
+        _print_row(f"champion, version {champion}", [tags[f"champion_{name}"] for name in MEASURES])
+
+
+def _print_row(title: str, values: Sequence[str]) -> None:
+    print(f"  {title:<28}  {'  '.join(f'{value:>11}' for value in values)}")
+
+
+def _print_registry(model_name: str) -> None:
+    _say(f"The registered model '{model_name}'")
+    for version in registry.list_versions(model_name):
+        aliases = ", ".join(version.aliases) or "-"
+        print(f"  version {version.version}  {aliases:<24} {version.tags.get('decision', '')}")
+        print(f"             {version.tags.get('decision_reason', '')}")
+
+
+def _print_places(stack: Stack, seconds: float) -> None:
+    root = Path(os.path.relpath(stack.folder))
+    _say(f"Done in {seconds / 60:.1f} minutes. Where to look")
+    for title, place in (
+        ("the history as a picture and as a table", root / "history.png, history.csv"),
+        ("plots, predictions and decision of each run", root / "storage" / "runs"),
+        ("index, screenings and quarantine", root / "storage" / "index"),
+        ("logs of the tasks", root / "airflow" / "logs"),
+        ("logs of the services", root / "logs"),
+    ):
+        print(f"  {title:<44} {place}")
+    print(f"  both pages again, with these runs            make up STACK={stack.name}")
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    start, end = (datetime.fromisoformat(run[key]) for key in ("start_date", "end_date"))
+    return (end - start).total_seconds()
+
+
+def _say(line: str) -> None:
+    print(f"\n==> {line}", flush=True)

@@ -1,0 +1,52 @@
+"""The question to a person, in Airflow's page of required actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Param
+
+from image_classification.orchestration.operators import (
+    PipelineOperator,
+    locate_dag_run,
+    write_note,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+ACCEPT, REJECT = "Accept", "Reject"
+
+
+class AskReviewerOperator(PipelineOperator, HITLOperator):
+    """Ask whether a batch that is held may join the training set; wait as long as it takes."""
+
+    def __init__(self, **arguments: Any) -> None:
+        # Those of the DAG come along in `arguments`: they are for whoever starts the run.
+        arguments["params"] = {
+            "reason": Param(
+                "",
+                type="string",
+                title="Why",
+                description="Kept with the images for ever, together with your name.",
+                minLength=1,
+            )
+        }
+        # It waits for a person: the limit of other tasks would end that.
+        arguments["execution_timeout"] = None
+        super().__init__(
+            subject="May this batch join the training set?", options=[ACCEPT, REJECT], **arguments
+        )
+
+    def execute(self, context: Context) -> Any:
+        """Show what the screening found, and wait."""
+        run = self.start(context)
+        batch, summary, sheet, picture = run.describe_review()
+        self.subject = f"May batch '{batch}' join the training set?"
+        shown = f"\n\n![the most suspicious images]({picture})" if picture else ""
+        here = locate_dag_run(context["dag"].dag_id, str(context["run_id"]))
+        question = f"{here}/tasks/{self.task_id}/required_actions"
+        write_note(context, f"Batch '{batch}' is held and waits for an answer: {question}")
+        self.body = f"{summary}\n\n[Contact sheet of the most suspicious images]({sheet}){shown}"
+        return super().execute(context)

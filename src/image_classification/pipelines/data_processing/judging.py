@@ -1,0 +1,163 @@
+"""May a batch join the training set? The contract, drift, and the champion's view of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from image_classification import contract, index, screening, vision
+from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
+from image_classification.errors import DataError
+from image_classification.parameters import DataProcessingParameters
+
+REFERENCE_IMAGES = 3000
+"""Accepted images that a batch is compared with: enough to know the patients, soon scored."""
+
+CHUNK = 2048
+"""Images looked at together: bounds memory."""
+
+SUSPECTS = 24
+"""Images shown to a reviewer."""
+
+
+class Judge:
+    """Screens batches against the images accepted so far."""
+
+    def __init__(
+        self,
+        images: pd.DataFrame,
+        image_batches: ImageBatches,
+        pixels: PackedPixels,
+        champion: RegisteredNetwork | None,
+        parameters: DataProcessingParameters,
+    ) -> None:
+        """Look at a sample of the accepted images with the champion."""
+        self._batches = image_batches
+        self._pixels = pixels
+        self._champion = champion
+        self._parameters = parameters
+        accepted = images[images["status"] == index.ACCEPTED]
+        self._reference = self._gather(sample_patients(accepted, REFERENCE_IMAGES))
+
+    def screen(self, batch: str, inspections: pd.DataFrame) -> dict[str, Any]:
+        """Return the record of one batch.
+
+        Args:
+            batch: its name.
+            inspections: a row per file of the batch.
+
+        Returns:
+            `verdict` (accepted, held or quarantined), `reasons` and `notes` (sentences), `numbers`,
+            counts of `files`, `images` and `patients`, `suspects` (the most suspicious images),
+            `champion` (the version that looked at it, or None) and `screened_at`.
+        """
+        usable = inspections[inspections["refusal"] == ""].drop_duplicates(["image_id", "label"])
+        breaches = self._find_breaches(batch, inspections)
+        evidence = self._gather(usable)
+        found = screening.screen_batch(evidence, self._reference, self._parameters["screening"])
+        order = found.suspicion.argsort()[::-1][:SUSPECTS]
+        suspects = usable.iloc[order][["image_id", "path", "label", "patient"]]
+        return {
+            "verdict": "quarantined" if breaches else "held" if found.held else "accepted",
+            "reasons": [*breaches, *found.reasons],
+            "notes": found.notes,
+            "numbers": found.numbers,
+            "files": len(inspections),
+            "images": len(usable),
+            "patients": int(usable["patient"].nunique()),
+            "suspects": suspects.to_dict("records"),
+            "champion": self._champion.version if self._champion else None,
+            "screened_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def preview(self, inspections: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows that a batch would add to the index."""
+        usable = inspections[inspections["refusal"] == ""].drop_duplicates(["image_id", "label"])
+        splits = index.split_patients(usable["patient"], self._parameters)
+        return usable.assign(split=splits, status=index.ACCEPTED)
+
+    def _find_breaches(self, batch: str, inspections: pd.DataFrame) -> list[str]:
+        """Return how a batch by itself breaks the contract."""
+        if fault := self._batches.read_manifest(batch).get("fault"):
+            return [fault]
+        breaches = contract.check_batch(
+            inspections, self._parameters["classes"], self._parameters["contract"]
+        )
+        try:
+            self._batches.read_labels(batch)
+        except DataError as error:
+            breaches.append(str(error))
+        return breaches
+
+    def _gather(self, images: pd.DataFrame) -> screening.Evidence:
+        """Look at images with the champion, if there is one."""
+        if self._champion is None or images.empty:
+            return screening.Evidence(images)
+        network = self._champion.network
+        seen = [
+            vision.embed_pixels(network, self._read_pixels(images.iloc[start : start + CHUNK]))
+            for start in range(0, len(images), CHUNK)
+        ]
+        probabilities, embeddings = (np.concatenate(part) for part in zip(*seen, strict=True))
+        return screening.Evidence(images, self._champion.class_names, embeddings, probabilities)
+
+    def _read_pixels(self, images: pd.DataFrame) -> npt.NDArray[np.uint8]:
+        """Return pixels at the champion's size: packed where they are, or else from the files."""
+        size_px = self._champion.network.input_shape[1] if self._champion else 0
+        ids = images["image_id"].tolist()
+        if self._pixels.image_ids(size_px).issuperset(ids):
+            return self._pixels.read(ids, size_px)
+        return vision.decode_images(self._batches.read(images["path"].tolist()), size_px)
+
+
+def admit_together(
+    images: pd.DataFrame,
+    candidates: Mapping[str, pd.DataFrame],
+    parameters: DataProcessingParameters,
+) -> dict[str, list[str]]:
+    """Find the batches with which the training set would break the contract.
+
+    All together first, since two small batches may keep it that one alone would break; and then
+    one after the other.
+
+    Args:
+        images: the index as it is.
+        candidates: the rows that each batch would add.
+        parameters: `data_processing`.
+
+    Returns:
+        The breaches of each batch that has to wait.
+    """
+    accepted = images[images["status"] == index.ACCEPTED]
+    if not candidates or not _find_breaches([accepted, *candidates.values()], parameters):
+        return {}
+    waiting = {}
+    for batch, rows in candidates.items():
+        if breaches := _find_breaches([accepted, rows], parameters):
+            waiting[batch] = breaches
+        else:
+            accepted = pd.concat([accepted, rows], ignore_index=True)
+    return waiting
+
+
+def sample_patients(images: pd.DataFrame, maximum: int) -> pd.DataFrame:
+    """Return at most about `maximum` images, as many of each patient, the same each time."""
+    if len(images) <= maximum:
+        return images
+    share = -(-maximum // images["patient"].nunique())
+    # By sha256: as good as drawn at random, and the same again in the next run.
+    return images.sort_values("image_id").groupby("patient").head(share)
+
+
+def _find_breaches(parts: list[pd.DataFrame], parameters: DataProcessingParameters) -> list[str]:
+    columns = ["image_id", "label", "patient", "split", "width", "height"]
+    rows = pd.concat([part[columns] for part in parts if len(part)], ignore_index=True)
+    # A content under two labels is not counted, a repeated one once.
+    rows = rows.drop_duplicates(["image_id", "label"]).drop_duplicates("image_id", keep=False)
+    class_names = index.name_classes(rows, parameters["classes"])
+    return contract.check_images(rows, class_names, parameters["contract"])

@@ -1,0 +1,126 @@
+"""What a reviewer sees of a batch, and what they answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from image_classification import plots, vision
+from image_classification.datasets import ImageBatches, Records
+from image_classification.errors import ConfigurationError, DataError, name_near_misses
+from image_classification.parameters import ReviewParameters
+
+logger = logging.getLogger(__name__)
+
+SHEET_PX = 96
+"""Side of an image on the contact sheet, in pixels."""
+
+
+def describe_batch(
+    batch_screenings: Records,
+    batch_reviews: Records,
+    image_batches: ImageBatches,
+    batch: str,
+) -> tuple[Figure, str]:
+    """Show why a batch was not taken into the training set.
+
+    Args:
+        batch_screenings: what the screening found, by batch.
+        batch_reviews: earlier answers.
+        image_batches: the batches taken in.
+        batch: its name.
+
+    Returns:
+        A contact sheet of its most suspicious images, and a summary in Markdown.
+
+    Raises:
+        ConfigurationError: there is no such batch.
+    """
+    record = find_screening(batch_screenings, batch)
+    suspects = pd.DataFrame(record["suspects"], columns=["image_id", "path", "label", "patient"])
+    pixels = vision.decode_images(image_batches.read(suspects["path"].tolist()), SHEET_PX)
+    answers = [answer for answer in batch_reviews.values() if answer["batch"] == batch]
+    return (
+        plots.plot_suspects(batch, suspects, pixels),
+        summarise_screening(batch, record, answers),
+    )
+
+
+def record_review(
+    batch_screenings: Records, review_summary: str, review: ReviewParameters
+) -> dict[str, dict[str, Any]]:
+    """Record what a person answered about a batch; the next intake carries it out.
+
+    Args:
+        batch_screenings: what the screening found, by batch.
+        review_summary: of `describe_batch`: what the person saw.
+        review: `batch`, `answer` (accept, reject, or "" for none yet), `by` and `reason`.
+
+    Returns:
+        The record by its name; none where there is no answer.
+
+    Raises:
+        ConfigurationError: there is no such batch.
+        DataError: the answer has no name or no reason.
+    """
+    find_screening(batch_screenings, review["batch"])
+    if not review["answer"]:
+        logger.info("No answer yet:\n%s", review_summary)
+        return {}
+    for name in ("by", "reason"):
+        if not review[name].strip():
+            raise DataError(
+                f"A review needs review.{name}: "
+                f"{'who answers' if name == 'by' else 'why'}. It is kept with the images for ever."
+            )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    logger.info("Batch '%s': %s by %s", review["batch"], review["answer"], review["by"])
+    record = {**review, "at": now}
+    return {f"{now.replace(':', '').replace('+0000', 'Z')}-{review['batch']}": record}
+
+
+def find_screening(screenings: Records, batch: str) -> dict[str, Any]:
+    """Return the screening of a batch.
+
+    Raises:
+        ConfigurationError: there is no such batch.
+    """
+    if batch not in screenings:
+        known = ", ".join(sorted(screenings)[-10:]) or "none"
+        raise ConfigurationError(
+            f"There is no batch '{batch}' to review. Screened last: {known}."
+            f"{name_near_misses(batch, screenings)}"
+        )
+    return screenings[batch]
+
+
+def summarise_screening(
+    batch: str, record: Mapping[str, Any], answers: list[dict[str, Any]]
+) -> str:
+    """Return what the screening found, in Markdown."""
+    champion = f"champion v{record['champion']}" if record["champion"] else "no champion yet"
+    opening = (
+        f"**{batch}** is {record['verdict']}: {record['images']} images of {record['patients']} "
+        f"patients in {record['files']} files, looked at on {record['screened_at']} with "
+        f"{champion}."
+    )
+    lines = [
+        opening,
+        "",
+        *(f"- {reason}" for reason in record["reasons"] or ["nothing was found against it"]),
+        "",
+        *(
+            f"- answered before: {answer['answer']} by {answer['by']}, {answer['at']}: "
+            f"{answer['reason']}"
+            for answer in answers
+        ),
+        "| measure | value |",
+        "|---|---|",
+        *(f"| {name} | {value:.4g} |" for name, value in record["numbers"].items()),
+    ]
+    return "\n".join(lines)
