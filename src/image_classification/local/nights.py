@@ -141,7 +141,9 @@ def _run_night(
     run = client.get_run(DAG_ID, run_id)
     note = run.get("note") or ""
     print(f"\n  The run ended: {state}, after {_seconds(run):.0f} s")
-    if state != "success":
+    tasks = {task["task_id"]: task["state"] for task in client.list_tasks(DAG_ID, run_id)}
+    # A night that the contract stops is a night as it should be; any other failure is none.
+    if state != "success" and tasks.get("check_contract") != "failed":
         raise ServiceError(
             f"DAG run {run_id} failed: {note} See {stack.folder / 'airflow' / 'logs'}"
         )

@@ -26,7 +26,8 @@ class AskReviewerOperator(PipelineOperator, HITLOperator):
         # Those of the DAG come along in `arguments`: they are for whoever starts the run.
         arguments["params"] = {
             "reason": Param(
-                "",
+                # Not empty: Airflow checks the form by this schema before anybody is asked.
+                "no reason given",
                 type="string",
                 title="Why",
                 description="Kept with the images for ever, together with your name.",
@@ -45,8 +46,10 @@ class AskReviewerOperator(PipelineOperator, HITLOperator):
         batch, summary, sheet, picture = run.describe_review()
         self.subject = f"May batch '{batch}' join the training set?"
         shown = f"\n\n![the most suspicious images]({picture})" if picture else ""
+        evidence = f"[Contact sheet of the most suspicious images]({sheet}){shown}"
         here = locate_dag_run(context["dag"].dag_id, str(context["run_id"]))
         question = f"{here}/tasks/{self.task_id}/required_actions"
         write_note(context, f"Batch '{batch}' is held and waits for an answer: {question}")
-        self.body = f"{summary}\n\n[Contact sheet of the most suspicious images]({sheet}){shown}"
+        reasons, table, numbers = summary.partition("\n| measure")
+        self.body = f"{reasons}\n{evidence}\n{table}{numbers}"
         return super().execute(context)

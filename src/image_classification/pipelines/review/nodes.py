@@ -119,8 +119,22 @@ def summarise_screening(
             f"{answer['reason']}"
             for answer in answers
         ),
-        "| measure | value |",
-        "|---|---|",
-        *(f"| {name} | {value:.4g} |" for name, value in record["numbers"].items()),
+        "",
+        *_tabulate(record["numbers"]),
     ]
     return "\n".join(lines)
+
+
+def _tabulate(numbers: Mapping[str, float]) -> list[str]:
+    """Return a Markdown table of what was measured and what is allowed; the rest is in the record."""
+    limits = {
+        name.removeprefix("limit_maximum_"): value
+        for name, value in numbers.items()
+        if name.startswith("limit_maximum_")
+    }
+    measured = {name: numbers[name] for name in limits if name in numbers}
+    return [
+        "| measure | this batch | limit |",
+        "|---|---|---|",
+        *(f"| {name} | {value:.3g} | {limits[name]:.3g} |" for name, value in measured.items()),
+    ]
