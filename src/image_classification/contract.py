@@ -54,10 +54,26 @@ def check_batch(
     ]
 
 
+def check_rows(images: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
+    """Check images one by one: each content once, a known class and split, a patient, a size.
+
+    Args:
+        images: images with their splits, one row per content.
+        class_names: the classes.
+
+    Returns:
+        A sentence for each breach; empty for none.
+    """
+    return [
+        f"{breach.column} of an image: {breach.value!r} breaks {breach.rule}."
+        for breach in _find_breaches(_describe_images(class_names), images)
+    ]
+
+
 def check_images(
     images: pd.DataFrame, class_names: Sequence[str], contract: ContractParameters
 ) -> list[str]:
-    """Check the set that would be trained on and compared on.
+    """Check the set that would be trained on and compared on, as a whole.
 
     Args:
         images: the accepted images with their splits, one row per content.
@@ -74,10 +90,6 @@ def check_images(
         *(
             f"There are {breach.value} classes ({', '.join(class_names)}); a classifier needs two."
             for breach in _find_breaches({"classes": (int, {"ge": 2})}, classes)
-        ),
-        *(
-            f"{breach.column} of an image: {breach.value!r} breaks {breach.rule}."
-            for breach in _find_breaches(_describe_images(class_names), images)
         ),
         *(
             f"Patient '{breach.row}' is in {breach.value} splits; one is allowed."

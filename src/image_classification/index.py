@@ -16,7 +16,7 @@ ACCEPTED, HELD, REJECTED, CONFLICT = "accepted", "held", "rejected", "conflict"
 SPLITS = ("train", "validation", "test")
 IMAGE_COLUMNS = [
     *("image_id", "image_name", "path", "label", "patient", "captured_on", "width", "height"),
-    *("size_bytes", "batch", "labelled_by", "labelled_on", "first_seen", "split"),
+    *("size_bytes", "batch", "labelled_by", "labelled_on", "first_seen", "split", "packed_px"),
 ]
 LOG_COLUMNS = [
     *IMAGE_COLUMNS,
@@ -37,14 +37,18 @@ def settle_index(log: pd.DataFrame) -> pd.DataFrame:
         log: in the order it was written; at least `LOG_COLUMNS`.
 
     Returns:
-        The columns of `log`, one row per `image_id`, sorted by it. The result does not depend on
-        the order of the batches in the log, but for which of several equal files was seen first.
+        The columns of `log`, one row per `image_id`. But for the order of the rows, and for which
+        of several equal files was seen first, it does not depend on the order of the batches.
     """
-    files = log.drop_duplicates("path", keep="last")
-    ranked = files.assign(rank=files["status"].map(LASTING_ORDER))
+    files = log.drop_duplicates("path", keep="last", ignore_index=True)
+    repeated = files["image_id"].duplicated(keep=False)
+    if not repeated.any():  # nearly always: the rest is for the few
+        return files
+    ranked = files[repeated].assign(rank=files["status"].map(LASTING_ORDER))
     ranked = ranked.sort_values(["image_id", "rank", "first_seen", "path"])
-    index = ranked.drop(columns="rank").drop_duplicates("image_id").reset_index(drop=True)
-    disputed = index["image_id"].isin(find_conflicts(files))
+    beaten = ranked.index[ranked["image_id"].duplicated()]
+    index = files.drop(index=beaten).reset_index(drop=True)
+    disputed = index["image_id"].isin(find_conflicts(files[repeated]))
     index.loc[disputed, "status"] = CONFLICT
     index.loc[disputed, "label"] = ""
     return index

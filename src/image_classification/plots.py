@@ -167,14 +167,11 @@ def plot_history(history: pd.DataFrame) -> Figure:
         ("kept champion", "v", "#c44e52"),
     ):
         rows = history[history["decision"] == decision]
-        accuracy.scatter(
-            rows["night"],
-            rows["challenger_accuracy"],
-            90,
-            colour,
-            marker,
-            label=f"challenger, {decision}",
-        )
+        if len(rows):
+            accuracy.scatter(
+                *(rows["night"], rows["challenger_accuracy"], 90, colour, marker),
+                label=f"challenger, {decision}",
+            )
     accuracy.plot(nights, history["champion_accuracy"], "s--", color="#4c72b0", label="champion")
     accuracy.set(ylabel="accuracy on validation", title="Challenger and champion, night by night")
     accuracy.grid(alpha=0.3)

@@ -29,7 +29,9 @@ def test_the_grid_shows_every_night_and_task(airflow: Page, nights: Nights) -> N
     airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}")
     for task in ("open_run", "train_network", "choose_champion", "close_run"):
         expect(airflow.get_by_text(task, exact=True).first).to_be_visible(timeout=PATIENCE_MS)
-    expect(airflow.get_by_text("0 2 * * *").first).to_be_visible()
+    # By the clock, and when images are announced.
+    expect(airflow.get_by_text("02:00:00").first).to_be_visible()
+    expect(airflow.get_by_text("new_images").first).to_be_visible()
     keep_picture(airflow, "airflow-grid")
 
 

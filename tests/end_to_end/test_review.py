@@ -37,13 +37,14 @@ def answered(airflow: Page, nights: Nights) -> Nights:
     airflow.goto(
         f"{nights.stack.airflow_url}/dags/review/runs/{RUN}/tasks/ask_reviewer/required_actions"
     )
+    airflow.get_by_role("button", name="grid").first.click()
     expect(airflow.get_by_text("May batch 'blank' join the training set?").first).to_be_visible(
         timeout=PATIENCE_MS
     )
     expect(airflow.get_by_text("8 of 8 images (100%) are blank").first).to_be_visible()
     expect(airflow.get_by_role("link", name="Contact sheet").first).to_be_visible()
     keep_picture(airflow, "airflow-review")
-    airflow.get_by_label("Why").first.fill(REASON)
+    airflow.locator("input[name=element_reason]").fill(REASON)
     airflow.get_by_role("button", name="Accept").first.click()
     nights.client.follow("review", RUN, lambda _: None, timeout_s=180)
     return nights

@@ -123,16 +123,25 @@ class AppendedTableDataset(_IndexDataset):
 
     suffix = ".parquet"
 
-    def __init__(self, *, columns: Sequence[str], order_by: str, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        columns: Sequence[str],
+        order_by: str,
+        more_columns: bool = False,
+        **arguments: Any,
+    ) -> None:
         """Make the dataset of a folder.
 
         Args:
-            columns: of the empty table.
+            columns: those that are read, and those of the empty table.
+            more_columns: read all others of the files too.
             order_by: the column of the time, the same in all rows of one save.
             arguments: `filepath`, `credentials`, `metadata`.
         """
         super().__init__(**arguments)
         self._columns = list(columns)
+        self._more_columns = more_columns
         self._order_by = order_by
 
     def load(self) -> pd.DataFrame:
@@ -154,7 +163,9 @@ class AppendedTableDataset(_IndexDataset):
         write_whole(self._filesystem, self._locate(f"{time}-{digest}"), content)
 
     def _read_part(self, name: str) -> pd.DataFrame:
-        return pd.read_parquet(io.BytesIO(self._filesystem.cat_file(self._locate(name))))
+        # Opened, not fetched: columns that are not asked for are not read either.
+        with self._filesystem.open(self._locate(name), "rb") as file:
+            return pd.read_parquet(file, columns=None if self._more_columns else self._columns)
 
 
 class WholeJSONDataset(JSONDataset):

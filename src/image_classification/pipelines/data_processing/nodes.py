@@ -45,7 +45,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 NAME_GROUPS = ("patient", "captured_on")
 INSPECTION_COLUMNS = [
     *("path", "image_name", "label", "size_bytes", "image_id", "width", "height", "refusal"),
-    *("patient", "captured_on", "labelled_by", "labelled_on", "batch", "first_seen"),
+    *("packed_px", "patient", "captured_on", "labelled_by", "labelled_on", "batch", "first_seen"),
 ]
 
 
@@ -174,7 +174,7 @@ def index_images(
     image_inspections: BatchTables,
     batch_screenings: Records,
     batch_reviews: Records,
-    known_images: pd.DataFrame,
+    known_index: pd.DataFrame,
     parameters: DataProcessingParameters,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], pd.DataFrame]:
     """Add the batches that were screened, or reviewed, to the index.
@@ -183,7 +183,7 @@ def index_images(
         image_inspections: of `inspect_images`.
         batch_screenings: of `screen_batches`.
         batch_reviews: what people answered; the last answer about a batch holds.
-        known_images: the log of the index.
+        known_index: the log of the index.
         parameters: `data_processing`.
 
     Returns:
@@ -194,11 +194,11 @@ def index_images(
     Raises:
         ConfigurationError: the split rule was changed, so that patients would move.
     """
-    index.check_splits_stay(known_images, parameters)
-    known = known_images.drop_duplicates("batch", keep="last").set_index("batch")
+    index.check_splits_stay(known_index, parameters)
+    known = known_index.drop_duplicates("batch", keep="last").set_index("batch")
     statuses = _find_statuses(batch_screenings, batch_reviews)
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    quarantine, rows, log = {}, [], known_images
+    quarantine, rows, log = {}, [], known_index
     for batch, status in statuses.items():
         if batch in known.index and (known.loc[batch, list(status)] == pd.Series(status)).all():
             continue
@@ -213,7 +213,7 @@ def index_images(
         if len(added):
             rows.append(added)
             log = pd.concat([log, added], ignore_index=True) if len(log) else added
-    added = pd.concat(rows, ignore_index=True) if rows else known_images.head(0)
+    added = pd.concat(rows, ignore_index=True) if rows else known_index.head(0)
     return quarantine, _count_statuses(added, quarantine), added
 
 
@@ -270,7 +270,10 @@ def pack_images(
         Shards of at most `CHUNK_IMAGES` images, uint8.
     """
     images = index.select_accepted(image_index)
-    new = images[~images["image_id"].isin(known_pixels.image_ids(image_size_px))]
+    # What lies packed is listed only where there may be something to do.
+    new = images[images["packed_px"] != image_size_px]
+    if len(new):
+        new = new[~new["image_id"].isin(known_pixels.image_ids(image_size_px))]
     logger.info("%d of %d images are new at %d px", len(new), len(images), image_size_px)
     for start in range(0, len(new), CHUNK_IMAGES):
         chunk = new.iloc[start : start + CHUNK_IMAGES]
@@ -305,10 +308,11 @@ def _inspect_files(
         [contents[row] or b"" for row in readable], image_size_px
     )
     table.loc[readable, "refusal"] = reasons
-    statistics = screening.describe_pixels(pixels).set_index(readable)
+    statistics = screening.describe_pixels(pixels).astype("float32").set_index(readable)
     sound = [place for place, reason in enumerate(reasons) if not reason]
     ids = table.loc[readable[sound], "image_id"].tolist()
-    return table.join(statistics), PixelShard(ids, pixels[sound])
+    table = table.assign(packed_px=image_size_px).join(statistics)
+    return table, PixelShard(ids, pixels[sound])
 
 
 def _inspect_header(
@@ -345,7 +349,7 @@ def _complete_inspections(
     parameters: DataProcessingParameters,
 ) -> pd.DataFrame:
     """Join the parts of a batch, and add patient, date and who labelled each image."""
-    columns = [*INSPECTION_COLUMNS[:8], *screening.STATISTICS]
+    columns = [*INSPECTION_COLUMNS[:9], *screening.STATISTICS]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     names = [
         _read_name(name, image_id, pattern, parameters["captured_on_format"])

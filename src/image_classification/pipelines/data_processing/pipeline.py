@@ -54,7 +54,7 @@ def create_pipeline() -> Pipeline:
                     "image_inspections",
                     "batch_screenings",
                     "batch_reviews",
-                    "known_images",
+                    "known_index",
                     "params:data_processing",
                 ],
                 outputs=["quarantined_images", "intake_counts", "image_index"],

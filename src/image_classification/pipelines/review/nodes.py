@@ -126,7 +126,7 @@ def summarise_screening(
 
 
 def _tabulate(numbers: Mapping[str, float]) -> list[str]:
-    """Return a Markdown table of what was measured and what is allowed; the rest is in the record."""
+    """Return a Markdown table of what was measured and what is allowed."""
     limits = {
         name.removeprefix("limit_maximum_"): value
         for name, value in numbers.items()

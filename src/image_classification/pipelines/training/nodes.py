@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import index, plots, vision
+from image_classification import contract, index, plots, vision
 from image_classification.datasets import ImageBatches, PackedPixels
-from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.errors import ConfigurationError, ContractError, name_near_misses
 from image_classification.metrics import (
     PROBABILITY_PREFIX,
     measure_classes,
@@ -47,6 +47,7 @@ def select_images(
 
     Raises:
         ConfigurationError: `positive_class` is not a class.
+        ContractError: a row of the index is not what it must be.
     """
     images = index.select_accepted(image_index)[index.IMAGE_COLUMNS]
     class_names = index.name_classes(images, parameters["classes"])
@@ -55,6 +56,8 @@ def select_images(
             f"positive_class '{positive_class}' is not a class: allowed are "
             f"{', '.join(class_names)}.{name_near_misses(positive_class, class_names)}"
         )
+    if breaches := contract.check_rows(images, class_names):
+        raise ContractError("The index breaks the contract: " + " ".join(breaches))
     rule = {name: parameters[name] for name in ("split_salt", "validation_share", "test_share")}
     summary = index.summarise_images(images, class_names)
     return images, class_names, {**summary, "split_rule": rule, **contract_report}
