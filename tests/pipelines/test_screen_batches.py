@@ -12,7 +12,9 @@ from samples import NEGATIVE, POSITIVE, draw_cells, draw_image, name_cell
 
 from image_classification.datasets import RegisteredNetwork
 from image_classification.errors import ContractError, DataError
+from image_classification.index import split_patient
 
+SALT = "image-classification"
 CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
 MORE = {f"{POSITIVE}/{name_cell(500 + n)}": draw_image(500 + n) for n in range(10)}
 
@@ -131,6 +133,26 @@ class TestContract:
         with pytest.raises(ContractError):
             filled.take_in()
         assert filled.take_in()["stops"] == []
+
+    def test_a_waiting_batch_that_was_rejected_helps_no_other_batch_in(
+        self, tmp_path: Path
+    ) -> None:
+        # One has all infected test patients, the other everything else: each alone is too little.
+        laboratory = Laboratory(tmp_path)
+        of_test = {
+            path: content
+            for path, content in CELLS.items()
+            if path.startswith(POSITIVE)
+            and split_patient(path.split("/")[1].split("P")[0], SALT, 0.2, 0.15) == "test"
+        }
+        laboratory.deliver("small", of_test)
+        with pytest.raises(ContractError, match="'small' is waiting"):
+            laboratory.take_in()
+        laboratory.answer("small", "reject")
+        laboratory.deliver("rest", dict(CELLS.items() - of_test.items()))
+        with pytest.raises(ContractError, match="'rest' is waiting"):
+            laboratory.take_in()
+        assert laboratory.statuses() == {"rejected": len(of_test), "held": 40 - len(of_test)}
 
     def test_the_contract_holds_for_what_a_reviewer_accepts(self, filled: Laboratory) -> None:
         filled.parameters["contract"]["minimum_class_share"] = 0.42

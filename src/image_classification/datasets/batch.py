@@ -15,9 +15,8 @@ from typing import Any
 
 import fsspec
 import pandas as pd
-from kedro.io import AbstractDataset
 
-from image_classification.datasets.file import PARTIAL, is_local, open_filesystem, write_whole
+from image_classification.datasets.file import PARTIAL, FilesystemDataset, is_local, write_whole
 from image_classification.datasets.folder import list_images, read_files, try_read_files
 from image_classification.datasets.inbox import MANIFEST, READY, TAKEN, IncomingBatch
 from image_classification.errors import DataError
@@ -113,23 +112,12 @@ class ImageBatches:
         return contents
 
 
-class ImageBatchesDataset(AbstractDataset[IncomingBatch, ImageBatches]):
+class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     """The folder of the batches taken in. Saving a batch moves it here from the incoming folder.
 
     On one disk the move is a rename. Otherwise the files are copied, the manifest is written,
     and only then is the original removed; killed anywhere, the next save goes on where it stopped.
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Make the dataset of the folder `filepath`, a local path or an fsspec URL."""
-        self._filesystem, self._root = open_filesystem(filepath, credentials)
-        self.metadata = metadata
 
     def load(self) -> ImageBatches:
         """Return the batches; nothing is listed yet."""
@@ -199,12 +187,6 @@ class ImageBatchesDataset(AbstractDataset[IncomingBatch, ImageBatches]):
 
     def _locate(self, *parts: str) -> str:
         return posixpath.join(self._root, *parts)
-
-    def _exists(self) -> bool:
-        return bool(self._filesystem.isdir(self._root))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
 
 
 def _encode(manifest: Mapping[str, str]) -> bytes:

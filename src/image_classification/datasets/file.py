@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import fsspec
+from kedro.io import AbstractDataset
 from kedro.io.core import get_protocol_and_path
 
 PARTIAL = ".partial"
+
+Saved = TypeVar("Saved")
+Loaded = TypeVar("Loaded")
+
+
+class FilesystemDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
+    """A folder or file on any filesystem that fsspec knows."""
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Make the dataset; nothing is read yet.
+
+        Args:
+            filepath: the folder or file, a local path or an fsspec URL.
+            credentials: arguments of the fsspec filesystem.
+            metadata: ignored by Kedro, kept for people and plugins.
+        """
+        self._filesystem, self._root = open_filesystem(filepath, credentials)
+        self.metadata = metadata
+
+    def _exists(self) -> bool:
+        return bool(self._filesystem.exists(self._root))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
 
 
 def open_filesystem(

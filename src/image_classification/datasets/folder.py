@@ -6,13 +6,13 @@ import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Never
 
 import fsspec
 import pandas as pd
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 
-from image_classification.datasets.file import open_filesystem
+from image_classification.datasets.file import FilesystemDataset
 from image_classification.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -46,25 +46,8 @@ class ImageFolder:
         return read_files(self.filesystem, self.root, paths)
 
 
-class ImageFolderDataset(AbstractDataset[Never, ImageFolder]):
+class ImageFolderDataset(FilesystemDataset[Never, ImageFolder]):
     """Lists the image files below a folder, on any filesystem that fsspec knows."""
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Make the dataset; nothing is read before `load`.
-
-        Args:
-            filepath: the folder, a local path or an fsspec URL.
-            credentials: arguments of the fsspec filesystem.
-            metadata: ignored by Kedro, kept for people and plugins.
-        """
-        self._filesystem, self._root = open_filesystem(filepath, credentials)
-        self.metadata = metadata
 
     def load(self) -> ImageFolder:
         """List the files.
@@ -88,12 +71,6 @@ class ImageFolderDataset(AbstractDataset[Never, ImageFolder]):
     def save(self, data: Never) -> Never:  # noqa: ARG002
         """Refuse: these images are somebody else's."""
         raise DatasetError("A folder of images to classify is read-only.")
-
-    def _exists(self) -> bool:
-        return bool(self._filesystem.isdir(self._root))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
 
 
 def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.DataFrame, int]:

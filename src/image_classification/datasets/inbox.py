@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any, Never
 
 import fsspec
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 
-from image_classification.datasets.file import open_filesystem
+from image_classification.datasets.file import FilesystemDataset
 
 READY = "_READY"
 """A file of this name in a batch, or ``<batch>.zip._READY`` beside a zip: it is complete."""
@@ -121,19 +121,8 @@ class Inbox:
     stray: list[str] = field(default_factory=list)
 
 
-class InboxDataset(AbstractDataset[Never, Inbox]):
+class InboxDataset(FilesystemDataset[Never, Inbox]):
     """The incoming folder: one folder or zip per batch."""
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Make the dataset of the folder `filepath`, a local path or an fsspec URL."""
-        self._filesystem, self._root = open_filesystem(filepath, credentials)
-        self.metadata = metadata
 
     def load(self) -> Inbox:
         """List what has arrived; a folder that does not exist yet is empty."""
@@ -187,12 +176,6 @@ class InboxDataset(AbstractDataset[Never, Inbox]):
     def save(self, data: Never) -> Never:  # noqa: ARG002
         """Refuse: batches are put there by people, and by `image-classification deliver`."""
         raise DatasetError("The incoming folder is filled by `image-classification deliver`.")
-
-    def _exists(self) -> bool:
-        return bool(self._filesystem.isdir(self._root))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
 
 
 def clean_name(name: str) -> str:

@@ -7,15 +7,13 @@ import io
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import fsspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from kedro.io import AbstractDataset
 
-from image_classification.datasets.file import is_local, open_filesystem, write_whole
+from image_classification.datasets.file import FilesystemDataset, is_local, write_whole
 from image_classification.errors import DataError
 
 
@@ -92,24 +90,13 @@ class PackedPixels:
         return opened
 
 
-class PackedPixelsDataset(AbstractDataset[PixelShard, PackedPixels]):
+class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
     """A folder of pixel shards that only grows.
 
     Each save adds one shard: ``<size>px/<digest of its image ids>.npy`` with the ids beside it
     in a ``.parquet``, written last, so that a shard without ids was never finished and counts as
     absent. Saving the same shard again replaces it by itself.
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Make the dataset of the folder `filepath`, a local path or an fsspec URL."""
-        self._filesystem, self._root = open_filesystem(filepath, credentials)
-        self.metadata = metadata
 
     def load(self) -> PackedPixels:
         """Return what is packed; listed and read on demand."""
@@ -129,6 +116,3 @@ class PackedPixelsDataset(AbstractDataset[PixelShard, PackedPixels]):
 
     def _exists(self) -> bool:
         return bool(self._filesystem.glob(f"{self._root}/*px/*.parquet"))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}

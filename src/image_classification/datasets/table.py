@@ -12,36 +12,18 @@ from typing import Any
 
 import fsspec
 import pandas as pd
-from kedro.io import AbstractDataset
 from kedro_datasets.json import JSONDataset
 
-from image_classification.datasets.file import open_filesystem, write_whole
+from image_classification.datasets.file import FilesystemDataset, write_whole
 
 
-class _IndexDataset(AbstractDataset[Any, Any]):
+class _IndexDataset(FilesystemDataset[Any, Any]):
     """A folder of files of one kind."""
 
     suffix = ""
 
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Make the dataset of the folder `filepath`, a local path or an fsspec URL."""
-        self._filesystem, self._root = open_filesystem(filepath, credentials)
-        self.metadata = metadata
-
     def _locate(self, name: str) -> str:
         return posixpath.join(self._root, f"{name}{self.suffix}")
-
-    def _exists(self) -> bool:
-        return bool(self._filesystem.isdir(self._root))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
 
 
 class BatchTables:

@@ -117,6 +117,7 @@ def inspect_images(
 def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
     image_inspections: BatchTables,
     known_screenings: Records,
+    batch_reviews: Records,
     known_images: pd.DataFrame,
     image_batches: ImageBatches,
     inspected_pixels: PackedPixels,
@@ -133,6 +134,7 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
     Args:
         image_inspections: of `inspect_images`.
         known_screenings: of earlier runs.
+        batch_reviews: what people answered: those batches are judged no more.
         known_images: the log of the index.
         image_batches: the batches taken in.
         inspected_pixels: of `inspect_images`.
@@ -143,10 +145,12 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
         A report of this run (`judged`: verdict and reasons of each batch; `stops`: why nothing may
         be trained on tonight), and the screenings, a record per batch judged.
     """
+    answered = {review["batch"] for review in batch_reviews.values()}
     due = [
         batch
         for batch in image_inspections.names()
-        if batch not in known_screenings or known_screenings[batch]["verdict"] == "waiting"
+        if batch not in known_screenings
+        or (known_screenings[batch]["verdict"] == "waiting" and batch not in answered)
     ]
     if not due:
         return {"judged": {}, "stops": []}, {}

@@ -38,6 +38,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "image_inspections",
                     "known_screenings",
+                    "batch_reviews",
                     "known_images",
                     "image_batches",
                     "inspected_pixels",
