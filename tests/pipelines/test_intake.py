@@ -277,6 +277,18 @@ class TestProvenance:
         assert (row["labelled_by"], row["labelled_on"]) == ("Dr. Osei", "2026-11-20")
         assert laboratory.index()["labelled_by"].value_counts()[""] == 39
 
+    def test_a_table_of_labels_inside_a_zip_is_found(self, laboratory: Laboratory) -> None:
+        name = name_cell(0)
+        table = f"image_name,labelled_by,labelled_on\n{name},Dr. Osei,2026-11-20\n".encode()
+        files = {f"cell_images/{path}": data for path, data in CELLS.items()}
+        laboratory.incoming.mkdir()
+        archive = zip_files(files | {"cell_images/labels.csv": table})
+        (laboratory.incoming / "b.zip").write_bytes(archive)
+        (laboratory.incoming / "b.zip._READY").touch()
+        laboratory.take_in()
+        row = laboratory.index().loc[f"b/cell_images/{POSITIVE}/{name}"]
+        assert row["labelled_by"] == "Dr. Osei"
+
     @pytest.mark.parametrize(
         ("table", "message"),
         [

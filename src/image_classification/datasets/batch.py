@@ -69,8 +69,11 @@ class ImageBatches:
         Raises:
             DataError: the file cannot be read, or has other columns.
         """
-        path = posixpath.join(self.root, batch, LABELS)
-        if not self.filesystem.exists(path):
+        # At the top, or in the one folder that an archive wraps its classes in.
+        folder = posixpath.join(self.root, batch)
+        paths = [f"{folder}/{LABELS}", *sorted(self.filesystem.glob(f"{folder}/*/{LABELS}"))]
+        path = next(filter(self.filesystem.exists, paths), None)
+        if path is None:
             return pd.DataFrame(columns=LABEL_COLUMNS, dtype=str)
         try:
             content = io.BytesIO(self.filesystem.cat_file(path))
