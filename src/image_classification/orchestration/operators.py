@@ -121,6 +121,7 @@ class FindBatchesOperator(PipelineOperator, SkipMixin):
             self.log.info("To take in: %s", ", ".join(batches))
         else:
             self.log.info("Nothing has arrived.")
+            write_note(context, "skipped: nothing has arrived")
             self.skip(context["ti"], context["task"].get_flat_relatives(upstream=False))
         return batches
 
