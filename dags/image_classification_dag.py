@@ -25,6 +25,15 @@ dag: DAG = build_dag(
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
             "task_timeout_minutes": 360,
+            "notifications": {
+                'failure': ['log'],
+                'promotion': ['log'],
+                'needs_you': ['log'],
+                'skipped': ['log'],
+                'alert': ['log'],
+                'mail': {'connection': 'smtp_default', 'recipients': [], 'sender': None},
+                'slack': {'connection': 'slackwebhook_default'},
+            },
             "params": {
                 'force': {
                     'title': 'Train without new images',

@@ -78,6 +78,16 @@ def test_binds_every_service_to_localhost(tmp_path: Path) -> None:
     assert environment["MLFLOW_TRACKING_URI"] == f"http://{HOST}:5000"
 
 
+def test_of_the_settings_of_another_airflow_only_connections_reach_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", "smtp://relay:25/")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "SequentialExecutor")
+    environment = Stack("main", tmp_path).environment()
+    assert environment["AIRFLOW_CONN_SMTP_DEFAULT"] == "smtp://relay:25/"
+    assert environment["AIRFLOW__CORE__EXECUTOR"].endswith("PreloadedLocalExecutor")
+
+
 def test_gives_the_demo_data_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", "elsewhere")
     assert Stack("main", tmp_path).storage == tmp_path / "elsewhere"

@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
     "retry_delay_s": 10,
     "maximum_retry_delay_s": 300,
     "task_timeout_minutes": 5,
+    "notifications": {"failure": ["log", "mail"], "mail": {"recipients": ["ada@example.org"]}},
     "params": {
         "epochs": {
             "title": "Epochs",
@@ -62,6 +63,9 @@ def change(path: str, value: Any) -> dict[str, Any]:
     [
         ("retrys", "retrys", "retries"),
         ("params.epochs.defualt", "params.epochs.defualt", "default"),
+        ("notification", "notification", "notifications"),
+        ("notifications.failures", "notifications.failures", "failure"),
+        ("notifications.mail.recipient", "notifications.mail.recipient", "recipients"),
     ],
 )
 def test_unknown_key_is_refused_with_the_one_that_was_meant(
@@ -89,6 +93,9 @@ def test_missing_key_is_named() -> None:
         ("catchup", "sometimes"),
         ("tags", "cells"),
         ("params.epochs.maximum", "nine"),
+        ("notifications.failure", "log"),
+        ("notifications.mail.recipients", "ada@example.org"),
+        ("notifications.mail.connection", ""),
     ],
 )
 def test_wrong_value_is_refused_with_its_place_and_itself(path: str, value: Any) -> None:
@@ -96,6 +103,43 @@ def test_wrong_value_is_refused_with_its_place_and_itself(path: str, value: Any)
         read_settings("counting", change(path, value))
     assert f"'{path}': " in str(refusal.value)
     assert f"Received: {value!r}." in str(refusal.value)
+
+
+# Who is told
+
+
+def test_unknown_channel_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        read_settings("counting", change("notifications.failure", ["log", "slak"]))
+    assert "'notifications.failure.1': Input should be 'log', 'slack' or 'mail'. " in str(
+        refusal.value
+    )
+    assert "Received: 'slak'. Did you mean 'slack'?" in str(refusal.value)
+
+
+def test_mail_without_recipients_is_refused_with_the_events_that_ask_for_it() -> None:
+    settings = SETTINGS | {"notifications": {"failure": ["mail"], "alert": ["log", "mail"]}}
+    with pytest.raises(ConfigurationError) as refusal:
+        read_settings("counting", settings)
+    assert (
+        "'notifications': mail is asked for (failure, alert), and 'mail.recipients' is empty: list "
+        "at least one address." in str(refusal.value)
+    )
+
+
+@pytest.mark.parametrize(
+    "address", ["ada", "ada@", "ada@example.org, carl@example.org", "a@b\nBcc: c@d", "Ada <a@b>"]
+)
+def test_recipient_that_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"'notifications\.mail\.recipients\.0'"):
+        read_settings("counting", change("notifications.mail.recipients", [address]))
+
+
+def test_everything_is_logged_where_nothing_is_said() -> None:
+    settings = {key: value for key, value in SETTINGS.items() if key != "notifications"}
+    told = read_settings("counting", settings).notifications
+    for event in ("failure", "promotion", "needs_you", "skipped", "alert"):
+        assert told.channels_of(event) == ["log"]
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -191,6 +235,10 @@ def test_projects_own_settings_pass(project: Path) -> None:
         ("retrainig:\n  retries: 1\n", "'retrainig' is no registered pipeline.*'retraining'"),
         ("nightly:\n  retries: 1\n", "'nightly' is no registered pipeline. Allowed: .*, default"),
         ("retraining:\n  schedul: null\n", "DAG 'retraining'.*Did you mean 'schedule'"),
+        (
+            "review:\n  notifications: {needs_you: [mail]}\n",
+            "DAG 'review'.*mail is asked for \\(needs_you\\)",
+        ),
         ("inference:\n  retries: often\n", "DAG 'inference'.*'retries'.*Received: 'often'"),
     ],
 )

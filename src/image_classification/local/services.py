@@ -176,7 +176,8 @@ class Stack:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("AIRFLOW") and name != "PYTHONDONTWRITEBYTECODE"
+            if not (name.startswith("AIRFLOW") or name == "PYTHONDONTWRITEBYTECODE")
+            or name.startswith("AIRFLOW_CONN_")  # where notices go
         }
         return inherited | {f"AIRFLOW__{name}": value for name, value in airflow.items()} | ours
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, Label
 
+from image_classification.orchestration.failure import CloseFailureNotifier, FailureNotifier
 from image_classification.orchestration.operators import (
     ASK_REVIEWER,
     AnnounceImagesOperator,
@@ -89,7 +90,10 @@ def build_dag(spec: DagSpec) -> DAG:
     """
     settings = read_settings(spec.pipeline, spec.settings)
     with DAG(
-        dag_id=spec.pipeline, doc_md=_document(spec, settings), **settings.dag_arguments()
+        dag_id=spec.pipeline,
+        doc_md=_document(spec, settings),
+        on_failure_callback=FailureNotifier(settings.notifications),
+        **settings.dag_arguments(),
     ) as dag:
         _Builder(spec, settings).build()
     return dag
@@ -186,7 +190,11 @@ class _Builder:
         open_run = self._make(OpenRunOperator, "open_run")
         if self._tagged(PROCESSING) and not self._tagged(TRAINING):
             self._make(FindBatchesOperator, "find_batches") >> open_run
-        close_run = self._make(CloseRunOperator, "close_run")
+        close_run = self._make(
+            CloseRunOperator,
+            "close_run",
+            on_failure_callback=CloseFailureNotifier(self.settings.notifications),
+        )
         for task in work:
             if not task.upstream_task_ids:
                 open_run >> task

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from airflow.sdk import BaseBranchOperator, BaseOperator, SkipMixin, conf
+from airflow.sdk import BaseBranchOperator, BaseOperator, SkipMixin
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowSkipException,
     DagRunTriggerException,
 )
 
-from image_classification.orchestration.settings import DagSettings
+from image_classification.orchestration.address import locate_airflow, locate_dag_run
+from image_classification.orchestration.failure import FAILED_STATES, REMEDY, describe_champion
+from image_classification.orchestration.notification import make_notice, send_notice
+from image_classification.orchestration.settings import DagSettings, Event
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
 
     from image_classification.orchestration.kedro_run import KedroRun
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
 OPEN_RUN = "open_run"
 ASK_REVIEWER = "ask_reviewer"
 REVIEW = "review"
-FAILED_STATES = ("failed", "upstream_failed")
 RECORDERS = {"promote_challenger", "keep_champion"}
 ASIDE = ("request_reviews", "announce_images")
 """Tasks whose being skipped says nothing of the run."""
@@ -62,6 +65,28 @@ class PipelineOperator(BaseOperator):
         if run.mlflow_run_id:
             self.log.info("MLflow run: %s", run.locate_mlflow_run())
         return run
+
+    def notify(
+        self,
+        context: Context,
+        event: Event,
+        subject: str,
+        reason: str,
+        links: Mapping[str, str] | None = None,
+    ) -> None:
+        """Tell people, over the channels that `airflow.yml` names for the event.
+
+        A channel that fails is a warning in the log, and the task goes on.
+
+        Args:
+            context: of this task.
+            event: what kind of thing happened.
+            subject: what happened, in a few words, as ``retraining promoted v3``.
+            reason: why, with numbers, and what to do: plain text or Markdown.
+            links: what to open first, by name; the DAG run and this task's log are added.
+        """
+        notice = make_notice(context, event, subject, reason, links)
+        send_notice(notice, self.settings.notifications)
 
     def _pull_run_id(self, context: Context) -> str | None:
         if self.task_id == OPEN_RUN:
@@ -195,6 +220,10 @@ class CheckNewImagesOperator(PipelineOperator, SkipMixin):
             outcome = f"skipped: {reason}"
             run.record_outcome(outcome)
             write_outcome(context, run, outcome)
+            subject = f"{context['dag'].dag_id} skipped: {reason.partition(':')[0]}"
+            self.notify(
+                context, "skipped", subject, reason, {"MLflow run": run.locate_mlflow_run()}
+            )
             after = context["task"].get_flat_relatives(upstream=False)
             self.skip(context["ti"], [task for task in after if not task.is_teardown])
         return reason
@@ -267,18 +296,11 @@ class CloseRunOperator(PipelineOperator):
     def _explain_failure(
         self, context: Context, run: KedroRun, failed: list[str], states: dict[str, Any]
     ) -> None:
-        outcome = f"failed: {', '.join(failed)}. The champion was not changed by this failure."
-        if states.get("promote_challenger") == "success":
-            outcome = f"failed: {', '.join(failed)}, after the challenger was promoted."
+        outcome = f"failed: {', '.join(failed)}. {describe_champion(states)}"
         if "check_contract" in failed:
             outcome = " ".join([outcome, *run.read_stops()])
         run.record_outcome(outcome)
-        write_outcome(
-            context,
-            run,
-            f"{outcome} Read the log of the failed task; clear it to try again on the same MLflow "
-            "run.",
-        )
+        write_outcome(context, run, f"{outcome} {REMEDY}")
 
 
 def read_answer(context: Context) -> dict[str, str]:
@@ -292,18 +314,12 @@ def read_answer(context: Context) -> dict[str, str]:
     }
 
 
-def locate_dag_run(dag_id: str, run_id: str) -> str:
-    """Return the address of a DAG run's page."""
-    base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
-    return f"{base}/dags/{dag_id}/runs/{quote(run_id)}"
-
-
 def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     """Write what came of the run, and which batches wait for a person, into its note."""
     lines = [outcome]
     if held := run.list_held_batches():
-        base = locate_dag_run(REVIEW, "").removesuffix("/runs/")
-        lines.append(f"Held for a review: {', '.join(held)}. Answer at {base}/required_actions")
+        page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
+        lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")
     write_note(context, "\n\n".join(lines))
 

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
-from image_classification.orchestration.operators import (
-    PipelineOperator,
-    locate_dag_run,
-    write_note,
-)
+from image_classification.orchestration.address import locate_question
+from image_classification.orchestration.notification import NeedsYouNotifier
+from image_classification.orchestration.operators import PipelineOperator, write_note
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,9 +45,16 @@ class AskReviewerOperator(PipelineOperator, HITLOperator):
         self.subject = f"May batch '{batch}' join the training set?"
         shown = f"\n\n![the most suspicious images]({picture})" if picture else ""
         evidence = f"[Contact sheet of the most suspicious images]({sheet}){shown}"
-        here = locate_dag_run(context["dag"].dag_id, str(context["run_id"]))
-        question = f"{here}/tasks/{self.task_id}/required_actions"
+        question = locate_question(context["dag"].dag_id, str(context["run_id"]), self.task_id)
         write_note(context, f"Batch '{batch}' is held and waits for an answer: {question}")
         reasons, table, numbers = summary.partition("\n| measure")
         self.body = f"{reasons}\n{evidence}\n{table}{numbers}"
+        self.notifiers = [
+            NeedsYouNotifier(
+                self.settings.notifications,
+                f"batch '{batch}' is held and needs you",
+                f"{reasons.strip()}\n\nAccept or reject it: until then its images wait.",
+                {"Most suspicious images": sheet, "MLflow run": run.locate_mlflow_run()},
+            )
+        ]
         return super().execute(context)

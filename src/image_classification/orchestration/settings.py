@@ -4,15 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, Literal, Self, get_args
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from image_classification.errors import ConfigurationError, name_near_misses
 
 NEW_IMAGES = Asset(name="new_images", group="image-classification")
 """Images that have joined the training set: the intake and the review announce them."""
+
+Event = Literal["failure", "promotion", "needs_you", "skipped", "alert"]
+Channel = Literal["log", "slack", "mail"]
+
+MailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$")]
+
+
+class MailSettings(BaseModel):
+    """Whom to write to, and over which Airflow connection.
+
+    Attributes:
+        recipients: their addresses.
+        sender: None for the `from_email` of the connection.
+        connection: the id of an Airflow connection of the type `smtp`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipients: list[MailAddress] = []
+    sender: MailAddress | None = None
+    connection: str = Field("smtp_default", min_length=1)
+
+
+class SlackSettings(BaseModel):
+    """The Airflow connection of the type `slackwebhook`: it names the channel, too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connection: str = Field("slackwebhook_default", min_length=1)
+
+
+class NotificationSettings(BaseModel):
+    """Who is told of what: the channels of each event, none where nobody is to be told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    failure: list[Channel] = ["log"]
+    promotion: list[Channel] = ["log"]
+    needs_you: list[Channel] = ["log"]
+    skipped: list[Channel] = ["log"]
+    alert: list[Channel] = ["log"]
+    mail: MailSettings = MailSettings()
+    slack: SlackSettings = SlackSettings()
+
+    def channels_of(self, event: Event) -> list[Channel]:
+        """Return the channels of one event."""
+        channels: list[Channel] = getattr(self, event)
+        return channels
+
+    @model_validator(mode="after")
+    def _require_recipients(self) -> Self:
+        mailed = [event for event in get_args(Event) if "mail" in self.channels_of(event)]
+        if mailed and not self.mail.recipients:
+            raise ValueError(
+                f"mail is asked for ({', '.join(mailed)}), and 'mail.recipients' is empty: list at "
+                "least one address"
+            )
+        return self
 
 
 class ParamSettings(BaseModel):
@@ -53,6 +118,7 @@ class DagSettings(BaseModel):
     retry_delay_s: float = Field(gt=0)
     maximum_retry_delay_s: float = Field(gt=0)
     task_timeout_minutes: float = Field(gt=0)
+    notifications: NotificationSettings = NotificationSettings()
     params: dict[str, ParamSettings] = {}
 
     def dag_arguments(self) -> dict[str, Any]:
@@ -134,12 +200,27 @@ def read_settings(pipeline: str, settings: Mapping[str, Any]) -> DagSettings:
 def _describe(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        model = ParamSettings if len(fault["loc"]) > 1 else DagSettings
-        allowed = list(model.model_fields)
+        allowed = list(_find_model(fault["loc"]).model_fields)
         return (
             f"'{name}' is not a key.{name_near_misses(str(fault['loc'][-1]), allowed)} "
             f"Allowed: {', '.join(allowed)}."
         )
     if fault["type"] == "missing":
         return f"'{name}' is missing."
+    if fault["type"] == "value_error":
+        return f"'{name}': {fault['ctx']['error']}."
+    if fault["type"] == "literal_error":
+        near = name_near_misses(str(fault["input"]), get_args(Channel))
+        return f"'{name}': {fault['msg']}. Received: {fault['input']!r}.{near}"
     return f"'{name}': {fault['msg']}. Received: {fault['input']!r}."
+
+
+def _find_model(place: tuple[str | int, ...]) -> type[BaseModel]:
+    """Return the model that a key at this place of the settings is, or would be, a field of."""
+    parents = [str(part) for part in place[:-1]]
+    if not parents:
+        return DagSettings
+    if parents[0] == "params":
+        return ParamSettings
+    nested: dict[str, type[BaseModel]] = {"mail": MailSettings, "slack": SlackSettings}
+    return nested.get(parents[-1], NotificationSettings)
