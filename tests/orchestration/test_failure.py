@@ -122,7 +122,7 @@ def test_names_the_failed_task_the_champion_and_what_to_do(notices: list[Notice]
 def test_thin_context_names_the_dag_and_the_run_and_claims_nothing(notices: list[Notice]) -> None:
     FailureNotifier(SETTINGS)(thin())
     (notice,) = notices
-    assert notice.subject == "[image-classification] retraining failed: task_failure"
+    assert notice.subject == "[image-classification] retraining failed: see the DAG run"
     assert "Whether the champion was moved: see the log of promote_challenger." in notice.reason
     assert "Look at the DAG run" in notice.reason
     assert list(notice.links) == ["DAG run"]
@@ -225,33 +225,51 @@ def test_note_that_tells_of_the_failure_is_left_alone(api: Api) -> None:
     assert api.written() == []
 
 
+def test_error_that_the_log_does_not_have_leaves_what_the_note_says(
+    api: Api, notices: list[Notice]
+) -> None:
+    stops = "Batch 'typo' is quarantined."
+    api.note = f"failed: check_contract. {UNTOUCHED} {stops} {REMEDY}\n\n{MLFLOW_RUN}"
+    states = STATES | {"train_network": "upstream_failed", "check_contract": "failed"}
+    FailureNotifier(SETTINGS)(full(states, "check_contract"))
+    assert notices[0].reason == f"{UNTOUCHED} {stops} {REMEDY}"
+
+
 @pytest.mark.parametrize(
     ("note", "kept"),
     [
         (None, []),
         (MLFLOW_RUN, [MLFLOW_RUN]),
         ("promoted v3: better", ["promoted v3: better"]),
-        (f"failed: open_run. {REMEDY}\n\n{MLFLOW_RUN}", [MLFLOW_RUN]),
+        (f"failed: train_network. {REMEDY}\nKeyError: old\n\n{MLFLOW_RUN}", [MLFLOW_RUN]),
     ],
     ids=["no note", "of open_run", "of a promotion", "of an earlier try"],
 )
-def test_note_that_does_not_tell_of_the_failure_is_made_to(
+def test_where_close_run_could_not_tell_the_note_is_made_to(
     note: str | None, kept: list[str], api: Api, notices: list[Notice]
 ) -> None:
-    api.note, api.log = note, fail_by("ValueError: no cells")
-    FailureNotifier(SETTINGS)(full())
-    error = "train_network: ValueError: no cells"
-    assert api.written() == ["\n\n".join([OUTCOME, error, *kept])]
-    assert REMEDY in notices[0].reason
+    api.note, api.log = note, fail_by("ValueError: no cells\n\nin the batch")
+    FailureNotifier(SETTINGS)(full(STATES | {"close_run": "upstream_failed"}))
+    error = "train_network: ValueError: no cells in the batch"
+    assert api.written() == ["\n\n".join([f"{OUTCOME}\n{error}", *kept])]
+    assert notices[0].reason.endswith(f"\n\n{UNTOUCHED} {REMEDY}")
 
 
 @pytest.mark.parametrize("note", [MLFLOW_RUN, f"{OUTCOME}\n\n{MLFLOW_RUN}"])
 def test_run_that_took_too_long_has_it_in_its_note(note: str, api: Api) -> None:
     api.note = note
-    FailureNotifier(SETTINGS)(full({"train_network": "skipped"}, reason="timed_out"))
+    states = {"train_network": "skipped", "close_run": "skipped"}
+    FailureNotifier(SETTINGS)(full(states, reason="timed_out"))
     (written,) = api.written()
     assert written.startswith("failed: it took longer than it may. ")
     assert written.endswith(f"\n\n{MLFLOW_RUN}")
+
+
+def test_note_is_believed_where_the_states_are_not_known(api: Api, notices: list[Notice]) -> None:
+    api.note = f"{OUTCOME}\n\n{MLFLOW_RUN}"
+    FailureNotifier(SETTINGS)(thin())
+    assert UNTOUCHED in notices[0].reason
+    assert api.written() == []
 
 
 def test_api_that_does_not_answer_costs_the_notice_its_details_alone(

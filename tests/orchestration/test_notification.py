@@ -266,7 +266,7 @@ def test_connections_and_sender_are_those_of_the_settings(
     assert mailbox.mails[0]["From"] == "nights@example.org"
 
 
-# Connections, as airflow/README.md shows them
+# Connections, in the forms that docs/notifications.md shows
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CLOSE_RUN = "close_run"
 FAILED, FAILED_STATES = "failed", ("failed", "upstream_failed")
 MOVES_CHAMPION = "promote_challenger"
 """The task that moves the alias `champion`."""
@@ -54,6 +55,7 @@ class Failure:
         champion: what became of the champion, as a sentence; "" where the DAG does not move it.
         error: the error of the last of these tasks; "" if unknown.
         note: of the DAG run; None if it cannot be read.
+        closed: `close_run` has succeeded, so the note is its; None if that is not known.
     """
 
     dag_id: str
@@ -64,6 +66,7 @@ class Failure:
     champion: str
     error: str
     note: str | None
+    closed: bool | None
 
     @property
     def what(self) -> str:
@@ -71,14 +74,15 @@ class Failure:
         names = ", ".join(self.tasks[:MOST_NAMES])
         if len(self.tasks) > MOST_NAMES:
             names += f" and {len(self.tasks) - MOST_NAMES} more"
-        return ", ".join(part for part in (ENDS.get(self.end, ""), names) if part) or self.end
+        parts = [part for part in (ENDS.get(self.end, ""), names) if part]
+        return ", ".join(parts) or "see the DAG run"
 
     @property
     def told(self) -> str:
         """What `close_run` has written of this failure into the note; "" if it has not."""
         text = self._paragraphs[0]
-        is_this_one = text.startswith("failed: ") and all(task in text for task in self.tasks)
-        return text if is_this_one and self.end not in ENDS else ""
+        may_be = self.closed is not False and self.end not in ENDS
+        return text if may_be and text.startswith("failed: ") else ""
 
     @property
     def outcome(self) -> str:
@@ -104,9 +108,10 @@ class Failure:
     @property
     def new_note(self) -> str:
         """The note with this failure at its top, for a run that ended before it could be told."""
-        kept = [part for part in self._paragraphs if not part.startswith("failed: ")]
-        error = self.error[:LONGEST_ERROR_IN_NOTE]
-        return "\n\n".join(part for part in (self.outcome, error, *kept) if part)
+        kept = [part for part in self._paragraphs if part and not part.startswith("failed: ")]
+        error = " ".join(self.error.split())[:LONGEST_ERROR_IN_NOTE]
+        # One paragraph, so that the next failure of this run takes all of it away.
+        return "\n\n".join([f"{self.outcome}\n{error}".strip(), *kept])
 
     def locate(self, known_tasks: Mapping[str, Any]) -> dict[str, str]:
         """Return what to open: the log, the DAG run, the MLflow run if it is known.
@@ -199,6 +204,7 @@ def examine_failure(
         champion=describe_champion(states, end) if MOVES_CHAMPION in dag.task_dict else "",
         error=find_error(context, tasks, ask=note is not None),
         note=note,
+        closed=None if states is None else states.get(CLOSE_RUN) == "success",
     )
 
 

@@ -9,7 +9,11 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, Label
 
-from image_classification.orchestration.failure import CloseFailureNotifier, FailureNotifier
+from image_classification.orchestration.failure import (
+    CLOSE_RUN,
+    CloseFailureNotifier,
+    FailureNotifier,
+)
 from image_classification.orchestration.operators import (
     ASK_REVIEWER,
     AnnounceImagesOperator,
@@ -192,7 +196,7 @@ class _Builder:
             self._make(FindBatchesOperator, "find_batches") >> open_run
         close_run = self._make(
             CloseRunOperator,
-            "close_run",
+            CLOSE_RUN,
             on_failure_callback=CloseFailureNotifier(self.settings.notifications),
         )
         for task in work:
