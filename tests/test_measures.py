@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from image_classification import plots
 from image_classification.errors import ConfigurationError
 from image_classification.metrics import (
+    measure_calibration_error,
     measure_classes,
     measure_predictions,
     tabulate_predictions,
@@ -118,6 +119,62 @@ class TestMetrics:
         table = tabulate_predictions(labels, probabilities, list("abc"))
         measures = measure_predictions(table, list("abc"), "b")
         assert {measures[name] for name in ("accuracy", "auc", "sensitivity", "f1")} == {1.0}
+
+
+def calibrate(groups: list[tuple[float, int, int]]) -> float:
+    """Return the calibration error of groups: confidence, images, and how many are right."""
+    confidences = [confidence for confidence, images, _ in groups for _ in range(images)]
+    right = [number < wins for _, images, wins in groups for number in range(images)]
+    return measure_calibration_error(np.array(confidences), np.array(right))
+
+
+class TestCalibration:
+    @pytest.mark.parametrize(
+        "groups",
+        [
+            [(0.75, 4, 3)],
+            [(0.75, 400, 300)],
+            [(0.5, 10, 5), (0.9, 10, 9), (1.0, 80, 80)],
+            [(1.0, 1, 1)],
+        ],
+    )
+    def test_a_model_as_right_as_it_is_sure_has_none(
+        self, groups: list[tuple[float, int, int]]
+    ) -> None:
+        assert calibrate(groups) == pytest.approx(0, abs=1e-12)
+
+    @pytest.mark.parametrize(
+        ("groups", "error"),
+        [
+            # too sure, not sure enough, and always wrong
+            ([(0.9, 10, 5)], 0.4),
+            ([(0.6, 10, 10)], 0.4),
+            ([(1.0, 7, 0)], 1.0),
+            # bins of two: 10 images off by 0.3, 10 off by 0.1
+            ([(0.5, 10, 8), (0.9, 10, 8)], 0.2),
+            # bins of three: the fourth holds one of the first level and two of the second
+            ([(0.6, 10, 10), (0.8, 20, 10)], (9 * 0.4 + 0.2 + 18 * 0.3) / 30),
+        ],
+    )
+    def test_small_cases_counted_by_hand(
+        self, groups: list[tuple[float, int, int]], error: float
+    ) -> None:
+        assert calibrate(groups) == pytest.approx(error)
+
+    def test_images_of_equal_confidence_count_alike_in_any_order(self) -> None:
+        confidences = np.repeat([0.7, 1.0], [13, 40])
+        right = np.arange(53) % 3 > 0
+        errors = set()
+        for seed in range(5):
+            order = np.random.default_rng(seed).permutation(53)
+            errors.add(round(measure_calibration_error(confidences[order], right[order]), 12))
+        assert len(errors) == 1
+
+    def test_it_is_measured_of_the_category_called_and_lies_between_zero_and_one(self) -> None:
+        sure_and_wrong = predictions("pu", [0.0, 1.0])
+        sure_and_right = predictions("pu", [1.0, 0.0])
+        assert measure_predictions(sure_and_wrong, ["p", "u"], "p")["calibration_error"] == 1
+        assert measure_predictions(sure_and_right, ["p", "u"], "p")["calibration_error"] == 0
 
 
 def test_every_figure_can_be_saved() -> None:

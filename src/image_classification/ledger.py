@@ -1,0 +1,141 @@
+"""The ledger: every decision about the champion, for ever, and what follows from all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+PROMOTED, KEPT, REFUSED = "promoted", "kept champion", "refused"
+REJECTED, DRY_RUN = "rejected", "dry run"
+LOST_RACE, UNVERIFIED, ROLLED_BACK = "lost race", "failed verification", "rolled back"
+EVENTS = (PROMOTED, KEPT, REFUSED, REJECTED, DRY_RUN, LOST_RACE, UNVERIFIED, ROLLED_BACK)
+"""What may have come of a challenger. `rejected` is a person's, or a person's silence."""
+
+MOVES = (PROMOTED, ROLLED_BACK)
+"""Events that move the champion."""
+
+COLUMNS = [
+    *("at", "event", "version", "champion_before", "champion_after", "by", "comment", "mode"),
+    *("reason", "gain", "gain_low", "gain_high", "p_value", "validation_images"),
+    *("validation_patients", "challenger_accuracy", "champion_accuracy", "data_digest"),
+    *("validation_digest", "git_commit", "airflow_run", "airflow_url", "mlflow_run_id", "model"),
+]
+MEASURES = ("auc", "sensitivity", "specificity", "f1", "calibration_error", "log_loss")
+
+Entry = Mapping[str, Any]
+
+
+def sort_entries(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries in the order of time."""
+    return sorted(entries, key=lambda entry: str(entry["at"]))
+
+
+def trace_champions(entries: Iterable[Entry], present: str | None = None) -> list[str]:
+    """Return the champions that led to the present one, the present one last.
+
+    A promotion adds a version. Whoever goes back to a former champion, by a rollback or past the
+    ledger, takes the history back to where it stood with it. A rollback to a version that never
+    was champion puts it in the place of the one it takes out of use. Any other version that
+    turns up was made champion by hand.
+
+    Args:
+        entries: of the ledger; also those that moved nothing tell who was champion then.
+        present: the present champion, where it is known.
+    """
+    champions: list[str] = []
+    stood: dict[str, list[str]] = {}
+    for event, version in _list_sightings(entries, present):
+        if champions and champions[-1] == version:
+            continue
+        if event != PROMOTED and version in stood:
+            champions = stood[version]
+        else:
+            kept = champions[:-1] if event == ROLLED_BACK else champions
+            champions = [*kept, version]
+        stood[version] = champions
+    return champions
+
+
+def _list_sightings(entries: Iterable[Entry], present: str | None) -> Iterator[tuple[str, str]]:
+    """List who was seen as champion, in the order of time, each with the move that made it so."""
+    for entry in sort_entries(entries):
+        if entry["champion_before"]:
+            yield "", entry["champion_before"]
+        if entry["event"] in MOVES:
+            yield entry["event"], entry["champion_after"]
+    if present:
+        yield "", present
+
+
+def find_previous(entries: Iterable[Entry], champion: str) -> str | None:
+    """Return the version that was champion before the present one, or None.
+
+    Args:
+        entries: of the ledger.
+        champion: the present one; somebody may have set it by hand, past the ledger.
+    """
+    before = trace_champions(entries, champion)[:-1]
+    return before[-1] if before else None
+
+
+def find_rollback(entries: Iterable[Entry], version: str) -> str:
+    """Return who took a version out of use and why, or "" where nobody has, or it was put back."""
+    found = ""
+    for entry in sort_entries(entries):
+        if entry["event"] != ROLLED_BACK:
+            continue
+        if entry["champion_before"] == version:
+            found = f"by {entry['by']} on {entry['at'][:10]}, {entry['comment']}"
+        elif entry["champion_after"] == version:
+            found = ""
+    return found
+
+
+def select_version(entries: Iterable[Entry], version: str) -> list[Entry]:
+    """Return the entries about a version: as challenger, as champion replaced or restored.
+
+    Not those about the challengers that it was compared with and that did not replace it.
+    """
+    return [
+        entry
+        for entry in sort_entries(entries)
+        if version == entry["version"]
+        or (
+            entry["event"] in MOVES
+            and version in (entry["champion_before"], entry["champion_after"])
+        )
+    ]
+
+
+def tabulate_entries(entries: Iterable[Entry]) -> pd.DataFrame:
+    """Return the ledger as a table, a row per decision, in the order of time.
+
+    Columns: `COLUMNS`, then each further measure of challenger and champion.
+    """
+    more = [f"{role}_{name}" for name in MEASURES for role in ("challenger", "champion")]
+    rows = [_flatten(entry) for entry in sort_entries(entries)]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *more])
+
+
+def _flatten(entry: Entry) -> dict[str, Any]:
+    decision = entry["decision"] or {}
+    tests = decision.get("tests") or {}
+    measures = {
+        f"{role}_{name}": value
+        for role in ("challenger", "champion")
+        for name, value in ((decision.get(role) or {}).get("metrics") or {}).items()
+    }
+    return {
+        **{name: value for name, value in entry.items() if name not in ("decision", "data")},
+        **measures,
+        "gain": tests.get("gain"),
+        "gain_low": tests.get("low"),
+        "gain_high": tests.get("high"),
+        "p_value": tests.get("p_value"),
+        "validation_images": decision.get("images"),
+        "validation_patients": decision.get("patients"),
+        "data_digest": entry["data"].get("data_digest"),
+        "validation_digest": entry["data"].get("validation_digest"),
+    }
