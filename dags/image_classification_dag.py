@@ -15,6 +15,7 @@ dag: DAG = build_dag(
             "description": 'Take in new images and train a challenger. Nothing is promoted.',
             "schedule": None,
             "on_new_images": False,
+            "on_new_champion": False,
             "paused": True,
             "timezone": 'UTC',
             "catchup": False,
@@ -25,6 +26,8 @@ dag: DAG = build_dag(
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
             "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
             "notifications": {
                 'failure': ['log'],
                 'promotion': ['log'],
@@ -132,6 +135,11 @@ dag: DAG = build_dag(
                 'train_network',
                 tags=['training'],
                 after=['pack_images', 'select_images'],
+            ),
+            NodeSpec(
+                'answer_golden_cells',
+                tags=['training'],
+                after=['sample_images', 'select_images', 'train_network'],
             ),
             NodeSpec(
                 'evaluate_network',

@@ -12,9 +12,10 @@ dag: DAG = build_dag(
         pipeline='inference',
         project_path=Path(__file__).resolve().parents[1],
         settings={
-            "description": 'Classify a folder of images with the champion.',
+            "description": 'Score a folder or a list of images with the champion: the table alone.',
             "schedule": None,
             "on_new_images": False,
+            "on_new_champion": False,
             "paused": True,
             "timezone": 'UTC',
             "catchup": False,
@@ -25,6 +26,8 @@ dag: DAG = build_dag(
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
             "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
             "notifications": {
                 'failure': ['log'],
                 'promotion': ['log'],
@@ -35,13 +38,27 @@ dag: DAG = build_dag(
                 'slack': {'connection': 'slackwebhook_default'},
             },
             "params": {
+                'images': {
+                    'title': 'Images',
+                    'description': ('A folder, or a list (.txt with a path per line, .csv or .parquet with a '
+ 'column path): a path or a URL. Empty: the folder that the environment names, '
+ 'or else the images kept.'),
+                    'type': ['string', 'null'],
+                    'parameter': 'scoring.images',
+                    'default': '',
+                },
             },
         },
         nodes=(
             NodeSpec(
-                'classify_folder',
-                tags=['inference'],
+                'list_images',
+                tags=['scoring'],
                 after=[],
+            ),
+            NodeSpec(
+                'score_images',
+                tags=['scoring'],
+                after=['list_images'],
             ),
         ),
         logs_model=False,

@@ -16,6 +16,7 @@ dag: DAG = build_dag(
  'it is better.'),
             "schedule": None,
             "on_new_images": False,
+            "on_new_champion": False,
             "paused": True,
             "timezone": 'UTC',
             "catchup": False,
@@ -26,6 +27,8 @@ dag: DAG = build_dag(
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
             "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
             "notifications": {
                 'failure': ['log'],
                 'promotion': ['log'],
@@ -36,21 +39,22 @@ dag: DAG = build_dag(
                 'slack': {'connection': 'slackwebhook_default'},
             },
             "params": {
-                'promote': {
-                    'title': 'Promote if better',
-                    'description': ('Off, the models are compared and the result is recorded, but the champion '
- 'stays.'),
-                    'type': 'boolean',
-                    'parameter': 'promotion.enabled',
-                    'default': True,
+                'mode': {
+                    'title': 'If the challenger is better',
+                    'description': 'auto: promote it. approve: ask a person. dry_run: record it, move nothing.',
+                    'type': 'string',
+                    'enum': ['auto', 'approve', 'dry_run'],
+                    'parameter': 'promotion.mode',
+                    'default': 'auto',
                 },
-                'minimum_accuracy_gain': {
+                'minimum_gain': {
                     'title': 'Required gain',
-                    'description': 'Share of accuracy by which the challenger must beat the champion.',
+                    'description': ('Share of accuracy; the lower end of the interval over patients must be above '
+ 'it.'),
                     'type': 'number',
                     'minimum': -1,
                     'maximum': 1,
-                    'parameter': 'promotion.minimum_accuracy_gain',
+                    'parameter': 'promotion.improvement.minimum_gain',
                     'default': 0.0,
                 },
             },

@@ -17,6 +17,7 @@ dag: DAG = build_dag(
  'skipped.'),
             "schedule": '0 2 * * *',
             "on_new_images": True,
+            "on_new_champion": False,
             "paused": True,
             "timezone": 'UTC',
             "catchup": False,
@@ -27,6 +28,8 @@ dag: DAG = build_dag(
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
             "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
             "notifications": {
                 'failure': ['log'],
                 'promotion': ['log'],
@@ -37,21 +40,22 @@ dag: DAG = build_dag(
                 'slack': {'connection': 'slackwebhook_default'},
             },
             "params": {
-                'promote': {
-                    'title': 'Promote if better',
-                    'description': ('Off, the models are compared and the result is recorded, but the champion '
- 'stays.'),
-                    'type': 'boolean',
-                    'parameter': 'promotion.enabled',
-                    'default': True,
+                'mode': {
+                    'title': 'If the challenger is better',
+                    'description': 'auto: promote it. approve: ask a person. dry_run: record it, move nothing.',
+                    'type': 'string',
+                    'enum': ['auto', 'approve', 'dry_run'],
+                    'parameter': 'promotion.mode',
+                    'default': 'auto',
                 },
-                'minimum_accuracy_gain': {
+                'minimum_gain': {
                     'title': 'Required gain',
-                    'description': 'Share of accuracy by which the challenger must beat the champion.',
+                    'description': ('Share of accuracy; the lower end of the interval over patients must be above '
+ 'it.'),
                     'type': 'number',
                     'minimum': -1,
                     'maximum': 1,
-                    'parameter': 'promotion.minimum_accuracy_gain',
+                    'parameter': 'promotion.improvement.minimum_gain',
                     'default': 0.0,
                 },
                 'force': {
@@ -148,9 +152,24 @@ dag: DAG = build_dag(
                 after=['index_images'],
             ),
             NodeSpec(
+                'score_newest_days',
+                tags=['monitoring'],
+                after=['index_images'],
+            ),
+            NodeSpec(
                 'select_images',
                 tags=['selection'],
                 after=['check_contract', 'index_images'],
+            ),
+            NodeSpec(
+                'watch_champion',
+                tags=['monitoring'],
+                after=['score_newest_days'],
+            ),
+            NodeSpec(
+                'plot_trend',
+                tags=['monitoring'],
+                after=['watch_champion'],
             ),
             NodeSpec(
                 'sample_images',
@@ -166,6 +185,11 @@ dag: DAG = build_dag(
                 'train_network',
                 tags=['training'],
                 after=['pack_images', 'select_images'],
+            ),
+            NodeSpec(
+                'answer_golden_cells',
+                tags=['training'],
+                after=['sample_images', 'select_images', 'train_network'],
             ),
             NodeSpec(
                 'evaluate_network',

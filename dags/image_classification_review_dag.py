@@ -16,6 +16,7 @@ dag: DAG = build_dag(
  'per batch.'),
             "schedule": None,
             "on_new_images": False,
+            "on_new_champion": False,
             "paused": False,
             "timezone": 'UTC',
             "catchup": False,
@@ -26,6 +27,8 @@ dag: DAG = build_dag(
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
             "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
             "notifications": {
                 'failure': ['log'],
                 'promotion': ['log'],

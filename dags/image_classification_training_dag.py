@@ -16,6 +16,7 @@ dag: DAG = build_dag(
  'Nothing is promoted.'),
             "schedule": None,
             "on_new_images": False,
+            "on_new_champion": False,
             "paused": True,
             "timezone": 'UTC',
             "catchup": False,
@@ -26,6 +27,8 @@ dag: DAG = build_dag(
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
             "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
             "notifications": {
                 'failure': ['log'],
                 'promotion': ['log'],
@@ -97,6 +100,11 @@ dag: DAG = build_dag(
                 'train_network',
                 tags=['training'],
                 after=['select_images'],
+            ),
+            NodeSpec(
+                'answer_golden_cells',
+                tags=['training'],
+                after=['sample_images', 'select_images', 'train_network'],
             ),
             NodeSpec(
                 'evaluate_network',

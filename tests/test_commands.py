@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from mlflow import MlflowClient
 
 from image_classification.commands import commands
 from image_classification.synthetic import make_cells
@@ -94,6 +95,22 @@ def test_the_index_is_listed_and_written_to_a_file(tmp_path: Path) -> None:
     assert set(pd.read_parquet(tmp_path / "index.parquet")["labelled_by"]) == {"Dr. Osei"}
 
 
+def test_the_trend_is_listed_and_written_to_a_file(laboratory: Path, tmp_path: Path) -> None:
+    assert len(read_table(call("trend"))) == 0
+    run("monitoring")
+    table = read_table(call("trend"))
+    assert table["model_version"].tolist() == [1]
+    assert table["alert"].dtype == bool
+    assert (table["low"] <= table["accuracy"]).all()
+    result = call("trend", "--to", str(tmp_path / "trend.csv"))
+    assert "1 rows" in result.output
+    sentence = pd.read_csv(tmp_path / "trend.csv")["sentence"].iloc[0]
+    assert "champion v1 " in sentence
+    client = MlflowClient(f"sqlite:///{laboratory}/mlflow/mlflow.db")
+    watched = client.search_runs(["1"], filter_string="tags.champion_watch != ''")
+    assert [run.data.tags["champion_watch"] for run in watched] == [sentence]
+
+
 def test_batches_are_listed_with_what_became_of_them(tmp_path: Path) -> None:
     result = call("batches")
     assert result.exit_code == 0
@@ -113,6 +130,40 @@ def test_a_review_is_shown_and_then_answered(laboratory: Path) -> None:
     assert "Recorded: reject 'first', by Ada" in answered.output
 
 
+def test_a_folder_is_scored_with_the_champion_and_written_to_a_file(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cells)
+    result = call("score", "Uninfected", "--to", str(tmp_path / "scores.csv"))
+    assert result.exit_code == 0, result.output
+    count = len(list((cells / "Uninfected").glob("*.png")))
+    assert f"scored {count} images with v1: " in result.output
+    assert f"{count} rows: {tmp_path / 'scores.csv'}" in result.output
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert set(table["model_version"]) == {1}
+    assert table["image_name"].tolist() == sorted(p.name for p in (cells / "Uninfected").iterdir())
+
+
+def test_without_a_file_the_place_of_the_table_is_told(cells: Path, tmp_path: Path) -> None:
+    image = next(cells.rglob("*.png"))
+    (tmp_path / "cells.csv").write_text(f"path\n{image}\ngone.png\n")
+    result = call("score", str(tmp_path / "cells.csv"))
+    assert result.exit_code == 0, result.output
+    assert "; 1 could not be read" in result.output
+    place = result.output.partition("Table: ")[2].strip()
+    assert pd.read_csv(place)["path"].tolist() == [str(image), str(tmp_path / "gone.png")]
+
+
+def test_scoring_without_a_champion_is_said_in_one_line(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path))
+    result = call("score", str(cells))
+    assert result.exit_code == 1
+    assert "Error: Registered model 'test-classifier' has no version with the" in result.output
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -121,6 +172,8 @@ def test_a_review_is_shown_and_then_answered(laboratory: Path) -> None:
         (["lineage", "--version", "99"], "There is no version '99'"),
         (["review", "frist"], "Did you mean 'first'?"),
         (["images", "--to", "index.xlsx"], "'index.xlsx' ends in '.xlsx': .csv and .parquet"),
+        (["score", "/nowhere", "--to", "a.xlsx"], "'a.xlsx' ends in '.xlsx': .csv and .parquet"),
+        (["score", "/nowhere"], "'/nowhere' does not exist. Name a folder of images, or a list"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments: list[str], message: str) -> None:

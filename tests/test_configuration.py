@@ -95,9 +95,9 @@ class TestChecksBeforeAnyWork:
         ):
             open_session(project)
 
-    def test_a_quoted_switch_does_not_switch_promotion_on(self, storage: Path) -> None:
-        with pytest.raises(ConfigurationError, match=r"'promotion.enabled': .*Received: 'false'"):
-            open_session(promotion={"enabled": "false"})
+    def test_a_misspelt_mode_does_not_promote(self, storage: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"'promotion.mode': .*Received: 'dry-run'"):
+            open_session(promotion={"mode": "dry-run"})
 
     def test_an_unknown_network_is_refused_before_any_image_is_read(self, storage: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"'training.network': .*Received: 'tiny'"):
@@ -160,7 +160,7 @@ class TestResolvers:
         file = PROJECT / "conf" / "base" / "parameters_training.yml"
         expected = yaml.safe_load(file.read_text())["training"]["epochs"]
         assert resolvers.read_parameter("training.epochs") == expected
-        assert resolvers.read_parameter("promotion.enabled") is True
+        assert resolvers.read_parameter("promotion.mode") == "auto"
 
     def test_a_form_that_names_no_parameter_is_refused(self) -> None:
         with pytest.raises(ConfigurationError, match=r"no parameter 'training\.epoch'"):

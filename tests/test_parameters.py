@@ -51,11 +51,36 @@ OUT_OF_RANGE = {
     "training.dropout": [-0.01, 1],
     "training.seed": [-1, 2**31],
     "inference.batch_size": [0],
-    # A quoted "false" is true to Python: taken as it came, it would promote.
-    "promotion.enabled": ["false", "no", 0],
-    "promotion.minimum_accuracy": [-0.01, 1.01, "0.8"],
-    "promotion.minimum_sensitivity": [-0.01, 1.01],
-    "promotion.minimum_accuracy_gain": [-1.01, 1.01],
+    "scoring.images": [None, 1],
+    "promotion.mode": ["ask", None, True],
+    **{
+        f"promotion.{name}": [-0.01, 1.01, "0.8"]
+        for name in (
+            *("floors.accuracy", "floors.sensitivity", "floors.auc"),
+            *("guardrails.maximum_sensitivity_fall", "guardrails.maximum_worst_patient_fall"),
+            "guardrails.maximum_calibration_error_rise",
+        )
+    },
+    "promotion.improvement.minimum_gain": [-1.01, 1.01],
+    "promotion.improvement.confidence": [0.49, 1],
+    "promotion.improvement.significance": [0, 1.01],
+    "promotion.improvement.resamples": [99, 1000.5],
+    "promotion.improvement.minimum_patients": [1],
+    "promotion.guardrails.minimum_patient_images": [0],
+    "promotion.limits.maximum_load_s": [0],
+    "promotion.limits.maximum_latency_ms": [0],
+    "promotion.limits.maximum_size_mb": [0, "100"],
+    "promotion.maximum_run_age_hours": [0],
+    "promotion.golden_tolerance": [0],
+    "rollback.version": ["", 0, None],
+    "rollback.reason": [None],
+    "rollback.by": [1],
+    "monitoring.minimum_images": [0, 1.5],
+    "monitoring.minimum_patients": [1, "6"],
+    "monitoring.maximum_days": [0],
+    "monitoring.maximum_accuracy_fall": [-0.01, 1.01],
+    "monitoring.confidence": [0.49, 1],
+    "monitoring.resamples": [99],
 }
 IN_RANGE = {
     "image_size_px": [16, 512],
@@ -68,8 +93,11 @@ IN_RANGE = {
     "training.network": list(vision.NETWORK_SIZES),
     "training.learning_rate": [1, 1e-6],
     "training.seed": [0, 2**31 - 1],
-    "promotion.enabled": [False],
-    "promotion.minimum_accuracy_gain": [-1, 0, 1],
+    "promotion.mode": ["auto", "approve", "dry_run"],
+    "promotion.improvement.minimum_gain": [-1, 0, 1],
+    "promotion.improvement.significance": [1],
+    "monitoring.minimum_patients": [2],
+    "monitoring.maximum_accuracy_fall": [0, 1],
 }
 
 
@@ -140,7 +168,7 @@ def test_a_key_that_resembles_nothing_is_refused_with_those_allowed_there(
     with pytest.raises(ConfigurationError) as refused:
         check_parameters(parameters)
 
-    assert "'promotion.zzz' is not a parameter. Allowed here: enabled, " in str(refused.value)
+    assert "'promotion.zzz' is not a parameter. Allowed here: floors, " in str(refused.value)
 
 
 def test_the_keys_that_address_a_run_are_no_parameters_of_a_section(

@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from judgement import CLASSES as TWO_CLASSES
+from judgement import POSITIVE, make_policy
+from judgement import predict as predict_two
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from image_classification import plots
+from image_classification.comparison import compare_predictions
 
 CLASSES = ["ring", "healthy", "smudge"]
 
@@ -32,6 +37,43 @@ HISTORY = {
     for split in ("train", "validation")
     for name in ("accuracy", "loss")
 }
+OURS, THEIRS = {"C1": "1111", "C2": "1101", "C3": "10"}, {"C1": "1101", "C2": "1101", "C3": "11"}
+
+
+def compare(minimum_images: int = 3, champion: bool = True, fault: str = "") -> dict[str, Any]:
+    policy = make_policy(minimum_patient_images=minimum_images)
+    theirs = predict_two(THEIRS, "1") if champion else predict_two(THEIRS).iloc[:0]
+    return compare_predictions(predict_two(OURS), theirs, TWO_CLASSES, POSITIVE, policy, fault)
+
+
+def report(nights: int) -> pd.DataFrame:
+    """Return a report of the gate: every third night without a champion."""
+    rows = [
+        {
+            "version": str(night + 1),
+            "gain": None if night % 3 == 0 else 0.01 * night,
+            "gain_low": None if night % 3 == 0 else 0.01 * night - 0.02,
+            "gain_high": None if night % 3 == 0 else 0.01 * night + 0.02,
+            "then": ["promote", "keep", "refuse", "keep"][night % 4],
+            "now": ["promote", "promote", "refuse", "keep"][night % 4],
+        }
+        for night in range(nights)
+    ]
+    columns = ["version", "gain", "gain_low", "gain_high", "then", "now"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+TREND = pd.DataFrame(
+    {
+        "recorded_at": [f"2026-03-{day:02d}T02:05:00+00:00" for day in range(1, 6)],
+        "model_version": ["3", "3", "3", "4", "4"],
+        "accuracy": [0.95, np.nan, 0.94, 0.96, 0.88],
+        "low": [0.93, np.nan, 0.92, 0.94, 0.86],
+        "high": [0.97, np.nan, 0.96, 0.98, 0.9],
+        "reference": [0.95, 0.95, 0.95, 0.96, 0.96],
+        "alert": [False, False, False, False, True],
+    }
+)
 FIGURES: dict[str, Callable[[], Figure]] = {
     "curves": lambda: plots.plot_curves(HISTORY),
     "curves of one epoch": lambda: plots.plot_curves({name: [0.5] for name in HISTORY}),
@@ -45,6 +87,15 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "no mistake": lambda: plots.plot_contact_sheet(
         predict(8).head(0), np.zeros((0, 16, 16, 3), np.uint8), 0, 30
     ),
+    "comparison": lambda: plots.plot_comparison(compare(), 0.0),
+    "comparison without champion": lambda: plots.plot_comparison(compare(champion=False), 0.0),
+    "comparison with a fault": lambda: plots.plot_comparison(compare(fault="gone " * 40), 0.0),
+    "comparison without slices": lambda: plots.plot_comparison(compare(minimum_images=9), 0.0),
+    "gate report": lambda: plots.plot_gate_report(report(9)),
+    "gate report of nothing": lambda: plots.plot_gate_report(report(0)),
+    "trend": lambda: plots.plot_champion_trend(TREND),
+    "trend of one night": lambda: plots.plot_champion_trend(TREND.head(1)),
+    "trend without a reference": lambda: plots.plot_champion_trend(TREND.assign(reference=np.nan)),
 }
 
 
@@ -106,3 +157,79 @@ def test_contact_sheet_says_how_many_mistakes_there_are_in_all() -> None:
 
     assert figure.get_suptitle() == "The 8 most confident of 9 mistakes in 30 images"
     assert sum(bool(axes.images) for axes in figure.axes) == 8
+
+
+def test_a_comparison_shows_the_gain_its_interval_and_what_is_required() -> None:
+    comparison = compare()
+    gain, _ = plots.plot_comparison(comparison, 0.02).axes
+
+    (line,) = [line for line in gain.lines if line.get_label() == "required: beyond this"]
+    assert line.get_xdata() == [2.0, 2.0]
+    (drawn,) = gain.containers
+    point, _, (bar,) = drawn.lines
+    assert point.get_xdata().tolist() == [100 * comparison["tests"]["gain"]]
+    ends = 100 * comparison["tests"]["low"], 100 * comparison["tests"]["high"]
+    assert bar.get_segments()[0][:, 0].tolist() == pytest.approx(ends)
+    assert "95 % interval\nover 3 patients" in gain.get_title()
+
+
+def test_a_comparison_shows_each_large_patient_the_worst_first() -> None:
+    _, patients = plots.plot_comparison(compare(), 0.0).axes
+
+    assert [text.get_text() for text in patients.get_yticklabels()] == ["C2 (4)", "C1 (4)"]
+    shares = {line.get_label(): list(line.get_xdata()) for line in patients.lines}
+    assert shares["challenger"] == [0.75, 1.0]
+    assert shares["champion"] == [0.75, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("", "no champion yet"), ("its files are gone", "its files are gone")]
+)
+def test_a_comparison_without_champion_says_why_and_shows_the_challenger(
+    fault: str, said: str
+) -> None:
+    gain, patients = plots.plot_comparison(compare(champion=False, fault=fault), 0.0).axes
+
+    assert [text.get_text() for text in gain.texts] == [said]
+    shares = {line.get_label(): list(line.get_xdata()) for line in patients.lines}
+    assert shares == {"challenger": [0.75, 1.0]}
+
+
+def test_a_gate_report_counts_the_promotions_of_both_policies() -> None:
+    table = report(9)
+    _, counts = plots.plot_gate_report(table).axes
+
+    drawn = {line.get_label(): int(line.get_ydata()[-1]) for line in counts.lines}
+    assert drawn == {"policy of the time": 3, "asked for": 5}
+    names = [text.get_text() for text in counts.get_xticklabels()]
+    assert names == [f"v{number}" for number in range(1, 10)]
+
+
+def test_a_gate_report_of_a_year_keeps_its_labels_apart() -> None:
+    _, counts = plots.plot_gate_report(report(365)).axes
+
+    names = [text.get_text() for text in counts.get_xticklabels()]
+    assert names[:2] == ["v1", "v20"]
+    assert len(names) == 20
+    assert list(counts.get_xticks())[:2] == [0, 19]
+
+
+def test_trend_marks_each_champion_the_alerts_and_the_nights_without_a_number() -> None:
+    figure = plots.plot_champion_trend(TREND)
+
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["v3", "v4"]
+    lines = {str(line.get_label()): line for line in axes.lines}
+    assert lines["alert"].get_ydata().tolist() == [0.88]
+    assert len(lines["not measured"].get_xdata()) == 1
+    assert lines["champion"].get_ydata()[[0, 2]].tolist() == [0.95, 0.94]
+    assert lines["on validation, when promoted"].get_ydata().tolist() == [0.95] * 3
+    assert lines["_on validation, when promoted"].get_ydata().tolist() == [0.96] * 2
+
+
+def test_trend_names_each_thing_once_and_nothing_that_is_not_there() -> None:
+    (legend,) = plots.plot_champion_trend(TREND).legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert len(named) == len(set(named)) == 5
+    (legend,) = plots.plot_champion_trend(TREND.head(1)).legends
+    assert "alert" not in [text.get_text() for text in legend.get_texts()]

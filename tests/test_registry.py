@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
+from kedro.io import DatasetError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from image_classification import registry, tracking
-from image_classification.datasets import RegisteredNetworkDataset
-from image_classification.errors import RegistryError, TrackingError
+from image_classification.consumer import GOLDEN_CELLS
+from image_classification.datasets import (
+    MetricCurvesDataset,
+    RegisteredImagesDataset,
+    RegisteredNetworkDataset,
+)
+from image_classification.errors import ChampionMovedError, RegistryError, TrackingError
 
 MODEL = "cells"
 EXPERIMENT = "experiment"
@@ -50,16 +58,9 @@ def log_a_model(airflow_run: str = "retraining/one") -> str:
     return run_id
 
 
-def decide(promote: bool, champion: str | None = None, reason: str = "so") -> dict[str, Any]:
-    metrics = {"accuracy": 0.9, "auc": 0.95}
-    return {
-        "promote": promote,
-        "reason": reason,
-        "challenger": {"version": "", "metrics": metrics},
-        "champion": {"version": champion, "metrics": metrics} if champion else None,
-        "images": 10,
-        "patients": 2,
-    }
+@pytest.fixture
+def lock(tmp_path: Path) -> AbstractContextManager[Any]:
+    return registry.lock_champion(str(tmp_path / "ledger"))
 
 
 def champion() -> str | None:
@@ -93,87 +94,59 @@ class TestRegistry:
         with pytest.raises(RegistryError, match=f"{run_id} has logged no model"):
             registry.register_challenger(MODEL, run_id, {})
 
-    def test_the_first_champion_replaces_nobody(self) -> None:
-        version = register("retraining/one")
-        registry.promote_challenger(MODEL, version, None, decide(True))
-        assert champion() == version
-
-    def test_promoting_twice_is_promoting_once(self) -> None:
-        version = register("retraining/one")
-        for _ in range(2):
-            registry.promote_challenger(MODEL, version, None, decide(True))
-        assert champion() == version
-
-    def test_a_champion_that_someone_moved_since_the_comparison_stays(self) -> None:
-        first, second, third = (register(f"retraining/{name}") for name in ("a", "b", "c"))
-        registry.promote_challenger(MODEL, first, None, decide(True))
-        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, second)
-        with pytest.raises(RegistryError, match=f"expected version {first}, found {second}"):
-            registry.promote_challenger(MODEL, third, first, decide(True, champion=first))
-        assert champion() == second
-        tags = MlflowClient().get_model_version(MODEL, third).tags
-        assert registry.DECISION_TAG not in tags
-
-    def test_a_champion_set_since_the_comparison_found_none_stays(self) -> None:
-        first, second = register("retraining/a"), register("retraining/b")
-        registry.promote_challenger(MODEL, first, None, decide(True))
-        with pytest.raises(RegistryError, match=f"expected version None, found {first}"):
-            registry.promote_challenger(MODEL, second, None, decide(True))
-        assert champion() == first
-
-    def test_a_champion_removed_since_the_comparison_is_not_replaced(self) -> None:
-        first, second = register("retraining/a"), register("retraining/b")
-        with pytest.raises(RegistryError, match=f"expected version {first}, found None"):
-            registry.promote_challenger(MODEL, second, first, decide(True, champion=first))
-        assert champion() is None
-
-    def test_a_retry_of_a_promotion_that_was_cut_short_completes_the_record(
-        self, monkeypatch: pytest.MonkeyPatch
+    def test_the_champion_moves_from_none_to_a_version_to_another_and_to_none(
+        self, lock: AbstractContextManager[Any]
     ) -> None:
         first, second = register("retraining/a"), register("retraining/b")
-        registry.promote_challenger(MODEL, first, None, decide(True))
-        decision = decide(True, champion=first, reason="better")
+        for target, expected in ((first, None), (second, first), (first, second), (None, first)):
+            assert registry.move_champion(MODEL, target, expected, lock)
+            assert champion() == target
 
-        def killed(*_: object) -> None:
-            raise KeyboardInterrupt
+    def test_moving_where_it_is_already_does_nothing_whatever_is_expected(
+        self, lock: AbstractContextManager[Any]
+    ) -> None:
+        version = register("retraining/a")
+        assert registry.move_champion(MODEL, version, None, lock)
+        assert not registry.move_champion(MODEL, version, None, lock)
+        assert champion() == version
 
-        with monkeypatch.context() as patch:
-            patch.setattr(registry, "record_decision", killed)
-            with pytest.raises(KeyboardInterrupt):
-                registry.apply_decision(MODEL, second, decision)
-        assert registry.apply_decision(MODEL, second, decision) == f"promoted v{second}: better"
-        assert champion() == second
-        tags = MlflowClient().get_model_version(MODEL, second).tags
-        assert tags[registry.DECISION_TAG] == "promoted"
-        assert tags["compared_with_version"] == first
+    @pytest.mark.parametrize("set_by_hand", [True, False])
+    @pytest.mark.parametrize("expects_one", [True, False])
+    def test_a_champion_that_is_not_the_one_expected_stays(
+        self, lock: AbstractContextManager[Any], set_by_hand: bool, expects_one: bool
+    ) -> None:
+        first, second, third = (register(f"retraining/{name}") for name in ("a", "b", "c"))
+        if set_by_hand:
+            MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, second)
+        elif not expects_one:
+            return  # none is what is expected, and what is found
+        expected, found = (first if expects_one else None), (second if set_by_hand else None)
+        named = [f"version {version}" if version else "none" for version in (expected, found)]
+        with pytest.raises(ChampionMovedError, match="expected {}, found {}".format(*named)):
+            registry.move_champion(MODEL, third, expected, lock)
+        assert champion() == found
 
-    def test_an_alias_that_did_not_move_is_an_error_and_no_promotion_is_recorded(
-        self, monkeypatch: pytest.MonkeyPatch
+    def test_an_alias_that_did_not_move_is_an_error(
+        self, lock: AbstractContextManager[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         version = register("retraining/a")
         monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lambda *_: None)
-        with pytest.raises(RegistryError, match=f"was set to version {version} but points to None"):
-            registry.promote_challenger(MODEL, version, None, decide(True))
-        assert registry.DECISION_TAG not in MlflowClient().get_model_version(MODEL, version).tags
+        with pytest.raises(RegistryError, match=f"set to version {version} but points to none"):
+            registry.move_champion(MODEL, version, None, lock)
 
-    def test_keeping_moves_no_alias_where_there_is_no_champion_either(self) -> None:
-        version = register("retraining/a")
-        outcome = registry.apply_decision(MODEL, version, decide(False, reason="too weak"))
-        assert outcome == "kept no champion: too weak"
-        assert champion() is None
-        kept = MlflowClient().get_model_version(MODEL, version)
-        assert kept.tags["compared_with_version"] == "none"
-        assert "champion v" not in kept.description
+    def test_a_version_that_is_not_there_is_named_beside_those_that_are(self) -> None:
+        register("retraining/a")
+        with pytest.raises(RegistryError, match=r"no version '7' of 'cells'. Known: 1"):
+            registry.get_version(MODEL, "7")
 
-    def test_a_champion_judged_against_itself_keeps_the_record_of_its_promotion(self) -> None:
-        version = register("retraining/a")
-        registry.apply_decision(MODEL, version, decide(True, reason="first champion"))
-        outcome = registry.apply_decision(MODEL, version, decide(False, version, "+0.00 points"))
-        assert outcome == f"kept v{version}: +0.00 points"
-        kept = MlflowClient().get_model_version(MODEL, version)
-        assert kept.tags[registry.DECISION_TAG] == "promoted"
-        assert kept.tags[registry.REASON_TAG] == "first champion"
-        assert "**Promoted**: first champion" in kept.description
+    def test_golden_cells_are_kept_among_the_files_of_the_model(self, tmp_path: Path) -> None:
+        cells = pd.DataFrame({"image_name": ["a"], "image": [b"x"], "probability_A": [0.25]})
+        run_id = log_a_model()
+        version = registry.register_challenger(MODEL, run_id, {}, cells)
+        folder = mlflow.artifacts.download_artifacts(
+            f"models:/{MODEL}/{version.version}", dst_path=str(tmp_path)
+        )
+        pd.testing.assert_frame_equal(pd.read_parquet(Path(folder, GOLDEN_CELLS)), cells)
 
     def test_the_newest_registered_version_is_the_challenger(self) -> None:
         first, second = register("retraining/a"), register("retraining/b")
@@ -193,20 +166,6 @@ class TestRegistry:
         with pytest.raises(MlflowException, match="the disk is full"):
             registry.find_version(MODEL, registry.CHAMPION)
 
-    def test_a_decision_can_be_read_on_the_version(self) -> None:
-        first, second = register("retraining/a"), register("retraining/b")
-        registry.apply_decision(MODEL, first, decide(True))
-        outcome = registry.apply_decision(MODEL, second, decide(False, first, "too weak"))
-        assert outcome == f"kept v{first}: too weak"
-        assert champion() == first
-        kept = MlflowClient().get_model_version(MODEL, second)
-        assert kept.tags[registry.DECISION_TAG] == "kept champion"
-        assert kept.tags[registry.REASON_TAG] == "too weak"
-        assert kept.tags["validation_accuracy"] == "0.9000"
-        assert kept.tags["champion_accuracy"] == "0.9000"
-        assert "**Kept champion**: too weak" in kept.description
-        assert f"champion v{first}" in kept.description
-
     def test_a_model_not_packaged_here_is_refused_with_the_remedy(self) -> None:
         version = register("retraining/one")
         with (
@@ -224,6 +183,121 @@ class TestRegistry:
         dataset = RegisteredNetworkDataset(model_name=MODEL, alias="champion", required=False)
         assert dataset.load() is None
         assert not dataset.exists()
+
+
+@pytest.mark.usefixtures("store")
+class TestRegisteredImages:
+    IMAGES = pd.DataFrame(
+        {
+            "image_id": ["a", "b", "c"],
+            "label": "ring",
+            "patient": ["C1", "C2", "C3"],
+            "split": ["train", "validation", "test"],
+        }
+    )
+
+    def open(self) -> RegisteredImagesDataset:
+        return RegisteredImagesDataset(model_name=MODEL, alias="champion")
+
+    def promote(self, images: pd.DataFrame | None) -> str:
+        run_id = log_a_model()
+        if images is not None:
+            with tracking.resume_run(run_id):
+                tracking.log_images(images)
+        version = str(registry.register_challenger(MODEL, run_id, {}).version)
+        registry.move_champion(MODEL, version, None, nullcontext())
+        tags = {registry.DECISION_TAG: "promoted", registry.REFERENCE_TAG: "0.9000"}
+        registry.describe_version(MODEL, version, tags, "a card")
+        return version
+
+    def test_no_champion_has_no_images(self) -> None:
+        assert self.open().load() is None
+        assert not self.open().exists()
+
+    def test_the_champion_has_its_own_images_and_what_it_was_judged_by(self) -> None:
+        version = self.promote(self.IMAGES)
+        found = self.open().load()
+        assert found is not None
+        assert found.version == version
+        pd.testing.assert_frame_equal(found.images, self.IMAGES, check_dtype=False)
+        assert found.validation_accuracy == 0.9
+        assert found.tags[registry.DECISION_TAG] == "promoted"
+        assert self.open().exists()
+
+    def test_images_that_were_not_kept_are_unknown_and_not_none_at_all(self) -> None:
+        version = self.promote(None)
+        found = self.open().load()
+        assert found is not None
+        assert (found.version, found.images) == (version, None)
+
+    def test_a_champion_that_was_never_judged_has_no_accuracy_of_its_own(self) -> None:
+        version = register("retraining/by-hand")
+        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, version)
+        found = self.open().load()
+        assert found is not None
+        assert found.validation_accuracy is None
+
+    def test_they_cannot_be_saved(self) -> None:
+        with pytest.raises(DatasetError, match="cannot be changed"):
+            self.open().save(self.IMAGES)
+
+
+@pytest.mark.usefixtures("store")
+class TestCurves:
+    DATASET = MetricCurvesDataset(prefix="champion")
+
+    def history(self, run_id: str, key: str) -> list[tuple[int, float, int]]:
+        points = MlflowClient().get_metric_history(run_id, key)
+        return sorted((point.step, point.value, point.timestamp) for point in points)
+
+    def save(self, run_id: str, **curves: list[float]) -> None:
+        with tracking.resume_run(run_id):
+            self.DATASET.save(
+                {
+                    name: [
+                        {"value": value, "step": step, "timestamp_ms": 1000 * step}
+                        for step, value in enumerate(values, 1)
+                    ]
+                    for name, values in curves.items()
+                }
+            )
+
+    def test_curves_are_logged_whole_and_the_last_point_is_the_metric(self) -> None:
+        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        self.save(run_id, newest_accuracy=[0.9, 0.8], newest_auc=[])
+        assert self.history(run_id, "champion.newest_accuracy") == [(1, 0.9, 1000), (2, 0.8, 2000)]
+        assert MlflowClient().get_run(run_id).data.metrics == {"champion.newest_accuracy": 0.8}
+
+    def test_saving_again_and_more_leaves_each_point_once(self) -> None:
+        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        for values in ([0.9, 0.8], [0.9, 0.8], [0.9, 0.8, 0.7]):
+            self.save(run_id, newest_accuracy=values)
+        steps = [step for step, *_ in self.history(run_id, "champion.newest_accuracy")]
+        assert steps == [1, 2, 3]
+
+    def test_a_year_of_curves_takes_a_request_for_each_thousand_points(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        requests: list[int] = []
+        send = MlflowClient.log_batch
+
+        def count(self: MlflowClient, run_id: str, metrics: list[Any]) -> None:
+            requests.append(len(metrics))
+            send(self, run_id, metrics=metrics)
+
+        monkeypatch.setattr(MlflowClient, "log_batch", count)
+        self.save(run_id, low=[0.5] * 700, high=[0.9] * 700)
+        assert requests == [1000, 400]
+        assert len(self.history(run_id, "champion.high")) == 700
+
+    def test_without_a_run_nothing_is_logged(self) -> None:
+        self.DATASET.save({"newest_accuracy": [{"value": 1.0, "step": 1, "timestamp_ms": 1}]})
+        assert tracking.active_run_id() is None
+
+    def test_they_cannot_be_loaded(self) -> None:
+        with pytest.raises(DatasetError, match="cannot be loaded"):
+            self.DATASET.load()
 
 
 @pytest.mark.usefixtures("store")

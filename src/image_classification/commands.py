@@ -5,49 +5,44 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
-import sys
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
-from kedro.framework.context import KedroContext
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
 
-from image_classification import delivery, index, registry
-from image_classification.errors import DataError, ImageClassificationError
+from image_classification import champion, delivery, index, registry
+from image_classification import trend as trends
+from image_classification.console import (
+    check_suffix,
+    load_entry,
+    open_context,
+    report_errors,
+    run_pipeline,
+    show_table,
+)
+from image_classification.errors import ImageClassificationError
 from image_classification.resolvers import find_project_path
 
 SHOWN = ["image_id", "path", "label", "patient", "captured_on", "batch", "split"]
+TREND_SHOWN = [
+    *("recorded_at", "model_version", "days_from", "days_to", "images", "patients", "accuracy"),
+    *("low", "high", "reference", "alert"),
+]
 SHORTEST_ID = 8
-
-
-def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """End with one line instead of a traceback where the user can act on it."""
-
-    @wraps(command)
-    def run(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except ImageClassificationError as error:
-            raise click.ClickException(str(error)) from None
-
-    return run
 
 
 @click.group(name="Image Classification")
 def commands() -> None:
-    """Deliver images, see what became of them, answer reviews, trace models."""
+    """Deliver images, answer reviews, score with the champion, read and undo decisions."""
 
 
 @commands.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", help="Of the batch; else the date and the name of PATH.")
 @click.option("--labelled-by", help="Who labelled the images, where there is no labels.csv.")
-@_report_errors
+@report_errors
 def deliver(path: Path, name: str | None, labelled_by: str | None) -> None:
     """Put PATH, a folder with a sub-folder per class or a zip of one, into the incoming folder.
 
@@ -60,22 +55,24 @@ def deliver(path: Path, name: str | None, labelled_by: str | None) -> None:
 
 
 @commands.command()
-@_report_errors
+@report_errors
 def batches() -> None:
     """List the batches: what became of each, and why."""
-    catalog = open_context().catalog
-    log = catalog.load("image_index")
-    for name in catalog.load("image_batches").names():
-        record = catalog.load("batch_screenings").get(name)
-        status = log.loc[log["batch"] == name, "status"]
+    context = open_context()
+    log = load_entry(context, "image_index")
+    screenings = load_entry(context, "batch_screenings")
+    for name in load_entry(context, "image_batches").names():
+        record = screenings.get(name)
+        # An image whose status has changed has a row for each.
+        rows = log[log["batch"] == name].drop_duplicates("path", keep="last")
         verdict = "taken in, not judged yet" if record is None else record["verdict"]
-        answered = log.loc[log["batch"] == name, ["status", "reviewed_by", "review_reason"]]
+        answered = rows[["status", "reviewed_by", "review_reason"]]
         if len(answered) and answered["reviewed_by"].iloc[-1]:
             verdict = "{}, after a review by {}: {}".format(*answered.iloc[-1])
-        click.echo(f"{name}: {verdict} ({len(status.index)} images)")
+        click.echo(f"{name}: {verdict} ({len(rows)} images)")
         for reason in record["reasons"] if record else []:
             click.echo(f"  - {reason}")
-    for batch in catalog.load("incoming_batches").batches:
+    for batch in load_entry(context, "incoming_batches").batches:
         click.echo(f"{batch.delivered_as}: in the incoming folder")
 
 
@@ -85,7 +82,7 @@ def batches() -> None:
 @click.option("--reject", "answer", flag_value="reject", help="Never train on it.")
 @click.option("--by", default=getpass.getuser, show_default="your user name", help="Who answers.")
 @click.option("--reason", default="", help="Why; kept with the images.")
-@_report_errors
+@report_errors
 def review(batch: str, answer: str | None, by: str, reason: str) -> None:
     """Show why BATCH is held, or answer: --accept or --reject, with a --reason.
 
@@ -93,12 +90,7 @@ def review(batch: str, answer: str | None, by: str, reason: str) -> None:
     no more.
     """
     params = {"batch": batch, "answer": answer or "", "by": by, "reason": reason}
-    project_path = find_project_path()
-    bootstrap_project(project_path)
-    session = KedroSession.create(project_path=project_path, runtime_params={"review": params})
-    with session:
-        catalog = session.load_context().catalog
-        session.run(pipeline_names=["review"])
+    catalog = run_pipeline("review", review=params).catalog
     if answer:
         click.echo(f"Recorded: {answer} '{batch}', by {by}. The next intake carries it out.")
     else:
@@ -107,15 +99,35 @@ def review(batch: str, answer: str | None, by: str, reason: str) -> None:
 
 
 @commands.command()
+@click.argument("path")
+@click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@report_errors
+def score(path: str, to: Path | None) -> None:
+    """Score PATH with the champion: a folder of images, or a list of them.
+
+    A list is a .txt with a path per line, or a .csv or .parquet with a column `path`.
+    """
+    if to is not None:
+        check_suffix(to)
+    place = path if "://" in path else str(Path(path).absolute())
+    catalog = run_pipeline("scoring", scoring={"images": place}).catalog
+    click.echo(catalog.load("score_summary")["outcome"])
+    if to is None:
+        click.echo(f"Table: {catalog['score_table']._filepath}")
+    else:
+        show_table(catalog.load("scores"), [], to)
+
+
+@commands.command()
 @click.option("--status", type=click.Choice(["accepted", "held", "rejected", "conflict"]))
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
-@_report_errors
+@report_errors
 def images(status: str | None, to: Path | None) -> None:
     """List the index: one line per image, its status, batch and split."""
-    table = index.settle_index(open_context().catalog.load("image_index"))
+    table = index.settle_index(load_entry(open_context(), "image_index"))
     if status:
         table = table[table["status"] == status]
-    _show(table[index.LOG_COLUMNS], [*SHOWN, "status"], to)
+    show_table(table[index.LOG_COLUMNS], [*SHOWN, "status"], to)
 
 
 @commands.command()
@@ -123,7 +135,7 @@ def images(status: str | None, to: Path | None) -> None:
 @click.option("--image", help="List the versions that saw this image: a file, its sha256 or path.")
 @click.option("--split", type=click.Choice(index.SPLITS), help="Of the images listed.")
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
-@_report_errors
+@report_errors
 def lineage(version: str | None, image: str | None, split: str | None, to: Path | None) -> None:
     """Trace a model version to its images, or an image to the model versions that saw it."""
     if (version is None) == (image is None):
@@ -131,13 +143,22 @@ def lineage(version: str | None, image: str | None, split: str | None, to: Path 
     model_name = open_context().params["registered_model_name"]
     if version is not None:
         table = registry.read_images(model_name, version)
-        _show(table if split is None else table[table["split"] == split], SHOWN, to)
+        show_table(table if split is None else table[table["split"] == split], SHOWN, to)
         return
     rows = _trace_image(model_name, str(image))
     if rows.empty:
         click.echo(f"No version of '{model_name}' saw '{image}'.")
     else:
-        _show(rows, ["version", "aliases", *SHOWN], to)
+        show_table(rows, ["version", "aliases", *SHOWN], to)
+
+
+@commands.command()
+@click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@report_errors
+def trend(to: Path | None) -> None:
+    """List how the champion did on the newest labelled days, night after night."""
+    table = trends.settle_trend(load_entry(open_context(), "champion_trend"))
+    show_table(table.round(dict.fromkeys(trends.MEASURES, 4)), TREND_SHOWN, to)
 
 
 def _trace_image(model_name: str, image: str) -> pd.DataFrame:
@@ -164,28 +185,6 @@ def _match_image(table: pd.DataFrame, image: str) -> pd.Series:
     return matches
 
 
-def _show(table: pd.DataFrame, columns: list[str], to: Path | None) -> None:
-    """Print a table as CSV, or write all of it to a file.
-
-    Raises:
-        DataError: the file's ending is neither .csv nor .parquet.
-    """
-    if to is None:
-        click.echo(table[columns].to_csv(index=False), nl=False)
-        return
-    if to.suffix not in (".csv", ".parquet"):
-        raise DataError(f"'{to}' ends in '{to.suffix}': .csv and .parquet are allowed.")
-    table.to_csv(to, index=False) if to.suffix == ".csv" else table.to_parquet(to, index=False)
-    click.echo(f"{len(table)} rows: {to}")
-
-
-def open_context() -> KedroContext:
-    """Return the project's context: catalog, parameters, and MLflow pointed to its store."""
-    project_path = find_project_path()
-    bootstrap_project(project_path)
-    return KedroSession.create(project_path=project_path).load_context()
-
-
 def read_globals() -> Mapping[str, Any]:
     """Return `globals.yml` as it stands, without MLflow."""
     from kedro.config import OmegaConfigLoader  # noqa: PLC0415
@@ -201,12 +200,5 @@ def read_globals() -> Mapping[str, Any]:
     return known
 
 
-def main() -> None:
-    """Run `image-classification`."""
-    project_path = find_project_path()
-    os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault(
-        "KEDRO_LOGGING_CONFIG", str(project_path / "airflow" / "kedro_logging.yml")
-    )
-    sys.exit(commands(prog_name="image-classification"))
+for command in champion.COMMANDS:
+    commands.add_command(command)

@@ -26,6 +26,14 @@ class RegistryError(ImageClassificationError):
     """The model registry does not hold what was asked for, or refuses a change."""
 
 
+class ChampionMovedError(RegistryError):
+    """Somebody else moved the champion since it was looked at: nothing was moved."""
+
+
+class VerificationError(RegistryError):
+    """A registered model does not answer as it did when it was made."""
+
+
 class TrackingError(ImageClassificationError):
     """The MLflow tracking store cannot be used."""
 

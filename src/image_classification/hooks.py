@@ -17,6 +17,9 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 from image_classification import registry, tracking
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.parameters import check_parameters
+from image_classification.record import RunOfRecord
+from image_classification.release import Release
+from image_classification.trend import describe_watch
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +107,7 @@ class WriterHook:
 
 
 class ChallengerHook:
-    """After a whole training run: package with an example, register; after a comparison: decide.
+    """After a whole run: package and register what was trained, decide what was compared.
 
     Under Airflow no task runs a whole pipeline, and the tasks after the nodes do this.
     """
@@ -127,17 +130,30 @@ class ChallengerHook:
         if isinstance(pipeline, PipelineML):
             pipeline.log_model_kwargs["input_example"] = catalog.load(pipeline.input_name)
         result = yield
-        model_name = catalog.load("params:registered_model_name")
-        version = ""
-        if isinstance(pipeline, PipelineML) and run_id:
-            tags = registry.describe_data(catalog.load("data_summary"))
-            version = str(registry.register_challenger(model_name, run_id, tags).version)
-        if "decision" in pipeline.outputs():
-            decision = catalog.load("decision")
-            outcome = registry.apply_decision(
-                model_name, version or decision["challenger"]["version"], decision
-            )
-            logger.info("%s", outcome)
-            if run_id:
-                tracking.tag_run(run_id, {tracking.OUTCOME_TAG: outcome})
+        if run_id:
+            self._follow_up(pipeline, catalog, run_id)
+            if "champion_watch" in pipeline.outputs():
+                decision = catalog.load("decision") if catalog.exists("decision") else None
+                if sentence := describe_watch(catalog.load("champion_watch"), decision):
+                    tracking.tag_run(run_id, {tracking.WATCH_TAG: sentence})
         return result
+
+    def _follow_up(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], run_id: str
+    ) -> None:
+        release = Release.open(catalog, RunOfRecord(run_id))
+        version, outcome = "", ""
+        if isinstance(pipeline, PipelineML):
+            tags = registry.describe_data(catalog.load("data_summary"))
+            golden = catalog.load("golden_cells")
+            challenger = registry.register_challenger(release.model_name, run_id, tags, golden)
+            version = str(challenger.version)
+        if "comparison" in pipeline.outputs():
+            version = version or catalog.load("comparison")["challenger"]["version"]
+            catalog.save("package_measures", release.measure_package(version))
+            outcome = release.carry_out(version, release.decide(catalog, version))
+        elif "rollback_plan" in pipeline.outputs():
+            outcome = release.roll_back(catalog.load("rollback_plan"))
+        if outcome:
+            logger.info("%s", outcome)
+            tracking.tag_run(run_id, {tracking.OUTCOME_TAG: outcome})

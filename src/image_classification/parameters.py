@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict, is_typeddict
 
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.policy import PromotionPolicy
 from image_classification.screening import ScreeningParameters
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -83,13 +84,40 @@ class InferenceParameters(TypedDict):
 
 
 @with_config(ConfigDict(extra="forbid"))
-class PromotionParameters(TypedDict):
-    """When a challenger is better. Shares, not percent."""
+class ScoringParameters(TypedDict):
+    """What is scored: a folder or a list, "" for the one that the environment names."""
 
-    enabled: bool
-    minimum_accuracy: Share
-    minimum_sensitivity: Share
-    minimum_accuracy_gain: Annotated[float, Field(ge=-1, le=1)]
+    images: str
+
+
+@with_config(ConfigDict(extra="forbid"))
+class RollbackParameters(TypedDict):
+    """What a rollback is asked for; empty but in a run of `rollback`."""
+
+    version: Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]
+    reason: str
+    by: str
+
+
+@with_config(ConfigDict(extra="forbid"))
+class MonitoringParameters(TypedDict):
+    """Which images the champion is watched on, and when its fall is an alert.
+
+    Attributes:
+        minimum_images: as many days as are needed to have so many images that it was not trained on
+        minimum_patients: … of so many patients,
+        maximum_days: … and no more days than this, counting those on which images were captured.
+        maximum_accuracy_fall: share below the accuracy on validation when it was judged.
+        confidence: of the two-sided interval over patients.
+        resamples: of the bootstrap that gives the interval.
+    """
+
+    minimum_images: Count
+    minimum_patients: Annotated[int, Field(ge=2)]
+    maximum_days: Count
+    maximum_accuracy_fall: Share
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    resamples: Annotated[int, Field(ge=100)]
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -103,7 +131,10 @@ class Parameters(TypedDict):
     review: ReviewParameters
     training: TrainingParameters
     inference: InferenceParameters
-    promotion: PromotionParameters
+    promotion: PromotionPolicy
+    rollback: RollbackParameters
+    scoring: ScoringParameters
+    monitoring: MonitoringParameters
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:

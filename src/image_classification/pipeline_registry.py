@@ -13,8 +13,11 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 from image_classification.pipelines import (
     data_processing,
     inference,
+    monitoring,
     promotion,
     review,
+    rollback,
+    scoring,
     training,
 )
 
@@ -39,14 +42,22 @@ def register_pipelines() -> dict[str, Pipeline]:
     selection = training.create_selection_pipeline()
     trains = selection + training.create_pipeline()
     promoting = promotion.create_pipeline()
+    watching = monitoring.create_pipeline()
     return {
         "data_processing": processing,
         "training": bind_inference(trains),
-        "inference": inference.create_pipeline(),
+        "scoring": scoring.create_pipeline(),
+        # The table alone.
+        "inference": pipeline(
+            scoring.create_pipeline().only_nodes("list_images", "score_images"),
+            outputs={"scores": "predictions"},
+        ),
         # On its own, promotion judges the registered challenger.
         "promotion": selection + pipeline(promoting, inputs={"network": "challenger"}),
+        "monitoring": watching,
         "review": review.create_pipeline(),
-        "retraining": bind_inference(processing + trains + promoting),
+        "rollback": rollback.create_pipeline(),
+        "retraining": bind_inference(processing + watching + trains + promoting),
         "__default__": bind_inference(processing + trains),
     }
 

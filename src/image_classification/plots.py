@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
@@ -15,7 +16,10 @@ from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 from image_classification.metrics import PROBABILITY_PREFIX
 
 COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
+VERDICT_COLOURS = {"promote": "#55a868", "keep": "#c44e52", "refuse": "#8172b3"}
 SHEET_COLUMNS = 6
+LONGEST_AXIS = 20
+"""Labels that are readable side by side."""
 RELIABILITY_BINS = 10
 
 
@@ -151,6 +155,93 @@ def plot_suspects(batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uin
     return _draw_sheet(title, pixels, captions)
 
 
+def plot_comparison(comparison: Mapping[str, Any], required_gain: float) -> Figure:
+    """Plot the gain with its interval, and both models patient by patient.
+
+    Args:
+        comparison: of `comparison.compare_predictions`.
+        required_gain: share of accuracy that the lower end of the interval must exceed.
+    """
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    gain, patients = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    if tests := comparison["tests"]:
+        _draw_gain(gain, tests, required_gain)
+    else:
+        gain.axis("off")
+        gain.text(
+            0.5, 0.5, comparison["champion_fault"] or "no champion yet", ha="center", wrap=True
+        )
+    rows = sorted(comparison["slices"], key=lambda row: row["challenger"])
+    places = range(len(rows))
+    for role, marker, colour in (("champion", "s", "#4c72b0"), ("challenger", "o", "#dd8452")):
+        if comparison[role]:
+            shares = [row[role] for row in rows]
+            patients.plot(shares, places, marker, color=colour, label=role, alpha=0.8)
+    for place, row in zip(places, rows, strict=True):
+        if row["champion"] is not None:
+            ends = (row["champion"], row["challenger"])
+            patients.plot(ends, (place, place), "-", color="grey", lw=1, zorder=0)
+    patients.set_yticks(places, [f"{row['patient'][:12]} ({row['images']})" for row in rows])
+    patients.tick_params(axis="y", labelsize=max(4, min(9, 200 // max(1, len(rows)))))
+    patients.set(xlabel="accuracy", title="Patient by patient (images)")
+    patients.grid(alpha=0.3)
+    if rows:
+        patients.legend(loc="lower right")
+    return figure
+
+
+def _draw_gain(axes: Any, tests: Mapping[str, Any], required_gain: float) -> None:
+    low, middle, high = (100 * tests[name] for name in ("low", "gain", "high"))
+    axes.errorbar(
+        [middle], [0], xerr=[[middle - low], [high - middle]], fmt="o", capsize=6, color="#dd8452"
+    )
+    axes.axvline(100 * required_gain, color="#c44e52", ls="--", label="required: beyond this")
+    axes.axvline(0, color="grey", lw=0.8)
+    axes.set_yticks([])
+    axes.set_ylim(-1, 1)
+    axes.set(
+        xlabel="gain in accuracy, points",
+        title=f"Challenger over champion, {100 * tests['confidence']:g} % interval\n"
+        f"over {tests['patients']} patients",
+    )
+    axes.legend(loc="lower center")
+
+
+def plot_gate_report(report: pd.DataFrame) -> Figure:
+    """Plot the stored comparisons under two policies: each gain, and the promotions so far.
+
+    Args:
+        report: a row per comparison in the order of time: `at`, `version`, `gain`, `gain_low`,
+            `gain_high` (shares, NaN without a champion), `then` and `now` (verdicts).
+    """
+    figure = Figure(figsize=(10, 5.5), layout="constrained")
+    gains, counts = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    places = np.arange(len(report))
+    middle, low, high = (
+        100 * report[name].astype(float).to_numpy() for name in ("gain", "gain_low", "gain_high")
+    )
+    gains.vlines(places, low, high, color="grey", lw=1)
+    for verdict, colour in VERDICT_COLOURS.items():
+        rows = (report["now"] == verdict).to_numpy()
+        if rows.any():
+            gains.plot(places[rows], np.nan_to_num(middle)[rows], "o", color=colour, label=verdict)
+    gains.axhline(0, color="black", lw=0.8)
+    gains.set(ylabel="gain, points", title="Stored comparisons, judged by the policy asked for")
+    if len(report):
+        gains.legend()
+    for name, title, style in (("then", "policy of the time", "--"), ("now", "asked for", "-")):
+        promoted = (report[name] == "promote").cumsum()
+        counts.step(places, promoted, style, where="post", label=title)
+    counts.set(ylabel="promotions so far", xlabel="version")
+    shown = places[:: -(-len(places) // LONGEST_AXIS) or 1]
+    counts.set_xticks(shown, [f"v{version}" for version in report["version"].iloc[shown]])
+    counts.yaxis.get_major_locator().set_params(integer=True)
+    counts.legend()
+    for axes in (gains, counts):
+        axes.grid(alpha=0.3)
+    return figure
+
+
 def plot_history(history: pd.DataFrame) -> Figure:
     """Plot what each night brought: images, accuracies on validation, and decisions.
 
@@ -169,7 +260,8 @@ def plot_history(history: pd.DataFrame) -> Figure:
         rows = history[history["decision"] == decision]
         if len(rows):
             accuracy.scatter(
-                *(rows["night"], rows["challenger_accuracy"], 90, colour, marker),
+                *(rows["night"], rows["challenger_accuracy"], 90, colour),
+                marker=marker,
                 label=f"challenger, {decision}",
             )
     accuracy.plot(nights, history["champion_accuracy"], "s--", color="#4c72b0", label="champion")
@@ -185,6 +277,90 @@ def plot_history(history: pd.DataFrame) -> Figure:
     images.margins(y=0.2)
     images.xaxis.get_major_locator().set_params(integer=True)
     return figure
+
+
+def plot_champion_trend(trend: pd.DataFrame) -> Figure:
+    """Plot the champion's accuracy on the newest days over time, beside what it was promoted with.
+
+    Args:
+        trend: a row per measurement, oldest first: `recorded_at` (ISO 8601), `model_version`,
+            `accuracy`, `low`, `high`, `reference` (0 to 1, or NaN) and `alert`.
+    """
+    trend = trend.assign(time=pd.to_datetime(trend["recorded_at"]).dt.tz_localize(None))
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    axes: Any = figure.subplots()
+    reigns = (trend["model_version"] != trend["model_version"].shift()).cumsum()
+    for number, (_, reign) in enumerate(trend.groupby(reigns)):
+        _draw_reign(axes, reign, is_first=number == 0)
+    alerts = trend[trend["alert"].astype(bool)]
+    if len(alerts):
+        axes.plot(
+            *(alerts["time"], alerts["accuracy"], "v"),
+            color="#c44e52",
+            ms=9,
+            label="alert",
+            zorder=4,
+        )
+    missed = trend[trend["accuracy"].isna()]
+    if len(missed):
+        axes.plot(
+            *(missed["time"], np.full(len(missed), 0.02), "x"),
+            color="grey",
+            transform=axes.get_xaxis_transform(),
+            label="not measured",
+        )
+    _scale_nights(axes, trend["time"])
+    axes.set(
+        xlabel="night (UTC)",
+        ylabel="accuracy",
+        title="The champion on the newest labelled days, of patients it was not trained on",
+    )
+    axes.margins(y=0.12)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def _scale_nights(axes: Any, times: pd.Series) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    # Some room at the sides; alone, the first night would stand in a range of years.
+    room = max(0.03 * (times.max() - times.min()), pd.Timedelta(minutes=30))
+    axes.set_xlim(times.min() - room, times.max() + room)
+
+
+def _draw_reign(axes: Any, reign: pd.DataFrame, is_first: bool) -> None:
+    """Draw the nights of one champion: accuracy, interval, reference, and where it began."""
+
+    def name(text: str) -> str:
+        return text if is_first else f"_{text}"  # matplotlib leaves it out of the legend
+
+    times, blue = reign["time"], "#4c72b0"
+    axes.fill_between(
+        *(times, reign["low"], reign["high"]),
+        color=blue,
+        alpha=0.18,
+        lw=0,
+        label=name("interval over patients"),
+    )
+    axes.vlines(times, reign["low"], reign["high"], color=blue, alpha=0.35, lw=1)
+    axes.plot(times, reign["accuracy"], "o-", color=blue, ms=4, label=name("champion"), zorder=3)
+    axes.plot(
+        *(times, reign["reference"], "--"),
+        color="#55a868",
+        marker="_",
+        label=name("on validation, when promoted"),
+    )
+    axes.axvline(times.iloc[0], color="grey", lw=1, ls=":")
+    axes.annotate(
+        f"v{reign['model_version'].iloc[0]}",
+        *((times.iloc[0], 1),),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, -12),
+        textcoords="offset points",
+        color="grey",
+    )
 
 
 def _draw_sheet(title: str, pixels: npt.NDArray[np.uint8], captions: Sequence[str]) -> Figure:

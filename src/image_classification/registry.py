@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 import pandas as pd
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from image_classification import tracking
-from image_classification.errors import RegistryError
+from image_classification.consumer import GOLDEN_CELLS
+from image_classification.errors import ChampionMovedError, RegistryError
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,10 @@ CHALLENGER = "challenger"
 DIGEST_TAG = "data_digest"
 DECISION_TAG = "decision"
 REASON_TAG = "decision_reason"
+INDEX_TAG = "index_until"
+REFERENCE_TAG = "validation_accuracy"
+"""Tag of a version: its accuracy on validation when it was judged."""
+LOCK_TIMEOUT_S = 600
 LONGEST_LIST = 2000
 """Characters of a tag: more is for a file."""
 
@@ -72,13 +77,19 @@ def find_version_of_run(model_name: str, run_id: str) -> ModelVersion | None:
     return next((version for version in versions if version.run_id == run_id), None)
 
 
-def register_challenger(model_name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+def register_challenger(
+    model_name: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    golden_cells: pd.DataFrame | None = None,
+) -> ModelVersion:
     """Register the model logged by a run, once, and give it the alias `challenger`.
 
     Args:
         model_name: the registered model; made if it does not exist.
         run_id: the MLflow run.
         tags: set on the version.
+        golden_cells: images and what the network answers, kept among the files of the model.
 
     Raises:
         RegistryError: the run has logged no model.
@@ -88,6 +99,8 @@ def register_challenger(model_name: str, run_id: str, tags: Mapping[str, str]) -
         model_id = tracking.find_logged_model(run_id)
         if model_id is None:
             raise RegistryError(f"MLflow run {run_id} has logged no model to register.")
+        if golden_cells is not None:
+            tracking.attach_table(model_id, golden_cells, GOLDEN_CELLS)
         version = mlflow.register_model(f"models:/{model_id}", model_name, tags=dict(tags))
         logger.info("Registered %s version %s", model_name, version.version)
     MlflowClient().set_registered_model_alias(model_name, CHALLENGER, version.version)
@@ -99,11 +112,15 @@ def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
     """Fetch the network file and the class names of a version; removed again on leaving.
 
     Raises:
-        RegistryError: the version was not packaged by this project.
+        RegistryError: the version was not packaged by this project, or its files are gone.
     """
     with TemporaryDirectory() as folder:
         uri = f"models:/{model_name}/{version}"
-        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        try:
+            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        except (OSError, MlflowException) as error:
+            tracking.prepare_store(tracking.read_uri())  # a dead server is no broken model
+            raise RegistryError(f"The files of {uri} cannot be fetched: {error}") from error
         artifacts = Model.load(str(path)).flavors.get("python_function", {}).get("artifacts", {})
         missing = {"network", "class_names"} - set(artifacts)
         if missing:
@@ -115,41 +132,119 @@ def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
         yield ModelParts(path / artifacts["network"]["path"], class_names)
 
 
-def promote_challenger(
-    model_name: str, version: str, expected_champion: str | None, decision: Mapping[str, Any]
-) -> None:
-    """Move the alias `champion` to a version: the only function that does.
+def move_champion(
+    model_name: str, version: str | None, expected: str | None, lock: AbstractContextManager[Any]
+) -> bool:
+    """Move the alias `champion`: the only function that does.
 
-    Compare-and-set: the alias moves only if it still points to the champion that the challenger
-    was compared with. Verified after the move. Safe to repeat: a version that is champion
-    already stays so.
+    Compare-and-set: MLflow has none, so the alias is read and set under a lock that every mover
+    takes, and it moves only if it points to what the caller expects. Looked at again afterwards.
 
     Args:
         model_name: the registered model.
-        version: the version to promote.
-        expected_champion: the version that the alias pointed to at the comparison, None for none.
-        decision: of `compare_models`; recorded on the version.
+        version: where the alias shall point to; None takes it away.
+        expected: the version that it points to now, None for none.
+        lock: of `lock_champion`; may be held by the caller.
+
+    Returns:
+        Whether it moved: not if it points there already.
 
     Raises:
-        RegistryError: someone else moved the alias since, or it did not move.
+        ChampionMovedError: it points to another version than expected; nothing was moved.
+        RegistryError: it was set, and points elsewhere.
+    """
+    with lock:
+        current = find_champion(model_name)
+        if current == version:
+            return False
+        if current != expected:
+            raise ChampionMovedError(
+                f"The champion of '{model_name}' changed since it was looked at: expected "
+                f"{_name(expected)}, found {_name(current)}. Nothing was moved. Run the DAG "
+                "'promotion' to compare with the present champion."
+            )
+        if version is None:
+            MlflowClient().delete_registered_model_alias(model_name, CHAMPION)
+        else:
+            MlflowClient().set_registered_model_alias(model_name, CHAMPION, version)
+        if (found := find_champion(model_name)) != version:
+            raise RegistryError(
+                f"The alias '{CHAMPION}' of '{model_name}' was set to {_name(version)} but points "
+                f"to {_name(found)}. Look at the model in MLflow."
+            )
+    logger.info("Champion of %s: %s, before %s", model_name, _name(version), _name(current))
+    return True
+
+
+def lock_champion(folder: str | None) -> AbstractContextManager[Any]:
+    """Return the lock under which the champion moves, of this process and of all others.
+
+    A lock of the operating system, let go when its process ends, however it ends; whoever holds it
+    may take it again.
+
+    Args:
+        folder: of the ledger, which all movers see; None where it is no folder: then nothing locks.
+    """
+    if folder is None:
+        logger.warning("The ledger is no folder: nothing keeps two runs from promoting at once")
+        return nullcontext()
+    path = Path(folder, ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout=LOCK_TIMEOUT_S, thread_local=False)
+
+
+def find_champion(model_name: str) -> str | None:
+    """Return the version that the alias `champion` points to, or None."""
+    version = find_version(model_name, CHAMPION)
+    # An SQL store without a server before it gives a number, whatever the annotation says.
+    return str(version.version) if version else None
+
+
+def get_version(model_name: str, version: str) -> ModelVersion:
+    """Return a version of a model, with its tags and aliases.
+
+    Raises:
+        RegistryError: there is no such version.
+    """
+    try:
+        return MlflowClient().get_model_version(model_name, version)
+    except MlflowException as error:
+        known = ", ".join(str(found.version) for found in list_versions(model_name)) or "none"
+        raise RegistryError(
+            f"There is no version '{version}' of '{model_name}'. Known: {known}. MLflow said: "
+            f"{error.message}"
+        ) from None
+
+
+def find_model_id(model_name: str, version: str) -> str | None:
+    """Return the id of the logged model behind a version, or None."""
+    source = get_version(model_name, version).source or ""
+    return source.removeprefix("models:/") if source.startswith("models:/m-") else None
+
+
+def describe_version(
+    model_name: str, version: str, tags: Mapping[str, str], description: str
+) -> None:
+    """Write into a version what is to be known of it: tags to filter by, a card to read.
+
+    Args:
+        model_name: the registered model.
+        version: of it.
+        tags: set on the version; others stay.
+        description: Markdown.
     """
     client = MlflowClient()
-    current = _champion_version(model_name)
-    if current != version:
-        if current != expected_champion:
-            raise RegistryError(
-                f"The champion of '{model_name}' changed since the comparison: expected version "
-                f"{expected_champion}, found {current}. Nothing was moved. Run the promotion "
-                "pipeline again to compare with the present champion."
-            )
-        client.set_registered_model_alias(model_name, CHAMPION, version)
-        if _champion_version(model_name) != version:
-            raise RegistryError(
-                f"The alias 'champion' of '{model_name}' was set to version {version} but points "
-                f"to {_champion_version(model_name)}. Look at the model in MLflow."
-            )
-        logger.info("Champion of %s: version %s, before %s", model_name, version, current)
-    record_decision(model_name, version, "promoted", decision)
+    for key, value in tags.items():
+        client.set_model_version_tag(model_name, version, key, value)
+    client.update_model_version(model_name, version, description)
+
+
+def locate_version(model_name: str, version: str) -> str:
+    """Return the address of a version's page, or its URI where no server shows it."""
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith("http"):
+        return f"models:/{model_name}/{version}"
+    return f"{uri.rstrip('/')}/#/models/{model_name}/versions/{version}"
 
 
 def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -167,6 +262,7 @@ def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
         "images": str(summary["images"]),
         "patients": str(summary["patients"]),
         "captured_until": summary["captured_until"],
+        INDEX_TAG: summary["index_until"],
         "batches": listed,
         **{f"{split}_digest": facts["digest"] for split, facts in summary["splits"].items()},
         **{name: str(value) for name, value in summary["split_rule"].items()},
@@ -179,12 +275,7 @@ def read_images(model_name: str, version: str) -> pd.DataFrame:
     Raises:
         RegistryError: there is no such version, or its run has kept no table of images.
     """
-    try:
-        found = MlflowClient().get_model_version(model_name, version)
-    except MlflowException as error:
-        raise RegistryError(
-            f"There is no version '{version}' of '{model_name}': {error.message}"
-        ) from None
+    found = get_version(model_name, version)
     images = tracking.read_images(found.run_id) if found.run_id else None
     if images is None:
         raise RegistryError(
@@ -194,73 +285,5 @@ def read_images(model_name: str, version: str) -> pd.DataFrame:
     return images
 
 
-def keep_champion(model_name: str, version: str, decision: Mapping[str, Any]) -> None:
-    """Record on the challenger's version that it was not promoted, and why.
-
-    A champion judged against itself keeps the record of its promotion.
-    """
-    if _champion_version(model_name) == version:
-        return
-    record_decision(model_name, version, "kept champion", decision)
-
-
-def apply_decision(model_name: str, version: str, decision: Mapping[str, Any]) -> str:
-    """Promote the version or keep the champion, as decided. Returns the outcome, a sentence."""
-    champion = decision["champion"]
-    if decision["promote"]:
-        expected = champion["version"] if champion else None
-        promote_challenger(model_name, version, expected, decision)
-        return f"promoted v{version}: {decision['reason']}"
-    keep_champion(model_name, version, decision)
-    kept = f"kept v{champion['version']}" if champion else "kept no champion"
-    return f"{kept}: {decision['reason']}"
-
-
-def record_decision(
-    model_name: str, version: str, outcome: str, decision: Mapping[str, Any]
-) -> None:
-    """Write a decision into a model version: tags to filter by, a description to read."""
-    client = MlflowClient()
-    champion = decision["champion"]
-    measures = {"validation": decision["challenger"]["metrics"]}
-    if champion:
-        measures["champion"] = champion["metrics"]
-    tags = {
-        DECISION_TAG: outcome,
-        REASON_TAG: decision["reason"],
-        "decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "compared_with_version": champion["version"] if champion else "none",
-        **{
-            f"{role}_{name}": f"{value:.4f}"
-            for role, metrics in measures.items()
-            for name, value in metrics.items()
-        },
-    }
-    for key, value in tags.items():
-        client.set_model_version_tag(model_name, version, key, value)
-    client.update_model_version(model_name, version, _describe(outcome, decision))
-
-
-def _champion_version(model_name: str) -> str | None:
-    version = find_version(model_name, CHAMPION)
-    # An SQL store without a server before it gives a number, whatever the annotation says.
-    return str(version.version) if version else None
-
-
-def _describe(outcome: str, decision: Mapping[str, Any]) -> str:
-    champion, challenger = decision["champion"], decision["challenger"]
-    header = "| measure on validation | this version |"
-    rule = "|---|---|"
-    if champion:
-        header += f" champion v{champion['version']} |"
-        rule += "---|"
-    rows = [
-        f"| {name} | {value:.4f} |" + (f" {champion['metrics'][name]:.4f} |" if champion else "")
-        for name, value in challenger["metrics"].items()
-    ]
-    scored = (
-        f"Scored on {decision['images']} validation images of {decision['patients']} patients that "
-        "neither model was trained on."
-    )
-    verdict = f"**{outcome[0].upper()}{outcome[1:]}**: {decision['reason']}"
-    return "\n".join([verdict, "", header, rule, *rows, "", scored])
+def _name(version: str | None) -> str:
+    return f"version {version}" if version else "none"

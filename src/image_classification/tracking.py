@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote, urlparse
 
 import mlflow
@@ -15,7 +17,7 @@ import requests
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import LoggedModelStatus, RunStatus
+from mlflow.entities import LoggedModelStatus, Metric, RunStatus
 from mlflow.exceptions import MlflowException
 
 from image_classification.errors import TrackingError
@@ -28,11 +30,14 @@ AIRFLOW_RUN_TAG = "airflow.run"
 
 AIRFLOW_URL_TAG = "airflow.url"
 OUTCOME_TAG = "outcome"
+WATCH_TAG = "champion_watch"
 COMMAND_TAG = "kedro_command"
 NETWORK_TAG = "network_digest"
 NODE_TAGS = ("node_names", "project_path", "run_id", "runner", "runtime_params")
 NOTE_TAG = "mlflow.note.content"
 IMAGES_ARTIFACT = "data/images.parquet"
+MOST_METRICS = 1000
+"""Points that MLflow takes in one request."""
 
 
 def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
@@ -218,17 +223,61 @@ def log_images(images: pd.DataFrame) -> None:
         mlflow.log_artifact(str(path), Path(IMAGES_ARTIFACT).parent.as_posix())
 
 
+def log_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Log metrics with their whole history to the active run, a thousand points a request.
+
+    A point that the run has already is left as it is.
+
+    Args:
+        curves: by metric, points of `value`, `step` and `timestamp_ms`.
+    """
+    run_id = active_run_id()
+    if run_id is None:
+        return
+    points = [
+        Metric(name, point["value"], point["timestamp_ms"], point["step"])
+        for name, curve in curves.items()
+        for point in curve
+    ]
+    for start in range(0, len(points), MOST_METRICS):
+        MlflowClient().log_batch(run_id, metrics=points[start : start + MOST_METRICS])
+
+
 def read_images(run_id: str) -> pd.DataFrame | None:
     """Return the table that `log_images` logged for a run, or None."""
-    if not any(
-        file.path == IMAGES_ARTIFACT for file in MlflowClient().list_artifacts(run_id, "data")
-    ):
-        return None
+    content = read_artifact(run_id, IMAGES_ARTIFACT)
+    return None if content is None else pd.read_parquet(BytesIO(content))
+
+
+def log_json(run_id: str, content: Mapping[str, Any], path: str) -> None:
+    """Keep a dictionary as an artifact of a run, whether it is active or not."""
+    MlflowClient().log_dict(run_id, dict(content), path)
+
+
+def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:
+    """Keep a table with a logged model, as a Parquet file among its own."""
     with TemporaryDirectory() as folder:
-        path = mlflow.artifacts.download_artifacts(
-            run_id=run_id, artifact_path=IMAGES_ARTIFACT, dst_path=folder
+        path = Path(folder, name)
+        table.to_parquet(path, index=False)
+        MlflowClient().log_model_artifact(model_id, str(path))
+
+
+def read_artifact(run_id: str, path: str) -> bytes | None:
+    """Return the content of an artifact of a run, or None where there is none."""
+    folder = Path(path).parent.as_posix()
+    known = MlflowClient().list_artifacts(run_id, None if folder == "." else folder)
+    if path not in {file.path for file in known}:
+        return None
+    with TemporaryDirectory() as target:
+        found = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path=path, dst_path=target
         )
-        return pd.read_parquet(path)
+        return Path(found).read_bytes()
+
+
+def read_uri() -> str:
+    """Return the address of the tracking store in use."""
+    return str(mlflow.get_tracking_uri())
 
 
 def locate_artifact(run_id: str, path: str) -> str:

@@ -80,8 +80,8 @@ def test_task_that_fails_is_told_once(
     assert str(dag_run.state) == "failed"
     (notice,) = notices
     assert notice.event == "failure"
-    assert notice.subject == "[image-classification] inference failed: classify_folder"
-    assert notice.links["Log of classify_folder"].endswith("/tasks/classify_folder")
+    assert notice.subject == "[image-classification] inference failed: list_images"
+    assert notice.links["Log of list_images"].endswith("/tasks/list_images")
 
 
 def test_run_that_cannot_be_opened_is_told_once(
@@ -109,7 +109,7 @@ def test_run_that_fails_and_cannot_be_closed_is_told_once(
     notices: list[Notice], run_dag: Callable[[str], DagRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, "run_node", "close_mlflow_run")
-    assert set(states_of(run_dag("inference")).values()) == {"success", "failed"}
+    assert set(states_of(run_dag("inference")).values()) == {"success", "failed", "upstream_failed"}
     assert [notice.event for notice in notices] == ["failure"]
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from arrivals import deliver_cells
 
+from image_classification.errors import VerificationError
 from image_classification.index import settle_index
 from image_classification.synthetic import make_cells
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
 PROMOTION_METRICS = ("accuracy", "auc", "sensitivity", "specificity", "f1", "log_loss")
+
+WATCHING = ("score_newest_days", "watch_champion", "plot_trend")
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -121,6 +124,14 @@ class Laboratory:
             active_run_id=active.info.run_id if active else None,
         )
 
+    def read_watch(self, night: Night) -> dict[str, Any]:
+        """Return how the champion did that night."""
+        key = night.mlflow_run.data.tags["airflow.run"]
+        watch: dict[str, Any] = json.loads(
+            (self.storage / "runs" / key / "champion_watch.json").read_text()
+        )
+        return watch
+
     def _look(self, pipeline: str, **held: Any) -> Night:
         key = f"{pipeline}/{held['dag_run_id'].replace(':', '-').replace('+', '-')}"
         experiment = self.client.get_experiment_by_name("image_classification")
@@ -197,9 +208,38 @@ def laboratory(
         yield Laboratory(folder / "storage", load_dag, notes)
 
 
+class Consumer:
+    """Stands for the fresh process that loads the packaged model, and takes seconds to."""
+
+    def __init__(self) -> None:
+        self.fault: str = ""
+        self.on_ask: Callable[[], None] = lambda: None
+
+    def __call__(self, model_uri: str) -> dict[str, Any]:
+        from image_classification import registry
+
+        if model_uri.endswith("@champion"):
+            self.on_ask()
+            if self.fault:
+                raise VerificationError(self.fault)
+        version = registry.find_champion(MODEL)
+        model_id = registry.find_model_id(MODEL, version) if version else None
+        return {
+            "model_id": model_id,
+            "load_s": 1.0,
+            "latency_ms": 5.0,
+            "size_mb": 2.0,
+            "golden_cells": 4,
+            "golden_difference": 0.0,
+        }
+
+
 @contextmanager
 def quick_work() -> Iterator[None]:
-    """Leave out what takes the time: the network stays as it was built, the figures are blank."""
+    """Leave out what takes the time.
+
+    The network stays as it was built, the figures are blank, no fresh process loads the model.
+    """
     from matplotlib.figure import Figure
 
     from image_classification.vision import History
@@ -212,7 +252,9 @@ def quick_work() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("image_classification.vision.fit_network", fit)
-        for name in ("curves", "confusion", "roc", "reliability", "contact_sheet"):
+        patch.setattr("image_classification.release.consume_version", Consumer())
+        drawn = ("curves", "confusion", "roc", "reliability", "contact_sheet", "champion_trend")
+        for name in drawn:
             patch.setattr(f"image_classification.plots.plot_{name}", blank)
         yield
 
@@ -235,7 +277,7 @@ def quiet_night(laboratory: Laboratory, first_night: Night) -> Night:
 def night_of_a_worse_challenger(laboratory: Laboratory, quiet_night: Night) -> Night:
     """No gain suffices. No new images either, and training is asked for all the same."""
     with quick_work():
-        return laboratory.spend_night(force=True, minimum_accuracy_gain=1.0)
+        return laboratory.spend_night(force=True, minimum_gain=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +293,7 @@ def night_of_a_better_challenger(
         failing("image_classification.vision.fit_network"),
         failing("image_classification.registry.register_challenger"),
     ):
-        return laboratory.spend_night(retries=1, minimum_accuracy_gain=-1.0, seed=2)
+        return laboratory.spend_night(retries=1, minimum_gain=-1.0, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +314,7 @@ def night_of_a_failure(laboratory: Laboratory, night_of_a_better_challenger: Nig
 
 def test_first_night_makes_the_first_champion(first_night: Night) -> None:
     assert first_night.state == "success"
-    skipped = {"keep_champion", "request_reviews"}
+    skipped = {"keep_champion", "ask_approver", "refuse_challenger", "request_reviews"}
     assert first_night.tasks_that_are("skipped") == skipped
     assert first_night.tasks_that_are("success") == set(first_night.tasks) - skipped
     assert first_night.aliases == {"champion": "1", "challenger": "1"}
@@ -291,7 +333,7 @@ def test_version_carries_the_decision_its_reason_and_its_data(first_night: Night
         value = decision["challenger"]["metrics"][name]
         assert version.tags[f"validation_{name}"] == f"{value:.4f}"
     assert decision["reason"] in version.description
-    assert f"{decision['images']} validation images" in version.description
+    assert f"on {decision['images']} validation images of " in version.description
 
 
 def test_dag_run_and_mlflow_run_name_each_other(first_night: Night) -> None:
@@ -314,7 +356,7 @@ def test_all_tasks_write_to_the_one_mlflow_run(first_night: Night) -> None:
     run = first_night.mlflow_run
     assert run.data.params["training.epochs"] == "1"  # train_network
     assert run.data.params["data_processing.split_salt"]  # index_images
-    assert run.data.params["promotion.minimum_accuracy"] == "0.0"  # compare_models
+    assert run.data.params["promotion.floors.accuracy"] == "0.0"  # compare_models
     assert {"training_accuracy", "validation_loss", "test_accuracy"} <= set(run.data.metrics)
 
 
@@ -323,7 +365,9 @@ def test_artifacts_of_all_tasks_are_in_the_one_mlflow_run(
 ) -> None:
     run_id = first_night.mlflow_run.info.run_id
     folders = {item.path for item in laboratory.client.list_artifacts(run_id)}
-    assert folders == {"data", "evaluation", "intake", "plots", "predictions", "promotion"}
+    assert folders == {
+        *("data", "evaluation", "intake", "monitoring", "plots", "predictions", "promotion")
+    }
 
 
 NIGHTS = (
@@ -386,7 +430,7 @@ def test_night_without_new_images_skips_training_and_succeeds(quiet_night: Night
     ran = {
         *("open_run", "collect_batches", "inspect_images", "screen_batches", "index_images"),
         *("pack_images", "check_contract", "select_images", "check_new_images"),
-        "list_held_batches",
+        *("list_held_batches", *WATCHING),
     }
     assert quiet_night.state == "success"
     assert quiet_night.tasks_that_are("success") == ran | {"close_run"}
@@ -403,6 +447,62 @@ def test_night_without_new_images_says_so_and_changes_no_model(
     assert quiet_night.notes[-1].startswith(quiet_night.outcome)
 
 
+# The champion, watched
+
+
+def test_first_night_finds_no_champion_to_watch_and_says_so(
+    laboratory: Laboratory, first_night: Night
+) -> None:
+    watch = laboratory.read_watch(first_night)
+    assert watch["version"] is None
+    assert watch["sentence"] == "no champion was measured on the newest days: there is none yet"
+    assert "champion_watch" not in first_night.mlflow_run.data.tags
+    assert not [name for name in first_night.mlflow_run.data.metrics if "newest" in name]
+
+
+def test_night_without_new_images_measures_the_champion_on_patients_it_does_not_know(
+    laboratory: Laboratory, quiet_night: Night
+) -> None:
+    watch = laboratory.read_watch(quiet_night)
+    assert watch["version"] == "1"
+    assert watch["reference"] == float(quiet_night.versions["1"].tags["validation_accuracy"])
+    unknown = quiet_night.index[quiet_night.index["split"] != "train"]
+    assert (watch["images"], watch["patients"]) == (len(unknown), unknown["patient"].nunique())
+    assert quiet_night.mlflow_run.data.metrics["champion.newest_accuracy"] == watch["accuracy"]
+    artifacts = laboratory.client.list_artifacts(quiet_night.mlflow_run.info.run_id, "monitoring")
+    assert [item.path for item in artifacts] == [
+        *("monitoring/champion_trend.png", "monitoring/champion_watch.json")
+    ]
+
+
+def test_how_the_champion_does_is_in_the_note_and_a_tag_beside_what_came_of_the_night(
+    laboratory: Laboratory, quiet_night: Night
+) -> None:
+    sentence = laboratory.read_watch(quiet_night)["sentence"]
+    assert quiet_night.mlflow_run.data.tags["champion_watch"] == sentence
+    assert quiet_night.notes[-1].startswith(f"{quiet_night.outcome}\n\n{sentence}\n\n")
+    assert "champion v1 " in sentence
+
+
+def test_a_night_that_promotes_has_watched_the_champion_before_it(
+    laboratory: Laboratory, night_of_a_better_challenger: Night
+) -> None:
+    watch = laboratory.read_watch(night_of_a_better_challenger)
+    assert watch["version"] == "1"
+    # Of the patients of this night's batch, those of any split: the champion knows none of them.
+    assert watch["to"] == "2015-06-02"
+    assert watch["sentence"] in night_of_a_better_challenger.notes[-1]
+
+
+def test_the_curve_of_a_night_holds_the_nights_before_it_each_once(
+    laboratory: Laboratory, night_of_a_better_challenger: Night
+) -> None:
+    run_id = night_of_a_better_challenger.mlflow_run.info.run_id
+    points = laboratory.client.get_metric_history(run_id, "champion.newest_accuracy")
+    # The quiet night and the one after it measured the same champion on the same images.
+    assert sorted(point.step for point in points) == [1, 2]
+
+
 # A worse challenger
 
 
@@ -414,9 +514,13 @@ def test_force_trains_without_new_images(night_of_a_worse_challenger: Night) -> 
 def test_worse_challenger_is_kept_out(night_of_a_worse_challenger: Night) -> None:
     night = night_of_a_worse_challenger
     assert night.state == "success"
-    assert night.tasks_that_are("skipped") == {"promote_challenger", "request_reviews"}
+    assert night.tasks_that_are("skipped") == {
+        *("promote_challenger", "ask_approver", "refuse_challenger", "request_reviews")
+    }
     assert night.aliases == {"champion": "1", "challenger": "2"}
-    assert night.outcome.startswith("kept v1: the challenger's accuracy of ")
+    assert night.outcome.startswith("kept v1: challenger ")
+    assert night.outcome.endswith(" patients), required: lower bound > 100")
+    assert night.notes[-1].startswith(night.outcome)
     assert night.versions["2"].tags["decision"] == "kept champion"
     assert night.versions["2"].tags["compared_with_version"] == "1"
     assert "| this version | champion v1 |" in night.versions["2"].description
@@ -426,7 +530,7 @@ def test_fields_of_the_form_are_in_the_command_that_repeats_the_run(
     night_of_a_worse_challenger: Night,
 ) -> None:
     assert night_of_a_worse_challenger.mlflow_run.data.tags["kedro_command"] == (
-        "kedro run --pipelines retraining --params promotion.minimum_accuracy_gain=1.0"
+        "kedro run --pipelines retraining --params promotion.improvement.minimum_gain=1.0"
     )
 
 
@@ -443,13 +547,17 @@ def test_better_challenger_becomes_champion(
 ) -> None:
     night = night_of_a_better_challenger
     assert night.state == "success"
-    assert night.tasks_that_are("skipped") == {"keep_champion", "request_reviews"}
+    assert night.tasks_that_are("skipped") == {
+        *("keep_champion", "ask_approver", "refuse_challenger", "request_reviews")
+    }
     assert night.aliases == {"champion": "3", "challenger": "3"}
-    assert night.outcome.startswith("promoted v3: the challenger's accuracy of ")
+    assert night.outcome.startswith("promoted v3: challenger ")
     assert night.versions["3"].tags["compared_with_version"] == "1"
-    for number in ("1", "2"):
-        before = night_of_a_worse_challenger.versions[number]
-        assert night.versions[number].tags == before.tags
+    first, second = (night_of_a_worse_challenger.versions[number].tags for number in "12")
+    assert night.versions["2"].tags == second
+    added = {"replaced_by", "replaced_because", "champion_until"}
+    assert {key for key in night.versions["1"].tags if key not in first} == added
+    assert night.versions["1"].tags["replaced_by"] == "3"
 
 
 def test_retry_goes_on_with_the_same_mlflow_run(night_of_a_better_challenger: Night) -> None:
@@ -483,7 +591,7 @@ def test_failure_leaves_the_champion_and_fails_the_dag_run(
 
 def test_failure_names_the_task_in_the_mlflow_run(night_of_a_failure: Night) -> None:
     assert night_of_a_failure.outcome == (
-        "failed: plot_evaluation. The champion was not changed by this failure."
+        "failed: plot_evaluation. The champion was not changed by this failure: it is v3."
     )
     assert night_of_a_failure.notes[-1].startswith(night_of_a_failure.outcome)
     assert "clear it to try again" in night_of_a_failure.notes[-1]
@@ -529,22 +637,65 @@ def test_a_batch_that_breaks_the_contract_stops_the_night_before_training_and_sa
     assert "Did you mean 'Parasitized'?" in night.outcome
     assert "Held for a review: typo." in night.notes[-1]
     assert night.tasks["request_reviews"] == "success"
+    assert {night.tasks[name] for name in WATCHING} == {"success"}
+    assert laboratory.read_watch(night)["sentence"] in night.notes[-1]
 
     again = laboratory.spend_night()
     assert again.state == "success"
     assert again.outcome.startswith("skipped: No new images")
 
 
+# Scoring
+
+
+def test_scoring_says_how_many_images_of_which_category_by_which_version(
+    laboratory: Laboratory, night_of_a_failure: Night, cells: Path, tmp_path: Path
+) -> None:
+    images = sorted(str(path) for path in cells.rglob("*.png"))[:3]
+    (tmp_path / "cells.txt").write_text("\n".join([*images, "gone.png"]))
+    night = laboratory.spend_night("scoring", images=str(tmp_path / "cells.txt"))
+    assert night.state == "success"
+    assert night.mlflow_runs == 1
+    version = night.aliases["champion"]
+    assert night.outcome.startswith(f"scored 3 images with v{version}: ")
+    assert night.outcome.endswith(" Uninfected; 1 could not be read")
+    assert night.notes[-1].startswith(night.outcome)
+    scores = laboratory.client.list_artifacts(night.mlflow_run.info.run_id, "scores")
+    assert "scores/scores.parquet" in {entry.path for entry in scores}
+    (table,) = laboratory.storage.glob("runs/scoring/*/scores.parquet")
+    assert pd.read_parquet(table)["model_version"].tolist() == [version] * 4
+    assert night.mlflow_run.data.tags["kedro_command"] == (
+        f"kedro run --pipelines scoring --params scoring.images={tmp_path}/cells.txt"
+    )
+    assert night.aliases == night_of_a_failure.aliases
+
+
 # Without promotion, and again
 
 
-def test_promote_off_records_what_would_have_been_and_keeps_the_champion(
+def test_the_champion_is_not_judged_against_itself(
     laboratory: Laboratory, night_of_a_failure: Night
 ) -> None:
-    night = laboratory.spend_night("promotion", promote=False, minimum_accuracy_gain=-1.0)
+    with quick_work():
+        night = laboratory.spend_night("promotion", minimum_gain=-1.0)
     assert night.state == "success"
+    assert night.tasks["refuse_challenger"] == "success"
     assert night.aliases == night_of_a_failure.aliases
-    assert "promotion is switched off" in night.outcome
+    assert night.versions["3"].tags["decision"] == "promoted"
+    assert night.outcome == (
+        "refused v3, kept v3: the challenger, version 3, is the champion already"
+    )
+
+
+def test_the_champion_can_be_watched_by_hand(
+    laboratory: Laboratory, night_of_a_failure: Night
+) -> None:
+    night = laboratory.spend_night("monitoring")
+    assert night.state == "success"
+    assert night.tasks == dict.fromkeys(["open_run", *WATCHING, "close_run"], "success")
+    assert night.outcome == laboratory.read_watch(night)["sentence"]
+    assert night.outcome.startswith("champion v3 ") or night.outcome.startswith("the world changed")
+    assert night.notes[-1].count(night.outcome) == 1
 
 
 def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure_back(
@@ -573,7 +724,8 @@ def test_store_that_does_not_answer_stops_the_run_before_any_work(
     assert str(dag_run.state) == "failed"
     assert {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()} == {
         "open_run": "failed",
-        "classify_folder": "upstream_failed",
+        "list_images": "upstream_failed",
+        "score_images": "upstream_failed",
         "close_run": "upstream_failed",
     }
 
@@ -601,7 +753,7 @@ def test_kedro_run_gives_the_same_data_measures_and_decision_as_the_dag(
     assert decision["challenger"]["metrics"] == pytest.approx(
         first_night.decision["challenger"]["metrics"], abs=1e-6
     )
-    for key in ("promote", "reason", "champion", "images", "patients", "rule"):
+    for key in ("verdict", "reason", "champion", "images", "patients", "policy"):
         assert decision[key] == first_night.decision[key]
 
     client = mlflow.MlflowClient(f"sqlite:///{storage}/mlflow/mlflow.db")
@@ -615,7 +767,10 @@ def test_kedro_run_gives_the_same_data_measures_and_decision_as_the_dag(
     assert len(client.search_logged_models(["1"])) == 1
 
     version = client.get_model_version_by_alias(MODEL, "champion")
-    own_to_a_run = {"decided_at", "airflow.run", "airflow.url"}
+    own_to_a_run = {
+        *("decided_at", "champion_since", "index_until", "airflow.run", "airflow.url"),
+        "git_commit",
+    }
     tags = {key: value for key, value in version.tags.items() if key not in own_to_a_run}
     theirs = first_night.versions["1"].tags
     assert tags == {key: value for key, value in theirs.items() if key not in own_to_a_run}

@@ -16,37 +16,44 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAMES = (
-    *("__default__", "data_processing", "inference", "promotion", "retraining", "review"),
-    "training",
+    *("__default__", "data_processing", "inference", "monitoring", "promotion", "retraining"),
+    *("review", "rollback", "scoring", "training"),
 )
 ASKING = {"list_held_batches", "request_reviews"}
+DECIDING = {
+    *("measure_package", "choose_champion", "ask_approver"),
+    *("promote_challenger", "keep_champion", "refuse_challenger"),
+}
 AROUND = {
     "__default__": {"open_run", "close_run", "check_new_images", "log_model", *ASKING},
     "data_processing": {"open_run", "close_run", "find_batches", "announce_images", *ASKING},
     "inference": {"open_run", "close_run"},
-    "promotion": {
-        *("open_run", "close_run"),
-        *("choose_champion", "promote_challenger", "keep_champion"),
-    },
+    "monitoring": {"open_run", "close_run"},
+    "promotion": {"open_run", "close_run", *DECIDING},
     "retraining": {
         *("open_run", "close_run", "check_new_images", "log_model"),
-        *("choose_champion", "promote_challenger", "keep_champion"),
+        *DECIDING,
         *ASKING,
     },
     "review": {"open_run", "close_run", "ask_reviewer", "announce_images"},
+    "rollback": {"open_run", "close_run", "restore_champion"},
+    "scoring": {"open_run", "close_run"},
     "training": {"open_run", "close_run", "log_model"},
 }
 TRAINING_FIELDS = {"image_size_px", "epochs", "learning_rate", "network", "seed"}
 FIELDS = {
     "__default__": {*TRAINING_FIELDS, "force"},
     "data_processing": {"image_size_px"},
-    "inference": set(),
-    "promotion": {"promote", "minimum_accuracy_gain"},
+    "inference": {"images"},
+    "monitoring": set(),
+    "promotion": {"mode", "minimum_gain"},
     "retraining": {
         *TRAINING_FIELDS,
-        *("force", "promote", "minimum_accuracy_gain", "min_new_images"),
+        *("force", "mode", "minimum_gain", "min_new_images"),
     },
     "review": {"batch"},
+    "rollback": {"version", "reason"},
+    "scoring": {"images"},
     "training": TRAINING_FIELDS,
 }
 TYPES = {"integer": int, "number": int | float, "string": str, "boolean": bool}
@@ -165,7 +172,26 @@ def test_check_new_images_stands_between_processing_and_training(
     selecting = nodes_tagged(registered[name], "selection")
     assert before == processing | selecting | {"open_run"}
     after = downstream_of(dag, "check_new_images")
-    assert after == set(dag.task_ids) - before - {"check_new_images"} - ASKING
+    watching = nodes_tagged(registered[name], "monitoring")
+    assert after == set(dag.task_ids) - before - {"check_new_images"} - ASKING - watching
+
+
+def test_the_champion_is_watched_beside_the_rest_of_the_night(
+    dags: dict[str, DAG], registered: dict[str, Pipeline]
+) -> None:
+    dag = dags["retraining"]
+    watching = nodes_tagged(registered["retraining"], "monitoring")
+    assert watching == {node.name for node in registered["monitoring"].nodes}
+    before = dag.get_task("score_newest_days").get_flat_relative_ids(upstream=True)
+    assert before == {
+        *("open_run", "collect_batches", "inspect_images", "screen_batches", "index_images")
+    }
+    # Neither the contract nor a night without new images skips it, and nothing waits for it.
+    for name in ("check_contract", "check_new_images", "train_network", "choose_champion"):
+        assert not downstream_of(dag, name) & watching
+    assert downstream_of(dag, "score_newest_days") == watching - {"score_newest_days"} | {
+        "close_run"
+    }
 
 
 @pytest.mark.parametrize("name", ["__default__", "retraining", "training"])
@@ -181,14 +207,57 @@ def test_model_is_logged_after_all_of_training_and_before_all_of_promotion(
 
 @pytest.mark.parametrize("name", ["promotion", "retraining"])
 def test_comparison_ends_in_a_labelled_branch(dags: dict[str, DAG], name: str) -> None:
-    choose = dags[name].get_task("choose_champion")
-    assert choose.upstream_task_ids == {"compare_models"}
-    assert choose.downstream_task_ids == {"promote_challenger", "keep_champion"}
-    labels = dags[name].edge_info["choose_champion"]
-    assert labels == {
+    dag = dags[name]
+    assert dag.get_task("measure_package").upstream_task_ids == {"compare_models"}
+    choose = dag.get_task("choose_champion")
+    assert choose.upstream_task_ids == {"measure_package"}
+    assert dag.edge_info["choose_champion"] == {
         "promote_challenger": {"label": "better"},
-        "keep_champion": {"label": "not better"},
+        "ask_approver": {"label": "better: ask a person"},
+        "keep_champion": {"label": "not better, or dry run"},
+        "refuse_challenger": {"label": "not a fair comparison"},
     }
+    assert dag.edge_info["ask_approver"] == {
+        "promote_challenger": {"label": "approved"},
+        "keep_champion": {"label": "rejected, or no answer"},
+    }
+    assert choose.downstream_task_ids == set(dag.edge_info["choose_champion"])
+
+
+@pytest.mark.parametrize("name", ["promotion", "retraining"])
+def test_an_approver_has_a_limited_time_and_silence_keeps_the_champion(
+    dags: dict[str, DAG], name: str
+) -> None:
+    ask = dags[name].get_task("ask_approver")
+    assert ask.response_timeout == timedelta(hours=12)
+    assert ask.execution_timeout is None
+    assert ask.defaults == ["Reject"]
+    assert ask.options == ["Approve", "Reject"]
+    assert ask.assigned_users is None
+    assert list(ask.params) == ["reason"]
+
+
+def test_only_those_who_are_named_may_approve(dags: dict[str, DAG]) -> None:
+    from airflow.sdk import DAG
+
+    from image_classification.orchestration.approval import AskApproverOperator
+
+    settings = dags["promotion"].get_task("open_run").settings
+    approval = settings.approval.model_copy(update={"approvers": ["ada"], "timeout_hours": 1})
+    with DAG("asks"):
+        ask = AskApproverOperator(
+            task_id="ask_approver",
+            pipeline="promotion",
+            project_path=str(PROJECT),
+            settings=settings.model_copy(update={"approval": approval}),
+        )
+    assert ask.assigned_users == [{"id": "ada", "name": "ada"}]
+    assert ask.response_timeout == timedelta(hours=1)
+
+
+def test_a_rollback_is_planned_then_carried_out(dags: dict[str, DAG]) -> None:
+    restore = dags["rollback"].get_task("restore_champion")
+    assert restore.upstream_task_ids == {"plan_rollback"}
 
 
 def test_retraining_runs_every_night_and_when_images_are_announced(
@@ -215,7 +284,8 @@ def test_an_intake_and_a_review_announce_new_images_at_their_end(
 def test_a_retraining_announces_nothing_that_would_start_it_again(
     dags: dict[str, DAG], name: str
 ) -> None:
-    assert [task for task in dags[name].tasks if getattr(task, "outlets", None)] == []
+    announced = {asset.name for task in dags[name].tasks for asset in task.outlets}
+    assert "new_images" not in announced
 
 
 def test_an_intake_looks_every_ten_minutes(dags: dict[str, DAG]) -> None:
@@ -249,7 +319,14 @@ def test_reviews_run_side_by_side_and_need_not_be_switched_on(dags: dict[str, DA
     assert dags["retraining"].is_paused_upon_creation is True
 
 
-SCHEDULED = ("retraining", "data_processing")
+def test_scoring_runs_whenever_there_is_a_new_champion(dags: dict[str, DAG]) -> None:
+    assert [asset.name for asset in dags["scoring"].timetable.asset_condition.objects] == [
+        "champion"
+    ]
+    assert dags["scoring"].is_paused_upon_creation is True
+
+
+SCHEDULED = ("retraining", "data_processing", "scoring")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SCHEDULED])
@@ -271,7 +348,7 @@ def test_every_task_is_retried_ever_later_and_has_a_time_limit(
         assert task.retries > 0
         assert task.retry_exponential_backoff
         assert timedelta(0) < task.retry_delay < task.max_retry_delay
-        assert task.execution_timeout is not None or task.task_id == "ask_reviewer"
+        assert task.execution_timeout is not None or task.task_id.startswith("ask_")
         assert task.owner == "ml-engineering"
 
 
@@ -303,7 +380,10 @@ def test_fields_are_typed_and_show_the_values_of_the_parameters_files(
     for field in dag.params:
         param = dag.params.get_param(field)
         default = param.resolve()  # Airflow checks it against the schema
-        assert isinstance(default, TYPES[param.schema["type"]])
+        kinds = param.schema["type"]
+        # A field that may be left empty has two types.
+        kind = next(name for name in ([kinds] if isinstance(kinds, str) else kinds) if name in TYPES)
+        assert isinstance(default, TYPES[kind])
         assert param.schema["title"]
         assert param.description or param.schema["description"]
         path = settings.params[field].parameter

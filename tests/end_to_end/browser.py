@@ -13,6 +13,13 @@ QUIET = ("--disable-background-networking", "--disable-component-update", "--dis
 PATIENCE_MS = 30_000
 
 
+def close_assistant(page: Page) -> None:
+    """Close MLflow's side panel, which is open at the first visit."""
+    close = page.get_by_role("button", name="Close", exact=True)
+    if page.get_by_text("MLflow Assistant").count() and close.count():
+        close.last.click()
+
+
 def keep_picture(page: Page, name: str) -> None:
     folder = os.environ.get("SCREENSHOT_FOLDER")
     if folder:

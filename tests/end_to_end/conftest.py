@@ -50,7 +50,7 @@ def nights() -> Iterator[Nights]:
         made.run()
         make_cells(incoming / "fresh", range(31, 41), 8, captured_on="20150602")
         (incoming / "fresh" / "_READY").touch()
-        made.run(minimum_accuracy_gain=-1)
+        made.run(minimum_gain=-1)
         make_blank_images(incoming / "blank")
         made.run()
         yield made

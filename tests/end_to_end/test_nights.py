@@ -49,14 +49,14 @@ def test_airflow_parses_every_dag_without_an_error(nights: Nights) -> None:
     dags = {dag["dag_id"] for dag in nights.client._get("/dags")["dags"]}
     assert dags == {
         *("__default__", "data_processing", "training", "inference", "promotion", "retraining"),
-        "review",
+        *("monitoring", "review", "rollback", "scoring"),
     }
 
 
 def test_the_first_night_makes_the_first_champion(nights: Nights) -> None:
     assert nights.runs[0]["state"] == "success"
     skipped = {name for name, state in nights.tasks[0].items() if state == "skipped"}
-    assert skipped == {"keep_champion", "request_reviews"}
+    assert skipped == {*("ask_approver", "keep_champion", "refuse_challenger", "request_reviews")}
     others = {state for name, state in nights.tasks[0].items() if name not in skipped}
     assert others == {"success"}
     assert nights.runs[0]["note"].startswith("promoted v1: first champion")
@@ -67,6 +67,15 @@ def test_a_night_without_new_images_skips_training_and_says_so(nights: Nights) -
     assert nights.tasks[1]["train_network"] == "skipped"
     assert nights.tasks[1]["close_run"] == "success"
     assert "skipped: No new images: version 1" in nights.runs[1]["note"]
+
+
+def test_a_night_without_new_images_measures_the_champion_all_the_same(nights: Nights) -> None:
+    watching = ("score_newest_days", "watch_champion", "plot_trend")
+    assert {nights.tasks[1][name] for name in watching} == {"success"}
+    assert "champion v1 " in nights.runs[1]["note"]
+    run = mlflow_runs(nights)[1]
+    assert tags_of(run)["champion_watch"] in nights.runs[1]["note"]
+    assert "champion.newest_accuracy" in {metric["key"] for metric in run["data"]["metrics"]}
 
 
 def test_fresh_images_bring_a_challenger_that_takes_over(nights: Nights) -> None:

@@ -9,20 +9,13 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from browser import PATIENCE_MS, keep_picture
+from browser import PATIENCE_MS, close_assistant, keep_picture
 from nights import DAG_ID, Nights
 from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
 
 MODEL = "test-classifier"
-
-
-def close_assistant(page: Page) -> None:
-    """Close MLflow's side panel, which is open at the first visit."""
-    close = page.get_by_role("button", name="Close", exact=True)
-    if page.get_by_text("MLflow Assistant").count() and close.count():
-        close.last.click()
 
 
 def test_the_grid_shows_every_night_and_task(airflow: Page, nights: Nights) -> None:
@@ -38,10 +31,25 @@ def test_the_grid_shows_every_night_and_task(airflow: Page, nights: Nights) -> N
 def test_the_trigger_form_offers_the_typed_parameters(airflow: Page, nights: Nights) -> None:
     airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}")
     airflow.get_by_role("button", name="Trigger").first.click()
-    for field in ("Promote if better", "Train without new images", "Epochs", "Learning rate"):
+    for field in (
+        "If the challenger is better",
+        "Train without new images",
+        "Epochs",
+        "Learning rate",
+    ):
         expect(airflow.get_by_text(field).first).to_be_visible(timeout=PATIENCE_MS)
     keep_picture(airflow, "airflow-trigger-form")
     airflow.keyboard.press("Escape")
+
+
+def zoom_in(page: Page, text: str) -> None:
+    """Turn the wheel of the mouse over a task of the graph."""
+    place = page.locator(".react-flow").get_by_text(text, exact=True).first.bounding_box()
+    assert place is not None
+    page.mouse.move(place["x"], place["y"])
+    for _ in range(4):
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(200)
 
 
 def test_the_graph_shows_the_branch_with_its_labels(airflow: Page, nights: Nights) -> None:
@@ -49,9 +57,15 @@ def test_the_graph_shows_the_branch_with_its_labels(airflow: Page, nights: Night
     airflow.set_viewport_size({"width": 2400, "height": 760})
     airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}/runs/{run_id}")
     airflow.get_by_role("button", name="graph").first.click()
-    for text in ("choose_champion", "promote_challenger", "keep_champion", "not better"):
+    for text in (
+        *("choose_champion", "promote_challenger", "keep_champion", "refuse_challenger"),
+        *("ask_approver", "better: ask a person", "not better, or dry run", "approved"),
+        *("rejected, or no answer", "not a fair comparison"),
+    ):
         expect(airflow.get_by_text(text).first).to_be_visible(timeout=PATIENCE_MS)
     keep_picture(airflow, "airflow-graph")
+    zoom_in(airflow, "ask_approver")
+    keep_picture(airflow, "airflow-branch")
     airflow.set_viewport_size({"width": 1440, "height": 900})
 
 

@@ -174,6 +174,31 @@ def test_cron_schedule_is_of_the_time_zone() -> None:
     assert str(schedule.timezone) == "Africa/Nairobi"
 
 
+def assets_of(schedule: Any) -> list[str]:
+    condition = getattr(schedule, "asset_condition", schedule)
+    assert type(condition).__name__ == "AssetAny"  # one of them starts a run, not all together
+    return [asset.name for asset in condition.objects]
+
+
+@pytest.mark.parametrize("cron", [None, "0 2 * * *"])
+@pytest.mark.parametrize(
+    ("waits_for", "assets"),
+    [
+        ({"on_new_images": True}, ["new_images"]),
+        ({"on_new_champion": True}, ["champion"]),
+        ({"on_new_images": True, "on_new_champion": True}, ["new_images", "champion"]),
+    ],
+)
+def test_news_start_a_run_beside_the_clock_or_without_one(
+    cron: str | None, waits_for: dict[str, bool], assets: list[str]
+) -> None:
+    settings = read_settings("counting", SETTINGS | {"schedule": cron} | waits_for)
+    schedule = settings.dag_arguments()["schedule"]
+    assert assets_of(schedule) == assets
+    if cron is not None:
+        assert schedule.timetable.expression == cron
+
+
 def test_trigger_form_refuses_a_value_out_of_range() -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
@@ -198,6 +223,7 @@ def test_trigger_form_refuses_a_value_out_of_range() -> None:
         ({"epochs": 3, "seed": 2}, {"training": {"epochs": 3, "seed": 2}}),
         ({"seed": 2, "size": 32}, {"training": {"seed": 2}, "size_px": 32}),
         ({"force": True}, {}),
+        ({"epochs": None}, {}),  # a field that was emptied
         ({"unheard_of": 1}, {}),
     ],
     ids=lambda value: str(value) or "nothing",
@@ -250,3 +276,9 @@ def test_wrong_airflow_yml_is_refused_with_the_dag_it_is_about(
     (project / "conf" / "local" / "airflow.yml").write_text(content)
     with pytest.raises(ConfigurationError, match=f"(?s){complaint}"):
         check_airflow_settings(project)
+
+
+def test_a_run_may_take_as_long_as_it_likes_unless_told_otherwise() -> None:
+    assert read_settings("training", SETTINGS).dag_arguments()["dagrun_timeout"] is None
+    limited = read_settings("training", {**SETTINGS, "run_timeout_hours": 6})
+    assert limited.dag_arguments()["dagrun_timeout"] == timedelta(hours=6)

@@ -176,6 +176,9 @@ def test_dag_that_never_moves_the_champion_says_nothing_of_it(notices: list[Noti
 # What became of the champion
 
 
+RETRAINING = ("train_network", "promote_challenger")
+
+
 @pytest.mark.parametrize(
     ("state", "end", "says"),
     [
@@ -193,11 +196,16 @@ def test_dag_that_never_moves_the_champion_says_nothing_of_it(notices: list[Noti
 def test_champion_is_said_to_be_untouched_only_where_that_is_known(
     state: str | None, end: str, says: str
 ) -> None:
-    assert describe_champion({"promote_challenger": state}, end).startswith(says)
+    assert describe_champion(RETRAINING, {"promote_challenger": state}, end).startswith(says)
+
+
+def test_rollback_that_was_done_before_the_failure_is_named() -> None:
+    says = describe_champion(["plan_rollback", "restore_champion"], {"restore_champion": "success"})
+    assert says.startswith("The rollback was done before that")
 
 
 def test_nothing_is_said_of_the_champion_where_no_state_is_known() -> None:
-    assert describe_champion(None).startswith("Whether the champion was moved")
+    assert describe_champion(RETRAINING, None).startswith("Whether the champion was moved")
 
 
 # With Airflow's API

@@ -34,6 +34,7 @@ PLOT = NodeSpec("plot", tags=("training",), after=("train",))
 SCORE = NodeSpec("score", tags=("promotion",), after=("train",))
 SCORE_OLD = NodeSpec("score_old", tags=("promotion",), after=("load",))
 COMPARE = NodeSpec("compare", tags=("promotion",), after=("score", "score_old"))
+WATCH = NodeSpec("watch", tags=("monitoring",), after=("load",))
 TRAIN_ALONE = NodeSpec("train", tags=("training",))
 COMPARE_ALONE = NodeSpec("compare", tags=("promotion",))
 
@@ -72,6 +73,12 @@ def test_all_of_training_waits_for_the_check_for_new_images() -> None:
     }
 
 
+def test_what_watches_the_champion_waits_for_its_data_alone_and_is_never_skipped() -> None:
+    edges = edges_of(build(LOAD, CLEAN, WATCH, TRAIN))
+    assert {edge for edge in edges if "watch" in edge} == {"load > watch", "watch > close_run"}
+    assert edges - {"load > watch", "watch > close_run"} == edges_of(build(LOAD, CLEAN, TRAIN))
+
+
 @pytest.mark.parametrize("nodes", [(LOAD, CLEAN), (TRAIN, PLOT), (SCORE, COMPARE)])
 def test_no_check_without_both_processing_and_training(nodes: tuple[NodeSpec, ...]) -> None:
     alone = [NodeSpec(node.name, node.tags) for node in nodes]
@@ -91,14 +98,26 @@ def test_promotion_begins_when_the_model_is_logged() -> None:
     assert out_of == {"log_model > score", "log_model > score_old"}
 
 
-def test_decision_branches_in_two() -> None:
+def test_a_comparison_is_followed_by_the_measuring_the_judgement_and_its_branches() -> None:
     dag = build(COMPARE_ALONE, decides=True)
+    ends = ("promote_challenger", "keep_champion", "refuse_challenger")
     assert edges_of(dag) == {
-        *("open_run > compare", "compare > choose_champion"),
-        *("choose_champion > promote_challenger", "choose_champion > keep_champion"),
-        *("promote_challenger > close_run", "keep_champion > close_run", "open_run > close_run"),
+        *("open_run > compare", "compare > measure_package", "measure_package > choose_champion"),
+        *(f"choose_champion > {task}" for task in (*ends, "ask_approver")),
+        *("ask_approver > promote_challenger", "ask_approver > keep_champion"),
+        *(f"{task} > close_run" for task in (*ends, "open_run")),
     }
+    for task in ends[:2]:
+        assert dag.get_task(task).trigger_rule == "none_failed_min_one_success"
     assert dag.edge_info["choose_champion"]["promote_challenger"] == {"label": "better"}
+
+
+def test_a_plan_of_a_rollback_is_followed_by_the_restoration() -> None:
+    dag = build(NodeSpec("plan", tags=("rollback",)))
+    assert edges_of(dag) == {
+        *("open_run > plan", "plan > restore_champion", "restore_champion > close_run"),
+        "open_run > close_run",
+    }
 
 
 @pytest.mark.parametrize("flag", ["logs_model", "decides"])
@@ -107,7 +126,10 @@ def test_tasks_of_the_run_come_only_when_asked_for(flag: str) -> None:
     without = set(build(TRAIN_ALONE, COMPARE_ALONE).task_ids)
     added = {
         "logs_model": {"log_model"},
-        "decides": {"choose_champion", "promote_challenger", "keep_champion"},
+        "decides": {
+            *("measure_package", "choose_champion", "ask_approver"),
+            *("promote_challenger", "keep_champion", "refuse_challenger"),
+        },
     }
     assert with_it - without == added[flag]
 

@@ -19,11 +19,12 @@ def log_again(monkeypatch: pytest.MonkeyPatch, folder: Path, logged_digest: str)
     monkeypatch.setattr(tracking, "find_logged_model", lambda _: "m-1")
     monkeypatch.setattr(tracking, "read_tag", lambda _run, _key: logged_digest)
     version = SimpleNamespace(version="3")
-    monkeypatch.setattr(registry, "register_challenger", lambda _name, _run, _tags: version)
+    monkeypatch.setattr(registry, "register_challenger", lambda _name, _run, _tags, _cells: version)
     run = KedroRun(folder, "retraining", "retraining", "manual__1", "http://airflow", {}, "run")
     run.__dict__["_context"] = SimpleNamespace(params={"registered_model_name": "cells"})
     run.__dict__["_catalog"] = DataCatalog(
         {
+            "golden_cells": MemoryDataset("some cells"),
             "network": PickleDataset(filepath=str(folder / "network")),
             "data_summary": MemoryDataset(
                 {
@@ -31,6 +32,7 @@ def log_again(monkeypatch: pytest.MonkeyPatch, folder: Path, logged_digest: str)
                     "images": 800,
                     "patients": 40,
                     "captured_until": "2015-12-07",
+                    "index_until": "2026-11-22T02:00:00+00:00",
                     "batches": ["first"],
                     "splits": {"train": {"digest": "rows"}},
                     "split_rule": {"split_salt": "salt"},

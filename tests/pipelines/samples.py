@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from image_classification.datasets import ImageFolder, ImageFolderDataset
-
 POSITIVE, NEGATIVE = "Parasitized", "Uninfected"
 
 
@@ -63,10 +61,6 @@ def draw_cells(labels: Iterable[str], images_per_label: int) -> dict[str, bytes]
         for cell in range(images_per_label)
     ]
     return {path: draw_image(seed) for seed, path in enumerate(paths)}
-
-
-def open_folder(root: Path) -> ImageFolder:
-    return ImageFolderDataset(filepath=str(root)).load()
 
 
 def tabulate_scores(

@@ -1,213 +1,217 @@
-"""`compare_models`: when a challenger replaces the champion. Each rule at its boundary."""
+"""Challenger and champion scored on the same images, and compared."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from samples import NEGATIVE, POSITIVE, tabulate_scores
+import yaml
+from judgement import CLASSES, NEGATIVE, POSITIVE, make_facts, make_policy, predict
+from matplotlib.figure import Figure
 
-from image_classification.errors import DataError
-from image_classification.pipelines.promotion.nodes import compare_models
+from image_classification import gate
+from image_classification.comparison import compare_predictions
+from image_classification.datasets import RegisteredNetwork
+from image_classification.errors import DataError, RegistryError
+from image_classification.metrics import PREDICTION_NAMES, read_predictions
+from image_classification.pipelines.promotion import nodes
+from image_classification.pipelines.promotion.nodes import (
+    compare_models,
+    score_challenger,
+    score_champion,
+)
 
-RULE: dict[str, Any] = {
-    "enabled": True,
-    "minimum_accuracy": 0.5,
-    "minimum_sensitivity": 0.5,
-    "minimum_accuracy_gain": 0.0,
-}
-LABELS = [POSITIVE] * 10 + [NEGATIVE] * 10
-NO_CHAMPION = tabulate_scores([], [])
+CATALOG = Path(__file__).resolve().parents[2] / "conf" / "base" / "catalog.yml"
+POLICY = make_policy(minimum_patients=2, minimum_patient_images=3)
+OURS = {"C1": "1111", "C2": "1110"}
+THEIRS = {"C1": "1011", "C2": "1100"}
+NO_CHAMPION = predict(THEIRS).iloc[:0]
+
+IMAGES = pd.DataFrame(
+    {
+        "image_id": ["d", "a", "c", "b"],
+        "image_name": ["4.png", "1.png", "3.png", "2.png"],
+        "path": ["d.png", "a.png", "c.png", "b.png"],
+        "patient": ["C2", "C1", "C3", "C1"],
+        "label": [POSITIVE, POSITIVE, NEGATIVE, NEGATIVE],
+        "split": ["validation", "validation", "train", "validation"],
+    }
+)
 
 
-def score_model(missed: int = 0, false_alarms: int = 0, version: str = "2") -> pd.DataFrame:
-    """Return predictions on 20 images, 10 of each class, with this many mistakes."""
-    right = [0.9] * 10 + [0.1] * 10
-    wrong = set(range(missed)) | set(range(10, 10 + false_alarms))
-    scores = [1 - score if row in wrong else score for row, score in enumerate(right)]
-    return tabulate_scores(LABELS, scores, version)
+class Batches:
+    """The image files: each holds its own path."""
+
+    def read(self, paths: list[str]) -> list[bytes]:
+        return [path.encode() for path in paths]
+
+
+@pytest.fixture(autouse=True)
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, list[bytes]]]:
+    """What was scored by which network; a network is the probability of its first class."""
+    calls: list[tuple[Any, list[bytes]]] = []
+
+    def score(network: Any, count: int, read: Any, name: Any) -> Any:
+        calls.append((network, read(slice(0, count))))
+        assert [name(number) for number in range(count)] == [
+            content.decode() for content in calls[-1][1]
+        ]
+        return np.tile(np.array([network, 1 - network], np.float32), (count, 1))
+
+    monkeypatch.setattr(nodes.vision, "score_images", score)
+    return calls
+
+
+def score_against(champion: Any, class_names: list[str] = CLASSES) -> Any:
+    def open_champion() -> Any:
+        if isinstance(champion, Exception):
+            raise champion
+        return champion
+
+    return score_champion(open_champion, class_names, Batches(), IMAGES)  # type: ignore[arg-type]
 
 
 def compare(
-    challenger: pd.DataFrame, champion: pd.DataFrame = NO_CHAMPION, **rule: Any
-) -> dict[str, Any]:
-    return compare_models(challenger, champion, [POSITIVE, NEGATIVE], POSITIVE, {**RULE, **rule})
+    ours: pd.DataFrame | None = None, theirs: pd.DataFrame | None = None, fault: str = ""
+) -> tuple[dict[str, Any], Figure]:
+    ours = predict(OURS, "2") if ours is None else ours
+    theirs = predict(THEIRS, "1") if theirs is None else theirs
+    return compare_models(ours, theirs, {"fault": fault}, CLASSES, POSITIVE, POLICY)
 
 
-def score_champion(missed: int = 0, false_alarms: int = 0) -> pd.DataFrame:
-    return score_model(missed, false_alarms, version="1")
+class TestScoring:
+    def test_both_models_score_the_validation_images_in_the_same_order(
+        self, scored: list[tuple[Any, list[bytes]]]
+    ) -> None:
+        challenger = score_challenger(0.9, CLASSES, Batches(), IMAGES)  # type: ignore[arg-type]
+        champion, scoring = score_against(RegisteredNetwork(0.2, CLASSES, "7"))
+        assert scored == [(0.9, [b"a.png", b"b.png", b"d.png"]), (0.2, scored[0][1])]
+        assert scoring == {"fault": ""}
+        for table, version, called in ((challenger, "", POSITIVE), (champion, "7", NEGATIVE)):
+            assert table["image_id"].tolist() == ["a", "b", "d"]
+            assert table["patient"].tolist() == ["C1", "C1", "C2"]
+            assert table["label"].tolist() == [POSITIVE, NEGATIVE, POSITIVE]
+            assert set(table["category"]) == {called}
+            assert set(table["model_version"]) == {version}
+        assert challenger.columns.tolist() == champion.columns.tolist()
+        compare_predictions(challenger, champion, CLASSES, POSITIVE, POLICY)
 
+    def test_a_registered_challenger_is_scored_by_its_own_classes_and_named(self) -> None:
+        registered = RegisteredNetwork(0.9, CLASSES[::-1], "8")
+        table = score_challenger(registered, CLASSES, Batches(), IMAGES)  # type: ignore[arg-type]
+        assert set(table["category"]) == {NEGATIVE}
+        assert set(table["model_version"]) == {"8"}
 
-def test_promotes_the_first_champion_that_meets_the_floors() -> None:
-    decision = compare(score_model(missed=1))
+    def test_no_champion_is_no_fault(self, scored: list[Any]) -> None:
+        table, scoring = score_against(None)
+        assert scoring == {"fault": ""}
+        assert len(table) == 0
+        assert scored == []
+        full, _ = score_against(RegisteredNetwork(0.9, CLASSES, "7"))
+        assert table.columns.tolist() == full.columns.tolist()
 
-    assert decision["promote"] is True
-    assert decision["champion"] is None
-    assert "first champion" in decision["reason"]
-    assert "0.9500" in decision["reason"]
+    def test_a_champion_that_cannot_be_loaded_is_a_fault_and_the_night_goes_on(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        table, scoring = score_against(RegistryError("its files are gone"))
+        assert scoring == {"fault": "its files are gone"}
+        assert len(table) == 0
+        assert "The champion cannot be scored: its files are gone" in caplog.text
 
-
-def test_promotes_a_challenger_that_is_better_by_one_image() -> None:
-    decision = compare(score_model(missed=1), score_champion(missed=2))
-
-    assert decision["promote"] is True
-    assert "+5.00 points from champion v1's 0.9000" in decision["reason"]
-
-
-def test_keeps_champion_at_a_tie() -> None:
-    decision = compare(score_model(missed=2), score_champion(false_alarms=2))
-
-    assert decision["promote"] is False
-    assert "+0.00 points" in decision["reason"]
-
-
-def test_keeps_champion_that_is_better() -> None:
-    assert compare(score_model(missed=2), score_champion(missed=1))["promote"] is False
-
-
-@pytest.mark.parametrize(("missed", "promoted"), [(2, True), (3, False)])
-def test_an_accuracy_equal_to_the_floor_passes_and_one_image_less_does_not(
-    missed: int, promoted: bool
-) -> None:
-    decision = compare(score_model(missed=missed), minimum_accuracy=0.9)
-
-    assert decision["promote"] is promoted
-    if not promoted:
-        assert decision["reason"] == (
-            "the challenger's accuracy of 0.8500 is below the floor of 0.9000"
-        )
-
-
-@pytest.mark.parametrize(("missed", "promoted"), [(3, True), (4, False)])
-def test_keeps_champion_when_sensitivity_is_below_the_floor(missed: int, promoted: bool) -> None:
-    decision = compare(score_model(missed=missed), minimum_sensitivity=0.7)
-
-    assert decision["promote"] is promoted
-    if not promoted:
-        assert "sensitivity of 0.6000 is below the floor of 0.7000" in decision["reason"]
-
-
-def test_keeps_champion_when_a_more_accurate_challenger_is_below_a_floor() -> None:
-    decision = compare(
-        score_model(missed=4), score_champion(missed=3, false_alarms=3), minimum_sensitivity=0.7
+    @pytest.mark.parametrize(
+        "classes", [CLASSES[::-1], [POSITIVE], [*CLASSES, "smudge"], ["parasitized", NEGATIVE]]
     )
+    def test_a_champion_of_other_classes_is_a_fault_that_names_both(
+        self, classes: list[str], scored: list[Any]
+    ) -> None:
+        table, scoring = score_against(RegisteredNetwork(0.9, classes, "7"))
+        assert scoring["fault"] == (
+            f"version 7 knows the classes {', '.join(classes)}; today's are {', '.join(CLASSES)}"
+        )
+        assert len(table) == 0
+        assert scored == []
 
-    assert decision["promote"] is False
-    assert "sensitivity" in decision["reason"]
-
-
-@pytest.mark.parametrize("mistakes", range(2, 10))
-def test_a_gain_equal_to_the_minimum_keeps_the_champion(mistakes: int) -> None:
-    """0.8 - 0.7 is more than 0.1 in binary: exact for every pair of accuracies."""
-    champion = score_champion(missed=mistakes // 2, false_alarms=mistakes - mistakes // 2)
-    mistakes -= 2
-    challenger = score_model(missed=mistakes // 2, false_alarms=mistakes - mistakes // 2)
-
-    assert compare(challenger, champion, minimum_accuracy_gain=0.1)["promote"] is False
-
-
-def test_a_gain_of_one_image_more_than_the_minimum_promotes() -> None:
-    decision = compare(score_model(missed=1), score_champion(missed=4), minimum_accuracy_gain=0.1)
-
-    assert decision["promote"] is True
-    assert "required: more than +10.00" in decision["reason"]
+    def test_a_store_that_does_not_answer_is_no_fault_of_the_champion(self) -> None:
+        with pytest.raises(TimeoutError):
+            score_against(TimeoutError("no answer"))
 
 
-def test_a_negative_minimum_allows_a_challenger_a_little_worse() -> None:
-    worse, champion = score_model(missed=2), score_champion(missed=1)
+class TestComparison:
+    def test_the_comparison_is_that_of_the_two_tables(self) -> None:
+        comparison, figure = compare()
+        assert comparison == compare_predictions(
+            predict(OURS, "2"), predict(THEIRS, "1"), CLASSES, POSITIVE, POLICY
+        )
+        assert comparison["tests"]["gain"] == 0.25
+        assert isinstance(figure, Figure)
 
-    assert compare(worse, champion, minimum_accuracy_gain=-0.06)["promote"] is True
-    assert compare(worse, champion, minimum_accuracy_gain=-0.05)["promote"] is False
+    def test_the_fault_of_the_champion_refuses_the_challenger(self) -> None:
+        comparison, figure = compare(theirs=NO_CHAMPION, fault="its files are gone")
+        decision = gate.judge(comparison, make_facts(), POLICY)
+        assert decision["verdict"] == "refuse"
+        assert "its files are gone" in decision["reason"]
+        assert "its files are gone" in [text.get_text() for text in figure.axes[0].texts]
 
+    def test_without_a_champion_the_challenger_stands_alone(self) -> None:
+        comparison, figure = compare(theirs=NO_CHAMPION)
+        assert comparison["champion"] is None
+        assert comparison["challenger"]["metrics"]["accuracy"] == 7 / 8
+        assert [text.get_text() for text in figure.axes[0].texts] == ["no champion yet"]
 
-@pytest.mark.parametrize("champion", [NO_CHAMPION, score_champion(missed=5)])
-def test_never_promotes_when_switched_off_and_says_what_would_have_been(
-    champion: pd.DataFrame,
-) -> None:
-    decision = compare(score_model(), champion, enabled=False)
+    def test_the_log_tells_how_it_stands_before_the_facts_are_known(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        compare()
+        assert "Before guards and limits: challenger +25.0 points (95 % CI" in caplog.text
 
-    assert decision["promote"] is False
-    assert "promotion.enabled is false" in decision["reason"]
-    assert "otherwise " in decision["reason"]
-
-
-def test_refuses_a_comparison_on_other_images() -> None:
-    champion = score_champion()
-    champion.loc[3, "image_id"] = "id-elsewhere"
-
-    with pytest.raises(DataError, match="not scored on the same images"):
-        compare(score_model(), champion)
-
-
-@pytest.mark.parametrize("rows", [slice(0, 19), slice(None, None, -1)])
-def test_refuses_a_comparison_on_fewer_images_or_in_another_order(rows: slice) -> None:
-    with pytest.raises(DataError, match="20 and"):
-        compare(score_model(), score_champion().iloc[rows])
-
-
-def test_decision_records_measures_images_patients_and_the_rule() -> None:
-    decision = compare(score_model(missed=1), score_champion(missed=2), minimum_accuracy=0.6)
-
-    assert decision["challenger"]["version"] == "2"
-    assert decision["champion"]["version"] == "1"
-    assert decision["challenger"]["metrics"]["accuracy"] == 0.95
-    assert decision["champion"]["metrics"]["sensitivity"] == 0.8
-    assert (decision["images"], decision["patients"]) == (20, 10)
-    assert decision["rule"] == {**RULE, "minimum_accuracy": 0.6}
-    assert json.loads(json.dumps(decision)) == decision
+    def test_a_comparison_on_other_images_is_an_error(self) -> None:
+        theirs = predict(THEIRS, "1")
+        theirs.loc[3, "image_id"] = "id-elsewhere"
+        with pytest.raises(DataError, match="not scored on the same images"):
+            compare(theirs=theirs)
 
 
-@pytest.mark.parametrize("version", ["", "7", "12"])
-def test_a_version_survives_the_file_between_the_tasks(tmp_path: Path, version: str) -> None:
-    def pass_on(table: pd.DataFrame, name: str) -> pd.DataFrame:
+class TestFiles:
+    """Between the tasks, the tables are files of the catalog."""
+
+    def pass_on(self, table: pd.DataFrame, entry: str, folder: Path) -> pd.DataFrame:
         from kedro_datasets.pandas import CSVDataset
 
-        dataset = CSVDataset(filepath=str(tmp_path / name))
+        described = yaml.safe_load(CATALOG.read_text())[entry]["dataset"]
+        dataset = CSVDataset(
+            filepath=str(folder / f"{entry}.csv"), load_args=described["load_args"]
+        )
         dataset.save(table)
+        pd.testing.assert_frame_equal(
+            dataset.load(), read_predictions((folder / f"{entry}.csv").open("rb"))
+        )
         return dataset.load()
 
-    decision = compare(
-        pass_on(score_model(version=version), "challenger.csv"),
-        pass_on(NO_CHAMPION, "no_champion.csv"),
-    )
+    @pytest.mark.parametrize("version", ["", "7", "12"])
+    @pytest.mark.parametrize("champion", [predict(THEIRS, "6"), NO_CHAMPION])
+    def test_a_comparison_survives_them(
+        self, tmp_path: Path, version: str, champion: pd.DataFrame
+    ) -> None:
+        ours = predict(OURS, version)
+        comparison, _ = compare(
+            self.pass_on(ours, "challenger_predictions", tmp_path),
+            self.pass_on(champion, "champion_predictions", tmp_path),
+        )
+        assert comparison == compare(ours, champion)[0]
+        assert comparison["challenger"]["version"] == version
 
-    assert decision["challenger"]["version"] == version
-    assert decision["champion"] is None
+    def test_a_patient_that_a_model_was_trained_on_is_recognised(self, tmp_path: Path) -> None:
+        ours = predict({"007": "1111", "12": "1110"})
+        comparison, _ = compare(self.pass_on(ours, "challenger_predictions", tmp_path), NO_CHAMPION)
+        trained = pd.DataFrame({"patient": ["007"], "split": ["train"]})
+        assert gate.find_seen(trained, comparison["validation_patients"]) == ["007"]
 
-
-def score_three(classes: Sequence[str], called: Sequence[str], version: str) -> pd.DataFrame:
-    """Return predictions of three classes, certain of the class called."""
-    chosen = np.array([classes.index(name) for name in called])
-    table = pd.DataFrame({"label": [*classes, *classes], "category": called})
-    for number, name in enumerate(classes):
-        table[f"probability_{name}"] = np.where(chosen == number, 0.8, 0.1)
-    table["image_id"] = table["image_name"] = [f"id-{row}" for row in range(len(table))]
-    return table.assign(patient="C1", model_version=version)
-
-
-def test_more_than_two_classes_are_judged_by_the_recall_of_the_positive_one() -> None:
-    classes = ["gametocyte", "healthy", "ring"]
-    finds_all = ["gametocyte", "healthy", "ring", "gametocyte", "healthy", "ring"]
-    misses_one_ring = ["gametocyte", "healthy", "ring", "gametocyte", "healthy", "healthy"]
-    rule = {**RULE, "minimum_sensitivity": 0.75}
-
-    good = compare_models(
-        score_three(classes, finds_all, "2"),
-        score_three(classes, misses_one_ring, "1"),
-        classes,
-        "ring",
-        rule,
-    )
-    bad = compare_models(
-        score_three(classes, misses_one_ring, "2"), NO_CHAMPION, classes, "ring", rule
-    )
-
-    assert good["promote"] is True
-    assert good["champion"]["metrics"]["sensitivity"] == 0.5
-    assert bad["promote"] is False
-    assert "sensitivity of 0.5000" in bad["reason"]
+    def test_the_catalog_reads_every_table_of_predictions_by_names(self) -> None:
+        catalog = yaml.safe_load(CATALOG.read_text())
+        for name in ("challenger", "champion", "validation", "test"):
+            read = catalog[f"{name}_predictions"]["dataset"]["load_args"]
+            assert read["dtype"] == dict.fromkeys(PREDICTION_NAMES, "str")

@@ -18,14 +18,7 @@ from mlflow import MlflowClient
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
-NO_FLOORS = {
-    "promotion": {
-        "enabled": True,
-        "minimum_accuracy": 0.0,
-        "minimum_sensitivity": 0.0,
-        "minimum_accuracy_gain": -1.0,
-    }
-}
+ANY_GAIN = {"promotion": {"improvement": {"minimum_gain": -1.0}}}
 
 
 def kedro_run(pipeline: str, **params: Any) -> None:
@@ -60,7 +53,7 @@ def retrained(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Iterator
         patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
         patch.setenv("KEDRO_ENV", "test")
         deliver_cells(cells, storage)
-        kedro_run("retraining", **NO_FLOORS)
+        kedro_run("retraining", **ANY_GAIN)
         yield Retrained(storage, f"sqlite:///{storage}/mlflow/mlflow.db")
 
 
@@ -95,7 +88,7 @@ def test_all_that_belongs_to_the_run_lies_in_its_folder(retrained: Retrained) ->
         *("reliability_diagram.png", "confident_mistakes.png"),
     }
     assert {path.name for path in retrained.storage.iterdir()} == {
-        *("images", "incoming", "index", "mlflow", "pixels", "runs"),
+        *("images", "incoming", "index", "ledger", "mlflow", "pixels", "runs"),
     }
 
 
@@ -133,7 +126,7 @@ def test_the_parameters_of_every_node_are_logged_one_by_one(retrained: Retrained
     assert logged["training.epochs"] == "1"
     assert logged["image_size_px"] == "64"
     assert logged["data_processing.split_salt"] == "image-classification"
-    assert logged["promotion.minimum_accuracy_gain"] == "-1.0"
+    assert logged["promotion.improvement.minimum_gain"] == "-1.0"
 
 
 def test_figures_tables_and_the_decision_are_artifacts_of_the_run(retrained: Retrained) -> None:
@@ -148,7 +141,11 @@ def test_figures_tables_and_the_decision_are_artifacts_of_the_run(retrained: Ret
         "predictions/validation_predictions.csv",
         "predictions/test_predictions.csv",
     }
-    assert retrained.artifacts("promotion") == {"promotion/decision.json"}
+    assert retrained.artifacts("promotion") == {
+        *("promotion/decision.json", "promotion/ledger_entry.json", "promotion/comparison.png"),
+        "promotion/challenger_predictions.csv",
+        "promotion/champion_predictions.csv",
+    }
     assert retrained.artifacts("evaluation") == {"evaluation/evaluation_report.json"}
 
 
@@ -192,25 +189,43 @@ def test_challenger_and_evaluation_agree_on_the_validation_images(retrained: Ret
     assert difference.max() < 1e-5
 
 
-def test_inference_classifies_a_folder_with_the_champion(
+SCORES = [
+    *("image_name", "path", "probability_Parasitized", "probability_Uninfected", "category"),
+    *("error", "model_name", "model_version", "scored_at"),
+]
+
+
+def test_inference_scores_a_folder_with_the_champion(
     retrained: Retrained, cells: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMAGE_CLASSIFICATION_INFERENCE", str(cells / "Uninfected"))
     kedro_run("inference")
     table = pd.read_csv(retrained.storage / "runs" / "local" / "predictions.csv")
-    assert list(table.columns) == [
-        *("image_name", "probability_Parasitized", "probability_Uninfected"),
-        *("category", "model_version"),
-    ]
+    assert list(table.columns) == SCORES
     assert len(table) == len(list((cells / "Uninfected").glob("*.png")))
-    assert (
-        table[["probability_Parasitized", "probability_Uninfected"]]
-        .sum(axis=1)
-        .round(5)
-        .eq(1)
-        .all()
-    )
+    probabilities = table[["probability_Parasitized", "probability_Uninfected"]]
+    assert probabilities.sum(axis=1).round(5).eq(1).all()
     assert set(table["model_version"]) == {1}
+
+
+def test_scoring_keeps_its_table_and_counts_in_mlflow(
+    retrained: Retrained, cells: Path, tmp_path: Path
+) -> None:
+    listed = sorted(str(path) for path in cells.rglob("*.png"))[:5]
+    (tmp_path / "cells.txt").write_text("\n".join([*listed, "gone.png"]))
+    kedro_run("scoring", scoring={"images": str(tmp_path / "cells.txt")})
+    newest = retrained.client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]
+    found = retrained.client.list_artifacts(newest.info.run_id, "scores")
+    assert {entry.path for entry in found} == {
+        *("scores/scores.parquet", "scores/scores.csv", "scores/score_summary.json"),
+    }
+    assert newest.data.metrics == {"scoring.images": 6.0, "scoring.unreadable": 1.0}
+    assert newest.data.params["scoring.images"] == str(tmp_path / "cells.txt")
+    table = pd.read_parquet(retrained.storage / "runs" / "local" / "scores.parquet")
+    assert list(table.columns) == SCORES
+    assert table["path"].tolist() == [*listed, str(tmp_path / "gone.png")]
+    assert set(table["model_name"]) == {MODEL}
+    assert table["model_version"].tolist() == ["1"] * 6
 
 
 def test_the_run_names_the_exact_rows_it_worked_on(retrained: Retrained) -> None:
@@ -245,8 +260,35 @@ def test_promotion_alone_judges_the_registered_challenger(retrained: Retrained) 
     kedro_run("promotion")
     decision = json.loads((retrained.storage / "runs/local/decision.json").read_text())
     assert decision["challenger"]["version"] == decision["champion"]["version"] == "1"
-    assert not decision["promote"]
-    assert "+0.00 points" in decision["reason"]
+    assert decision["verdict"] == "refuse"
+    assert decision["reason"] == "the challenger, version 1, is the champion already"
+    champion = retrained.client.get_model_version(MODEL, "1")
+    assert champion.tags["decision"] == "promoted"
+
+
+def test_the_packaged_model_is_measured_and_verified_in_a_fresh_process(
+    retrained: Retrained,
+) -> None:
+    measures = json.loads((retrained.storage / "runs/local/package_measures.json").read_text())
+    assert measures["golden_cells"] == 4
+    assert measures["golden_difference"] < 1e-5
+    assert measures["load_s"] > 0
+    assert measures["latency_ms"] > 0
+    assert 0.1 < measures["size_mb"] < 20
+
+
+def test_the_ledger_says_who_decided_what_on_which_data(retrained: Retrained) -> None:
+    entries = [
+        json.loads(file.read_text()) for file in (retrained.storage / "ledger").glob("*.json")
+    ]
+    (first,) = (entry for entry in entries if entry["event"] == "promoted")
+    assert first["version"] == first["champion_after"] == "1"
+    assert first["champion_before"] is None
+    assert first["by"] == "the policy"
+    assert first["decision"]["policy"]["improvement"]["minimum_gain"] == -1.0
+    assert first["decision"]["facts"]["challenger_seen"] == []
+    assert first["data"]["data_digest"]
+    assert first["airflow_run"] == ""
 
 
 def test_a_second_run_of_one_process_has_an_mlflow_run_a_model_and_a_version_of_its_own(
@@ -255,15 +297,16 @@ def test_a_second_run_of_one_process_has_an_mlflow_run_a_model_and_a_version_of_
     first = {run.info.run_id for run in retrained.client.search_runs(["1"])}
     shards = list((retrained.storage / "pixels").rglob("*.npy"))
 
-    kedro_run("retraining", promotion={"enabled": False, "minimum_accuracy_gain": -1.0})
+    changes = {"mode": "dry_run", "improvement": {"minimum_gain": -1.0}}
+    kedro_run("retraining", promotion=changes)
 
     assert mlflow.active_run() is None
     (new,) = (run for run in retrained.client.search_runs(["1"]) if run.info.run_id not in first)
     assert new.info.status == "FINISHED"
-    assert new.data.tags["outcome"].startswith("kept v1: promotion is switched off")
+    assert new.data.tags["outcome"].startswith("dry run, kept v1; v2 would have been promoted")
     # Two keys were changed; the rest of the section stays in force.
-    assert new.data.params["promotion.enabled"] == "False"
-    assert new.data.params["promotion.minimum_accuracy"] == "0.0"
+    assert new.data.params["promotion.mode"] == "dry_run"
+    assert new.data.params["promotion.improvement.resamples"] == "200"
     models = retrained.client.search_logged_models(["1"])
     assert sorted(model.source_run_id == new.info.run_id for model in models) == [False, True]
     versions = {
@@ -286,12 +329,9 @@ def test_a_slice_of_a_pipeline_neither_registers_nor_decides(retrained: Retraine
 
 
 @pytest.mark.usefixtures("storage")
-def test_inference_without_a_champion_says_what_to_run_first(
-    cells: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_INFERENCE", str(cells))
+def test_scoring_without_a_champion_says_what_to_run_first(cells: Path) -> None:
     with pytest.raises(Exception, match=r"no version with the alias 'champion'.*'retraining'"):
-        kedro_run("inference")
+        kedro_run("scoring", scoring={"images": str(cells)})
 
 
 @pytest.mark.usefixtures("storage")

@@ -8,20 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from laboratory import Laboratory
 from matplotlib.figure import Figure
-from samples import draw_image, fill_folder, open_folder
+from samples import draw_image
 
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.errors import DataError
+from image_classification.gate import judge
 from image_classification.metrics import measure_predictions
-from image_classification.pipelines.inference.nodes import classify_folder, classify_images
+from image_classification.pipelines.inference.nodes import classify_images
 from image_classification.pipelines.promotion.nodes import (
     compare_models,
     score_challenger,
     score_champion,
 )
 from image_classification.pipelines.training.nodes import (
+    answer_golden_cells,
     evaluate_network,
     plot_confident_mistakes,
     plot_evaluation,
@@ -31,6 +34,7 @@ from image_classification.pipelines.training.nodes import (
     train_network,
 )
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
 CLASSES = ["gametocyte", "healthy", "ring"]
 SIZE_PX = 16
 TRAINING: dict[str, Any] = {
@@ -194,10 +198,11 @@ def test_challenger_and_champion_are_scored_alike_from_the_files(
     champion = RegisteredNetwork(network, CLASSES, "4")
 
     challenger_scores = score_challenger(network, CLASSES, batches, splits)
-    champion_scores = score_champion(champion, ["other"], batches, splits)
+    champion_scores, scoring = score_champion(lambda: champion, CLASSES, batches, splits)
 
     assert set(challenger_scores["model_version"]) == {""}
     assert set(champion_scores["model_version"]) == {"4"}
+    assert scoring == {"fault": ""}
     pd.testing.assert_frame_equal(
         challenger_scores.drop(columns="model_version"),
         champion_scores.drop(columns="model_version"),
@@ -227,41 +232,54 @@ def test_a_registered_challenger_is_scored_with_its_own_classes_and_version(
 def test_scores_without_a_champion_have_the_columns_and_no_rows(
     trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame
 ) -> None:
-    nothing = score_champion(None, CLASSES, batches, splits)
+    nothing, scoring = score_champion(lambda: None, CLASSES, batches, splits)
 
     assert len(nothing) == 0
+    assert scoring == {"fault": ""}
     assert list(nothing) == list(score_challenger(trained[0], CLASSES, batches, splits))
 
 
 def test_three_classes_come_to_a_decision_through_the_files_between_the_tasks(
     trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame, tmp_path: Path
 ) -> None:
-    rule = {
-        "enabled": True,
-        "minimum_accuracy": 0.0,
-        "minimum_sensitivity": 0.0,
-        "minimum_accuracy_gain": 0.0,
-    }
+    policy = yaml.safe_load((CONF / "test" / "parameters_promotion.yml").read_text())["promotion"]
     champion = RegisteredNetwork(trained[0], CLASSES, "1")
+    champion_scores, scoring = score_champion(lambda: champion, CLASSES, batches, splits)
     scores = {
         "challenger": score_challenger(trained[0], CLASSES, batches, splits),
-        "champion": score_champion(champion, CLASSES, batches, splits),
+        "champion": champion_scores,
     }
     for name, table in scores.items():
         table.to_csv(tmp_path / name, index=False)
 
-    decision = compare_models(
+    comparison, _ = compare_models(
         pd.read_csv(tmp_path / "challenger"),
         pd.read_csv(tmp_path / "champion"),
+        scoring,
         CLASSES,
         "ring",
-        rule,
+        policy,
     )
 
-    direct = compare_models(scores["challenger"], scores["champion"], CLASSES, "ring", rule)
-    assert decision["promote"] is False
-    assert "+0.00 points from champion v1" in decision["reason"]
-    assert decision["challenger"]["metrics"] == pytest.approx(direct["challenger"]["metrics"])
+    direct, _ = compare_models(
+        scores["challenger"], scores["champion"], scoring, CLASSES, "ring", policy
+    )
+    assert comparison["champion"]["version"] == "1"
+    assert comparison["tests"]["gain"] == 0
+    assert comparison["challenger"]["metrics"] == pytest.approx(direct["challenger"]["metrics"])
+    assert judge(comparison, None, policy)["verdict"] == "keep"
+
+
+def test_golden_cells_are_the_example_with_what_the_network_answers(
+    trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame
+) -> None:
+    example = sample_images(batches, splits, CLASSES)
+
+    golden = answer_golden_cells(trained[0], example, CLASSES)
+
+    pd.testing.assert_frame_equal(golden[["image_name", "image"]], example)
+    answers = classify_images(example, trained[0], CLASSES, 2)
+    np.testing.assert_allclose(golden[PROBABILITIES], answers[PROBABILITIES], atol=1e-6)
 
 
 def test_packaged_model_gives_a_row_per_image_in_order(
@@ -306,26 +324,3 @@ def test_packaged_model_names_an_image_that_cannot_be_decoded(trained: tuple[Any
 
     with pytest.raises(DataError, match="Image bad: the file cannot be decoded"):
         classify_images(images, trained[0], CLASSES, 256)
-
-
-def test_a_folder_is_classified_with_the_champion_whatever_its_sub_folders(
-    trained: tuple[Any, ...], tmp_path: Path
-) -> None:
-    files = {"top.png": draw_image(1), "any/where/deep.png": draw_image(2)}
-    champion = RegisteredNetwork(trained[0], CLASSES, "4")
-
-    table = classify_folder(open_folder(fill_folder(tmp_path, files)), champion, 256)
-
-    assert list(table) == ["image_name", *PROBABILITIES, "category", "model_version"]
-    assert table["image_name"].tolist() == ["any/where/deep.png", "top.png"]
-    assert set(table["model_version"]) == {"4"}
-
-
-def test_a_broken_file_in_a_folder_to_classify_is_named(
-    trained: tuple[Any, ...], tmp_path: Path
-) -> None:
-    files = {"good.png": draw_image(1), "sub/broken.png": draw_image(2)[:100]}
-    champion = RegisteredNetwork(trained[0], CLASSES, "4")
-
-    with pytest.raises(DataError, match=r"Image sub/broken\.png: the file cannot be decoded"):
-        classify_folder(open_folder(fill_folder(tmp_path, files)), champion, 256)

@@ -92,3 +92,58 @@ def test_no_pixels_give_no_embeddings(network: keras.Model) -> None:
 
     assert probabilities.shape == (0, 2)
     assert embeddings.shape == (0, len(network.layers[-1].get_weights()[0]))
+
+
+@pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize("count", [0, 1, CHUNK, 2 * CHUNK + 1])
+def test_sound_images_are_scored_as_without_the_others(network: keras.Model, count: int) -> None:
+    probabilities, reasons = vision.score_sound_images(
+        network, count, CONTENTS[:count].__getitem__, batch_size=3
+    )
+
+    np.testing.assert_allclose(
+        probabilities, vision.score_images(network, count, CONTENTS[:count].__getitem__), rtol=1e-5
+    )
+    assert probabilities.shape == (count, 2)
+    assert reasons == [""] * count
+
+
+@pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {0: b"no image"},
+        {CHUNK - 1: "gone", CHUNK: b""},
+        dict.fromkeys(range(CHUNK), "gone"),  # a whole chunk
+        dict.fromkeys(range(2 * CHUNK + 1), b"no image"),
+    ],
+    ids=["first", "at the edge of a chunk", "a whole chunk", "all"],
+)
+def test_an_image_that_cannot_be_scored_costs_no_other(
+    network: keras.Model, bad: dict[int, bytes | str]
+) -> None:
+    contents = [bad.get(number, content) for number, content in enumerate(CONTENTS)]
+
+    probabilities, reasons = vision.score_sound_images(network, len(contents), contents.__getitem__)
+
+    expected = vision.score_images(network, len(CONTENTS), CONTENTS.__getitem__)
+    expected[list(bad)] = np.nan
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    for number, reason in enumerate(reasons):
+        content = bad.get(number)
+        if isinstance(content, str):
+            assert reason == content
+        else:
+            assert reason.startswith("the file cannot be decoded") == (content is not None)
+
+
+@pytest.mark.usefixtures("_small_chunks")
+def test_a_long_list_tells_how_far_it_has_come(
+    network: keras.Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scoring, "SECONDS_BETWEEN_LINES", -1.0)
+    caplog.set_level("INFO", logger=scoring.__name__)
+
+    vision.score_sound_images(network, CHUNK + 1, CONTENTS[: CHUNK + 1].__getitem__)
+
+    assert caplog.messages == ["Scored 4 of 5 images", "Scored 5 of 5 images"]

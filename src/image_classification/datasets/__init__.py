@@ -1,19 +1,26 @@
-"""Catalog datasets of our own: batches, index, packed pixels, registered networks."""
+"""Catalog datasets of our own: batches, index, packed pixels, registered networks, curves."""
 
 from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
-from image_classification.datasets.folder import ImageFolder, ImageFolderDataset
 from image_classification.datasets.inbox import Inbox, InboxDataset, IncomingBatch
-from image_classification.datasets.lineage import RunImagesDataset
+from image_classification.datasets.lineage import (
+    RegisteredImages,
+    RegisteredImagesDataset,
+    RunImagesDataset,
+)
+from image_classification.datasets.metric import MetricCurvesDataset
 from image_classification.datasets.network import (
     OpenNetwork,
     RegisteredNetwork,
     RegisteredNetworkDataset,
+    RegisteredVersionsDataset,
 )
 from image_classification.datasets.pixel import PackedPixels, PackedPixelsDataset, PixelShard
+from image_classification.datasets.source import ImageSource, ImageSourceDataset
 from image_classification.datasets.table import (
     AppendedTableDataset,
     BatchTables,
     BatchTablesDataset,
+    LedgerDataset,
     Records,
     RecordsDataset,
     WholeJSONDataset,
@@ -25,19 +32,24 @@ __all__ = [
     "BatchTablesDataset",
     "ImageBatches",
     "ImageBatchesDataset",
-    "ImageFolder",
-    "ImageFolderDataset",
+    "ImageSource",
+    "ImageSourceDataset",
     "Inbox",
     "InboxDataset",
     "IncomingBatch",
+    "LedgerDataset",
+    "MetricCurvesDataset",
     "OpenNetwork",
     "PackedPixels",
     "PackedPixelsDataset",
     "PixelShard",
     "Records",
     "RecordsDataset",
+    "RegisteredImages",
+    "RegisteredImagesDataset",
     "RegisteredNetwork",
     "RegisteredNetworkDataset",
+    "RegisteredVersionsDataset",
     "RunImagesDataset",
     "WholeJSONDataset",
 ]

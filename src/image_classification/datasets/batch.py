@@ -17,14 +17,16 @@ import fsspec
 import pandas as pd
 
 from image_classification.datasets.file import PARTIAL, FilesystemDataset, is_local, write_whole
-from image_classification.datasets.folder import list_images, read_files, try_read_files
+from image_classification.datasets.folder import (
+    LASTING_ERRORS,
+    list_images,
+    read_files,
+    try_read_files,
+)
 from image_classification.datasets.inbox import MANIFEST, READY, TAKEN, IncomingBatch
 from image_classification.errors import DataError
 
 logger = logging.getLogger(__name__)
-
-LASTING_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError)
-"""What another try will not mend."""
 
 LABELS = "labels.csv"
 LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
@@ -55,7 +57,7 @@ class ImageBatches:
         return manifest
 
     def list_files(self, batch: str) -> pd.DataFrame:
-        """Return one row per image file of a batch, as `ImageFolder.files`; paths below `root`."""
+        """Return one row per image file of a batch, as `list_images`; paths below `root`."""
         files, _ = list_images(self.filesystem, posixpath.join(self.root, batch))
         return files.assign(path=batch + "/" + files["path"].astype(str))
 

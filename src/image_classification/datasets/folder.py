@@ -1,18 +1,14 @@
-"""A folder of image files."""
+"""Image files below a folder."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Never
 
 import fsspec
 import pandas as pd
-from kedro.io import DatasetError
 
-from image_classification.datasets.file import FilesystemDataset
 from image_classification.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -20,61 +16,17 @@ FILE_COLUMNS = ["path", "image_name", "label", "size_bytes"]
 READERS = 16
 """Files read at the same time: a disk waits little, an object store long."""
 
-
-@dataclass(frozen=True)
-class ImageFolder:
-    """The image files under a folder, read when asked for.
-
-    Attributes:
-        root: the folder.
-        files: one row per file, sorted by path. `path` (str, below the folder), `image_name`
-            (str), `label` (str, the folder the file lies in, "" for the top), `size_bytes` (int).
-        ignored: how many files had no image suffix.
-    """
-
-    root: str
-    files: pd.DataFrame
-    filesystem: fsspec.AbstractFileSystem
-    ignored: int = 0
-
-    def read(self, paths: Sequence[str]) -> list[bytes]:
-        """Return the content of each file, in order, read several at a time.
-
-        Raises:
-            DataError: a file cannot be read.
-        """
-        return read_files(self.filesystem, self.root, paths)
-
-
-class ImageFolderDataset(FilesystemDataset[Never, ImageFolder]):
-    """Lists the image files below a folder, on any filesystem that fsspec knows."""
-
-    def load(self) -> ImageFolder:
-        """List the files.
-
-        Raises:
-            DataError: the folder does not exist or holds no image.
-        """
-        if not self._filesystem.isdir(self._root):
-            raise DataError(
-                f"Image folder '{self._root}' does not exist. Put the images there, or name "
-                "another folder in IMAGE_CLASSIFICATION_INFERENCE."
-            )
-        files, ignored = list_images(self._filesystem, self._root)
-        if files.empty:
-            raise DataError(
-                f"Image folder '{self._root}' holds no image: expected files ending in "
-                f"{', '.join(IMAGE_SUFFIXES)}, found {ignored} other files."
-            )
-        return ImageFolder(self._root, files, self._filesystem, ignored)
-
-    def save(self, data: Never) -> Never:  # noqa: ARG002
-        """Refuse: these images are somebody else's."""
-        raise DatasetError("A folder of images to classify is read-only.")
+LASTING_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""What another try will not mend."""
 
 
 def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.DataFrame, int]:
-    """Return the image files below a folder, and how many other files lie there."""
+    """Return the image files below a folder, and how many other files lie there.
+
+    Returns:
+        One row per image file, sorted by path: `path` (str, below the folder), `image_name` (str),
+        `label` (str, the folder the file lies in, "" for the top), `size_bytes` (int).
+    """
     filesystem.invalidate_cache()
     found = filesystem.find(root, detail=True)
     rows = []

@@ -59,7 +59,8 @@ class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNe
         """Load the network.
 
         Raises:
-            RegistryError: no version holds the alias, and one is required.
+            RegistryError: no version holds the alias, and one is required; or its files are
+                missing or broken.
         """
         return self._open if self._on_demand else self._open()
 
@@ -73,11 +74,14 @@ class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNe
                 f"'{self._alias}'. Run the pipeline 'retraining' first, or set the alias in MLflow."
             )
         with registry.open_parts(self._model_name, version.version) as parts:
-            return RegisteredNetwork(
-                network=vision.load_network(parts.network),
-                class_names=parts.class_names,
-                version=str(version.version),
-            )
+            try:
+                network = vision.load_network(parts.network)
+            except (OSError, TypeError, ValueError, KeyError) as error:
+                raise RegistryError(
+                    f"The network of version {version.version} of '{self._model_name}' cannot be "
+                    f"loaded: {error}"
+                ) from error
+            return RegisteredNetwork(network, parts.class_names, str(version.version))
 
     def save(self, data: Never) -> Never:  # noqa: ARG002
         """Refuse: a version is registered by logging a model."""
@@ -88,3 +92,35 @@ class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNe
 
     def _describe(self) -> dict[str, Any]:
         return {"model_name": self._model_name, "alias": self._alias, "required": self._required}
+
+
+class RegisteredVersionsDataset(AbstractDataset[Never, list[dict[str, Any]]]):
+    """The versions of a registered model, oldest first: `version`, `aliases` and `tags`."""
+
+    def __init__(self, *, model_name: str, metadata: dict[str, Any] | None = None) -> None:
+        """Make the dataset.
+
+        Args:
+            model_name: the registered model.
+            metadata: ignored by Kedro, kept for people and plugins.
+        """
+        self._model_name = model_name
+        self.metadata = metadata
+
+    def load(self) -> list[dict[str, Any]]:
+        """Ask the registry."""
+        return [
+            {
+                "version": str(version.version),
+                "aliases": list(version.aliases),
+                "tags": dict(version.tags),
+            }
+            for version in registry.list_versions(self._model_name)
+        ]
+
+    def save(self, data: Never) -> Never:  # noqa: ARG002
+        """Refuse: a version is registered by logging a model."""
+        raise DatasetError("A registered version cannot be saved through the catalog.")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model_name": self._model_name}

@@ -14,7 +14,7 @@ import fsspec
 import pandas as pd
 from kedro_datasets.json import JSONDataset
 
-from image_classification.datasets.file import FilesystemDataset, write_whole
+from image_classification.datasets.file import FilesystemDataset, is_local, write_whole
 
 
 class _IndexDataset(FilesystemDataset[Any, Any]):
@@ -94,6 +94,20 @@ class RecordsDataset(_IndexDataset):
         for name, record in data.items():
             content = json.dumps(record, indent=2).encode()
             write_whole(self._filesystem, self._locate(name), content)
+
+
+class LedgerDataset(RecordsDataset):
+    """Records that are written once: saving one that is there leaves it as it is."""
+
+    @property
+    def folder(self) -> str | None:
+        """Where they lie, on a disk; None on an object store."""
+        return self._root if is_local(self._filesystem) else None
+
+    def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the records that are not there yet, each whole."""
+        known = self.load()
+        super().save({name: record for name, record in data.items() if name not in known})
 
 
 class AppendedTableDataset(_IndexDataset):

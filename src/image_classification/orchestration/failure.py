@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,11 @@ logger = logging.getLogger(__name__)
 
 CLOSE_RUN = "close_run"
 FAILED, FAILED_STATES = "failed", ("failed", "upstream_failed")
-MOVES_CHAMPION = "promote_challenger"
-"""The task that moves the alias `champion`."""
+MOVERS = {
+    "promote_challenger": "The challenger was promoted before that: the champion is the new one.",
+    "restore_champion": "The rollback was done before that: the champion is the restored one.",
+}
+"""The tasks that move the alias `champion`, and what their success means."""
 
 ENDS = {
     "timed_out": "it took longer than it may",
@@ -201,7 +204,7 @@ def examine_failure(
         end=end,
         tasks=tuple(tasks),
         remark=remark,
-        champion=describe_champion(states, end) if MOVES_CHAMPION in dag.task_dict else "",
+        champion=describe_champion(dag.task_dict, states, end),
         error=find_error(context, tasks, ask=note is not None),
         note=note,
         closed=None if states is None else states.get(CLOSE_RUN) == "success",
@@ -227,20 +230,26 @@ def list_failed(context: Context, states: dict[str, Any] | None) -> list[str]:
     return [context["ti"].task_id] if is_of_a_task else []
 
 
-def describe_champion(states: Mapping[str, Any] | None, end: str = "task_failure") -> str:
+def describe_champion(
+    tasks: Iterable[str], states: Mapping[str, Any] | None, end: str = "task_failure"
+) -> str:
     """Return what a failed run did to the champion: a sentence that claims no more than is known.
 
     Args:
+        tasks: of the DAG. Of one that moves no champion there is nothing to say: "".
         states: of the tasks by name; None if not known.
         end: Airflow's reason. A run that took too long has its unfinished tasks marked as skipped,
             also one that was in the middle of its work.
     """
-    state = None if states is None else states.get(MOVES_CHAMPION)
+    mover = next((task for task in MOVERS if task in tasks), None)
+    if mover is None:
+        return ""
+    state = None if states is None else states.get(mover)
     if state == "success":
-        return "The challenger was promoted before that: the champion is the new one."
+        return MOVERS[mover]
     untouched = state in (None, "upstream_failed", "skipped", "removed")
     if states is None or not untouched or (end == "timed_out" and state == "skipped"):
-        return f"Whether the champion was moved: see the log of {MOVES_CHAMPION}."
+        return f"Whether the champion was moved: see the log of {mover}."
     return "The champion was not changed by this failure."
 
 

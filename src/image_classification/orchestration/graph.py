@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, Label
+from airflow.sdk import DAG, BaseOperator, Label, TriggerRule
 
 from image_classification.orchestration.failure import (
     CLOSE_RUN,
@@ -15,7 +15,9 @@ from image_classification.orchestration.failure import (
     FailureNotifier,
 )
 from image_classification.orchestration.operators import (
+    ASK_APPROVER,
     ASK_REVIEWER,
+    BRANCHES,
     AnnounceImagesOperator,
     CheckNewImagesOperator,
     ChooseChampionOperator,
@@ -25,15 +27,23 @@ from image_classification.orchestration.operators import (
     KeepChampionOperator,
     ListHeldBatchesOperator,
     LogModelOperator,
+    MeasurePackageOperator,
     OpenRunOperator,
     PipelineOperator,
     PromoteChallengerOperator,
+    RefuseChallengerOperator,
     RequestReviewOperator,
+    RestoreChampionOperator,
 )
-from image_classification.orchestration.settings import NEW_IMAGES, DagSettings, read_settings
+from image_classification.orchestration.settings import (
+    NEW_CHAMPION,
+    NEW_IMAGES,
+    DagSettings,
+    read_settings,
+)
 
 PROCESSING, SELECTION, TRAINING = "data_processing", "selection", "training"
-PROMOTION, REVIEW = "promotion", "review"
+PROMOTION, REVIEW, ROLLBACK = "promotion", "review", "rollback"
 """Tags of nodes: the pipeline that a node of a composed pipeline comes from."""
 
 SCREENING = "screening"
@@ -68,7 +78,7 @@ class DagSpec:
         settings: of `airflow.yml`.
         nodes: in an order in which each comes after those it depends on.
         logs_model: the pipeline binds training to inference, so the run logs a model.
-        decides: the pipeline ends in a decision on the champion.
+        decides: the pipeline ends in a comparison of challenger and champion.
     """
 
     pipeline: str
@@ -84,7 +94,10 @@ def build_dag(spec: DagSpec) -> DAG:
 
     ``open_run`` comes first and ``close_run`` last, whatever happened. Between processing and
     training, ``check_new_images`` skips the rest of a night that brought too little. ``log_model``
-    stands between training and promotion. After a decision, ``choose_champion`` branches. Each
+    stands between training and promotion. After a comparison ``measure_package`` loads the packaged
+    challenger, and ``choose_champion`` judges and branches: to the promotion, to ``ask_approver``,
+    to the champion that is kept, or to a refusal. After the plan of a rollback,
+    ``restore_champion`` carries it out. Each
     batch that screening holds starts a run of the DAG `review`, where ``ask_reviewer`` waits for a
     person. An intake on its own begins with ``find_batches``, which skips it when nothing has
     arrived, and ends with ``announce_images``, which starts the retraining.
@@ -128,6 +141,8 @@ class _Builder:
             work.append(self._insert_log_model())
         if self.spec.decides:
             work += self._append_decision()
+        if self._tagged(ROLLBACK):
+            work.append(self._append_restoration())
         self._enclose(work)
 
     def _make(self, operator: type[PipelineOperator], task_id: str, **arguments: Any) -> Any:
@@ -182,13 +197,36 @@ class _Builder:
         return log_model
 
     def _append_decision(self) -> list[BaseOperator]:
+        # Here, not above: no other DAG needs it.
+        from image_classification.orchestration.approval import (  # noqa: PLC0415
+            AskApproverOperator,
+        )
+
+        measure = self._make(MeasurePackageOperator, "measure_package")
         choose = self._make(ChooseChampionOperator, "choose_champion")
-        promote = self._make(PromoteChallengerOperator, "promote_challenger")
-        keep = self._make(KeepChampionOperator, "keep_champion")
-        self._last(PROMOTION) >> choose
+        ask = self._make(AskApproverOperator, ASK_APPROVER)
+        # Each follows one of two branches: the other is skipped.
+        either = {"trigger_rule": TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS}
+        promote = self._make(
+            PromoteChallengerOperator, BRANCHES["promote"], outlets=[NEW_CHAMPION], **either
+        )
+        keep = self._make(KeepChampionOperator, BRANCHES["keep"], **either)
+        refuse = self._make(RefuseChallengerOperator, BRANCHES["refuse"])
+        self._last(PROMOTION) >> measure >> choose
         choose >> Label("better") >> promote
-        choose >> Label("not better") >> keep
-        return [choose, promote, keep]
+        choose >> Label("better: ask a person") >> ask
+        choose >> Label("not better, or dry run") >> keep
+        choose >> Label("not a fair comparison") >> refuse
+        ask >> Label("approved") >> promote
+        ask >> Label("rejected, or no answer") >> keep
+        return [measure, choose, ask, promote, keep, refuse]
+
+    def _append_restoration(self) -> BaseOperator:
+        restore: BaseOperator = self._make(
+            RestoreChampionOperator, "restore_champion", outlets=[NEW_CHAMPION]
+        )
+        self._last(ROLLBACK) >> restore
+        return restore
 
     def _enclose(self, work: Iterable[BaseOperator]) -> None:
         open_run = self._make(OpenRunOperator, "open_run")

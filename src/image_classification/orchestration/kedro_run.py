@@ -21,9 +21,14 @@ from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification import registry, tracking
+from image_classification.card import render_decision
 from image_classification.errors import ConfigurationError, RegistryError
+from image_classification.record import RunOfRecord, Statement
+from image_classification.release import Release, choose_action
+from image_classification.trend import describe_watch
 
 PROCESSING, TRAINING, REVIEW = "data_processing", "training", "review"
+MONITORING, SCORING = "monitoring", "scoring"
 
 
 @dataclass
@@ -38,6 +43,8 @@ class KedroRun:
         dag_run_url: the page of the DAG run.
         runtime_params: Kedro parameters that this run changes, nested.
         mlflow_run_id: the MLflow run, once it is open.
+        backfill: it was started for a past date, by a backfill.
+        age_hours: since the date that it is for.
     """
 
     project_path: Path
@@ -47,6 +54,8 @@ class KedroRun:
     dag_run_url: str
     runtime_params: dict[str, Any]
     mlflow_run_id: str | None = None
+    backfill: bool = False
+    age_hours: float | None = None
 
     @property
     def key(self) -> str:
@@ -68,6 +77,15 @@ class KedroRun:
         """Return the address of the MLflow run."""
         self._context  # noqa: B018 - loading the context points MLflow to the configured store
         return tracking.locate_run(self._required_run_id)
+
+    def locate_evidence(self) -> dict[str, str]:
+        """Return the addresses of the pages to decide by: of the model version, of the run."""
+        pages = {"MLflow run": self.locate_mlflow_run()}
+        version = registry.find_version_of_run(self._model_name, self._required_run_id)
+        number = str(version.version) if version else registry.find_champion(self._model_name)
+        if number:
+            return {"Model version": registry.locate_version(self._model_name, number)} | pages
+        return pages
 
     def run_node(self, node_name: str) -> None:
         """Run one node of the pipeline on the MLflow run of this DAG run.
@@ -139,7 +157,11 @@ class KedroRun:
         return [answer for answer in answers if answer["batch"] == batch]
 
     def describe_outcome(self) -> str:
-        """Return what an intake or a review has done, as a sentence; "" for other runs."""
+        """Return what came of an intake, a review, a watch or a scoring, a sentence; else ""."""
+        if self.pipeline == MONITORING:
+            return self.read_watch()
+        if self.pipeline == SCORING:
+            return str(self._catalog.load("score_summary")["outcome"])
         if self.pipeline == REVIEW and (answers := self._find_answers()):
             return "{answer}ed '{batch}', by {by}: {reason}".format(**answers[-1])
         if self.pipeline != PROCESSING:
@@ -150,6 +172,27 @@ class KedroRun:
             f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
             f"{counts['rejected']} rejected; {counts['quarantined_files']} files in quarantine"
         )
+
+    def read_watch(self) -> str:
+        """Return how the champion does on the newest days, a sentence; "" where there is none."""
+        if not self._catalog.exists("champion_watch"):
+            return ""
+        catalog = self._catalog
+        decision = catalog.load("decision") if catalog.exists("decision") else None
+        return describe_watch(catalog.load("champion_watch"), decision)
+
+    def record_watch(self) -> tuple[str, bool]:
+        """Write how the champion does into the MLflow run; return it, and whether it alerts."""
+        sentence = self.read_watch()
+        if not sentence:
+            return "", False
+        tracking.tag_run(self._required_run_id, {tracking.WATCH_TAG: sentence})
+        return sentence, bool(self._catalog.load("champion_watch")["alert"])
+
+    def read_outcome(self) -> str:
+        """Return what was recorded of this run, "" for nothing yet."""
+        self._context  # noqa: B018 - see above
+        return tracking.read_tag(self._required_run_id, tracking.OUTCOME_TAG) or ""
 
     def read_stops(self) -> list[str]:
         """Return why tonight's data were not trained on."""
@@ -229,19 +272,73 @@ class KedroRun:
             tracking.AIRFLOW_RUN_TAG: self.key,
             tracking.AIRFLOW_URL_TAG: self.dag_run_url,
         }
-        version = registry.register_challenger(self._model_name, self._required_run_id, tags)
+        golden = self._catalog.load("golden_cells")
+        version = registry.register_challenger(
+            self._model_name, self._required_run_id, tags, golden
+        )
         return str(version.version)
 
-    def read_decision(self) -> dict[str, Any]:
-        """Return the decision of `compare_models`."""
-        decision: dict[str, Any] = self._catalog.load("decision")
-        return decision
+    def measure_package(self) -> dict[str, Any]:
+        """Measure the packaged challenger in a fresh process; return what was found."""
+        measures = self._release.measure_package(self._challenger)
+        self._catalog.save("package_measures", measures)
+        return measures
 
-    def apply_decision(self) -> str:
-        """Promote or keep as decided, record it, and return what happened, as a sentence."""
-        decision = self.read_decision()
-        version = decision["challenger"]["version"] or self._own_version()
-        outcome = registry.apply_decision(self._model_name, version, decision)
+    def decide(self) -> tuple[str, str]:
+        """Judge the comparison; return what follows, and why."""
+        decision = self._release.decide(self._catalog, self._challenger)
+        return choose_action(decision), decision["reason"]
+
+    def describe_decision(self) -> tuple[str, str]:
+        """Return the decision in one line, and in Markdown, as evidence for a person."""
+        decision = self._catalog.load("decision")
+        picture = tracking.locate_artifact_file(self._required_run_id, "promotion/comparison.png")
+        # Airflow shows it small: a click opens it.
+        shown = f"[![patient by patient]({picture})]({picture})\n\n" if picture else ""
+        links = " · ".join(
+            f"[{title}]({address})" for title, address in self.locate_evidence().items()
+        )
+        reason = f"v{self._challenger}: {decision['reason']}."
+        evidence = f"**{reason}**\n\n{links}\n\n{shown}{render_decision(decision)}"
+        return reason, evidence
+
+    def promote(self, statement: Statement) -> str:
+        """Make the challenger champion; return the outcome."""
+        decision = self._catalog.load("decision")
+        return self._finish(self._release.promote(self._challenger, decision, statement))
+
+    def keep(self, event: str, statement: Statement) -> str:
+        """Leave the champion, record why, and return the outcome."""
+        decision = self._catalog.load("decision")
+        return self._finish(self._release.keep(self._challenger, decision, event, statement))
+
+    def read_action(self) -> str:
+        """Return what follows the decision that was made."""
+        return choose_action(self._catalog.load("decision"))
+
+    def roll_back(self) -> str:
+        """Carry out the plan of `plan_rollback`; return the outcome."""
+        return self._finish(self._release.roll_back(self._catalog.load("rollback_plan")))
+
+    def describe_champion(self) -> str:
+        """Return what a failure has done to the champion, as a sentence."""
+        self._context  # noqa: B018 - see above
+        champion = registry.find_champion(self._model_name)
+        own = registry.find_version_of_run(self._model_name, self._required_run_id)
+        if own is not None and champion == str(own.version):
+            return f"The challenger, v{champion}, is champion now."
+        now = f": it is v{champion}" if champion else ""
+        return f"The champion was not changed by this failure{now}."
+
+    def read_refusal(self) -> str:
+        """Return why this run's promotion was stopped, "" where it was not."""
+        return self._release.read_refusal()
+
+    def name_requester(self, by: str) -> None:
+        """Let the next node know who asks for the rollback."""
+        self.runtime_params.setdefault("rollback", {}).setdefault("by", by)
+
+    def _finish(self, outcome: str) -> str:
         self.record_outcome(outcome)
         return outcome
 
@@ -287,6 +384,19 @@ class KedroRun:
                 f"'{self._model_name}': run log_model again."
             )
         return str(version.version)
+
+    @cached_property
+    def _release(self) -> Release:
+        run = RunOfRecord(
+            self._required_run_id, self.key, self.dag_run_url, self.backfill, self.age_hours
+        )
+        return Release.open(self._catalog, run)
+
+    @cached_property
+    def _challenger(self) -> str:
+        """The version under judgement: the one compared, or else the one this run registered."""
+        compared = self._catalog.load("comparison")["challenger"]["version"]
+        return str(compared or self._own_version())
 
     @property
     def _required_run_id(self) -> str:

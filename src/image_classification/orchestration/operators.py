@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from airflow.sdk.exceptions import (
 )
 
 from image_classification.orchestration.address import locate_airflow, locate_dag_run
-from image_classification.orchestration.failure import FAILED_STATES, REMEDY, describe_champion
+from image_classification.orchestration.failure import FAILED_STATES, REMEDY
 from image_classification.orchestration.notification import make_notice, send_notice
 from image_classification.orchestration.settings import DagSettings, Event
 
@@ -24,11 +25,29 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from image_classification.orchestration.kedro_run import KedroRun
+    from image_classification.record import Statement
 
 OPEN_RUN = "open_run"
 ASK_REVIEWER = "ask_reviewer"
 REVIEW = "review"
-RECORDERS = {"promote_challenger", "keep_champion"}
+ASK_APPROVER = "ask_approver"
+ANSWER = "answer"
+"""Key of what the approver answered, among the results of that task."""
+RECORDERS = {"promote_challenger", "keep_champion", "restore_champion"}
+BRANCHES = {
+    "promote": "promote_challenger",
+    "approve": ASK_APPROVER,
+    "keep": "keep_champion",
+    "dry_run": "keep_champion",
+    "refuse": "refuse_challenger",
+}
+ANNOUNCED = {
+    "promote": "The challenger is promoted",
+    "approve": "A person is asked whether the challenger is promoted",
+    "keep": "The champion is kept",
+    "dry_run": "Dry run: the challenger would be promoted",
+    "refuse": "The comparison is refused",
+}
 ASIDE = ("request_reviews", "announce_images")
 """Tasks whose being skipped says nothing of the run."""
 
@@ -61,6 +80,8 @@ class PipelineOperator(BaseOperator):
             dag_run_url=locate_dag_run(context["dag"].dag_id, run_id),
             runtime_params=self.settings.runtime_params(context["params"]),
             mlflow_run_id=mlflow_run_id or self._pull_run_id(context),
+            backfill=str(getattr(context["dag_run"].run_type, "value", "")) == "backfill",
+            age_hours=measure_age(context),
         )
         if run.mlflow_run_id:
             self.log.info("MLflow run: %s", run.locate_mlflow_run())
@@ -123,14 +144,17 @@ class KedroNodeOperator(PipelineOperator):
         from image_classification.errors import (  # noqa: PLC0415
             ConfigurationError,
             ContractError,
+            RegistryError,
         )
 
         run = self.start(context)
         if self.node_name == "record_review":
             run.answer_review(read_answer(context))
+        if self.node_name == "plan_rollback":
+            run.name_requester(read_requester(context))
         try:
             run.run_node(self.node_name)
-        except (ConfigurationError, ContractError) as error:
+        except (ConfigurationError, ContractError, RegistryError) as error:
             raise AirflowFailException(str(error)) from error
 
 
@@ -239,34 +263,118 @@ class LogModelOperator(PipelineOperator):
         return version
 
 
+class MeasurePackageOperator(PipelineOperator):
+    """Load the packaged challenger in a fresh process: what it costs, and whether it answers."""
+
+    def execute(self, context: Context) -> None:
+        """Measure, and keep what was found in the catalog."""
+        self.log.info("The packaged challenger: %s", self.start(context).measure_package())
+
+
 class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
-    """Branch on the decision of `compare_models`."""
+    """Judge the comparison, and branch on the verdict and the mode."""
 
     inherits_from_skipmixin = True
 
     def choose_branch(self, context: Context) -> str:
         """Return the task to go on with."""
-        decision = self.start(context).read_decision()
-        self.log.info("Decision: %s", decision["reason"])
-        return "promote_challenger" if decision["promote"] else "keep_champion"
+        action, reason = self.start(context).decide()
+        self.log.info("%s: %s", ANNOUNCED[action], reason)
+        return BRANCHES[action]
 
 
-class _RecordOperator(PipelineOperator):
+class _OutcomeOperator(PipelineOperator):
+    """Base: carries something out, and writes what came of it wherever people look."""
+
+    advice = ""
+    """What people are told to do, after the reason."""
+
     def execute(self, context: Context) -> str:
-        """Carry the decision out, and write what was decided wherever people look."""
+        """Carry it out; the result is the outcome.
+
+        Raises:
+            AirflowFailException: somebody else moved the champion, or the model does not answer
+                as it should: another try would only meet the same.
+        """
+        from image_classification.errors import (  # noqa: PLC0415
+            ChampionMovedError,
+            VerificationError,
+        )
+
         run = self.start(context)
-        outcome = run.apply_decision()
+        try:
+            outcome = self.carry_out(run, context)
+        except (ChampionMovedError, VerificationError) as error:
+            raise AirflowFailException(str(error)) from error
         self.log.info(outcome)
         write_outcome(context, run, outcome)
+        if event := self.choose_event(run):
+            what, _, why = outcome.partition(": ")
+            subject = f"{context['dag'].dag_id}: {what}"
+            self.notify(context, event, subject, f"{why}.{self.advice}", run.locate_evidence())
         return outcome
 
+    def carry_out(self, run: KedroRun, context: Context) -> str:
+        """Return the outcome."""
+        raise NotImplementedError
 
-class PromoteChallengerOperator(_RecordOperator):
-    """Move the alias `champion` to the challenger, and record why."""
+    def choose_event(self, run: KedroRun) -> Event | None:  # noqa: ARG002
+        """Return what people are told of it as; None where nobody is told."""
+        return None
 
 
-class KeepChampionOperator(_RecordOperator):
+class PromoteChallengerOperator(_OutcomeOperator):
+    """Move the alias `champion` to the challenger, verify it, and record why."""
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:
+        """Promote, in the name of who approved it."""
+        return run.promote(read_approval(context))
+
+    def choose_event(self, run: KedroRun) -> Event | None:  # noqa: ARG002
+        """Return that the champion is another one now."""
+        return "promotion"
+
+
+class KeepChampionOperator(_OutcomeOperator):
     """Leave the champion, and record on the challenger why."""
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:
+        """Record what the gate said, or the person who was asked."""
+        from image_classification import ledger  # noqa: PLC0415
+
+        event = {"approve": ledger.REJECTED, "dry_run": ledger.DRY_RUN}.get(run.read_action())
+        return run.keep(event or ledger.KEPT, read_approval(context))
+
+
+class RefuseChallengerOperator(_OutcomeOperator):
+    """Leave the champion: the comparison was no fair one."""
+
+    advice = (
+        "\n\nThe champion stays. Mend the cause, and run the DAG `promotion` to judge this "
+        "challenger again; docs/promotion.md tells what each guard asks for."
+    )
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
+        """Record why."""
+        from image_classification import ledger, record  # noqa: PLC0415
+
+        return run.keep(ledger.REFUSED, record.Statement())
+
+    def choose_event(self, run: KedroRun) -> Event | None:
+        """Return that a person must look, unless it is a backfill, which never promotes."""
+        return None if run.backfill else "needs_you"
+
+
+class RestoreChampionOperator(_OutcomeOperator):
+    """Move the alias `champion` back, as `plan_rollback` says; verify it, and record why."""
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
+        """Roll back."""
+        return run.roll_back()
+
+    def choose_event(self, run: KedroRun) -> Event | None:  # noqa: ARG002
+        """Return that the champion is another one now."""
+        return "promotion"
 
 
 class CloseRunOperator(PipelineOperator):
@@ -282,21 +390,29 @@ class CloseRunOperator(PipelineOperator):
         succeeded = not any(state in FAILED_STATES for state in states.values())
         skipped = [task for task, state in states.items() if state == "skipped"]
         run = self.start(context)
+        watch, alerts = run.record_watch()
+        if alerts:
+            subject = "the champion is worse on the newest images, or does not answer"
+            reason = f"{watch}.\n\nWhat to look at: docs/monitoring.md."
+            self.notify(context, "alert", subject, reason, run.locate_evidence())
         if not succeeded:
-            self._explain_failure(context, run, failed, states)
+            self._explain_failure(context, run, failed)
         elif RECORDERS.isdisjoint(states) and all(task.startswith(ASIDE) for task in skipped):
             # No other task says what came of the run, or takes back an earlier failure.
             outcome = run.describe_outcome() or "succeeded"
             run.record_outcome(outcome)
             write_outcome(context, run, outcome)
+        elif watch:
+            # What came of the run was written while the champion was still being measured.
+            write_outcome(context, run, run.read_outcome())
         status = run.close_mlflow_run(succeeded)
         self.log.info("MLflow run closed: %s", status)
         return status
 
-    def _explain_failure(
-        self, context: Context, run: KedroRun, failed: list[str], states: dict[str, Any]
-    ) -> None:
-        outcome = f"failed: {', '.join(failed)}. {describe_champion(states)}"
+    def _explain_failure(self, context: Context, run: KedroRun, failed: list[str]) -> None:
+        outcome = f"failed: {', '.join(failed)}. {run.describe_champion()}"
+        if refusal := run.read_refusal():
+            outcome = f"failed: {', '.join(failed)}. {refusal}"
         if "check_contract" in failed:
             outcome = " ".join([outcome, *run.read_stops()])
         run.record_outcome(outcome)
@@ -314,9 +430,38 @@ def read_answer(context: Context) -> dict[str, str]:
     }
 
 
+def read_approval(context: Context) -> Statement:
+    """Return who approved or rejected the challenger; the policy where nobody was asked."""
+    from image_classification.record import Statement  # noqa: PLC0415
+
+    response = context["ti"].xcom_pull(task_ids=ASK_APPROVER, key=ANSWER)
+    if not response:
+        return Statement()
+    user = response["responded_by_user"]
+    if user is None:
+        return Statement("nobody", comment="no answer in time")
+    comment = str((response["params_input"] or {}).get("reason") or "")
+    return Statement(str(user.get("name") or user.get("id")), comment=comment)
+
+
+def read_requester(context: Context) -> str:
+    """Return who triggered the DAG run."""
+    name = getattr(context["dag_run"], "triggering_user_name", None)
+    return str(name or "unknown, through Airflow")
+
+
+def measure_age(context: Context) -> float:
+    """Return the hours since the date that the DAG run is for."""
+    run = context["dag_run"]
+    date = run.logical_date or run.run_after
+    return (datetime.now(UTC) - date).total_seconds() / 3600
+
+
 def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
-    """Write what came of the run, and which batches wait for a person, into its note."""
+    """Write what came of the run, the champion's watch and who waits for a person into its note."""
     lines = [outcome]
+    if (watch := run.read_watch()) not in outcome:
+        lines.append(watch)
     if held := run.list_held_batches():
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
         lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")

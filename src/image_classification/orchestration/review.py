@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param
 
 from image_classification.orchestration.address import locate_question
 from image_classification.orchestration.notification import NeedsYouNotifier
 from image_classification.orchestration.operators import PipelineOperator, write_note
+from image_classification.orchestration.question import ask_why
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,19 +21,7 @@ class AskReviewerOperator(PipelineOperator, HITLOperator):
     """Ask whether a batch that is held may join the training set; wait as long as it takes."""
 
     def __init__(self, **arguments: Any) -> None:
-        # Those of the DAG come along in `arguments`: they are for whoever starts the run.
-        arguments["params"] = {
-            "reason": Param(
-                # Not empty: Airflow checks the form by this schema before anybody is asked.
-                "no reason given",
-                type="string",
-                title="Why",
-                description="Kept with the images for ever, together with your name.",
-                minLength=1,
-            )
-        }
-        # It waits for a person: the limit of other tasks would end that.
-        arguments["execution_timeout"] = None
+        arguments = ask_why(arguments, "Kept with the images for ever, together with your name.")
         super().__init__(
             subject="May this batch join the training set?", options=[ACCEPT, REJECT], **arguments
         )

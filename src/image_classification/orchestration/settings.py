@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
+from airflow.sdk import Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -20,6 +20,9 @@ from image_classification.errors import ConfigurationError, name_near_misses
 
 NEW_IMAGES = Asset(name="new_images", group="image-classification")
 """Images that have joined the training set: the intake and the review announce them."""
+
+NEW_CHAMPION = Asset(name="champion", group="image-classification")
+"""The alias `champion` has moved: a promotion and a rollback announce it."""
 
 Event = Literal["failure", "promotion", "needs_you", "skipped", "alert"]
 Channel = Literal["log", "slack", "mail"]
@@ -100,6 +103,20 @@ class ParamSettings(BaseModel):
         return Param(self.default, **schema)
 
 
+class ApprovalSettings(BaseModel):
+    """Who is asked before a promotion, where `promotion.mode` is `approve`.
+
+    Attributes:
+        approvers: Airflow's user ids; nobody else may answer. Empty: whoever may run the DAG.
+        timeout_hours: without an answer by then the champion stays.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    approvers: list[str] = []
+    timeout_hours: float = Field(default=12, gt=0)
+
+
 class DagSettings(BaseModel):
     """Everything that `airflow.yml` says of one DAG."""
 
@@ -108,6 +125,7 @@ class DagSettings(BaseModel):
     description: str
     schedule: str | None
     on_new_images: bool = False
+    on_new_champion: bool = False
     paused: bool = True
     timezone: str
     catchup: bool
@@ -118,6 +136,8 @@ class DagSettings(BaseModel):
     retry_delay_s: float = Field(gt=0)
     maximum_retry_delay_s: float = Field(gt=0)
     task_timeout_minutes: float = Field(gt=0)
+    run_timeout_hours: float | None = Field(default=None, gt=0)
+    approval: ApprovalSettings = ApprovalSettings()
     notifications: NotificationSettings = NotificationSettings()
     params: dict[str, ParamSettings] = {}
 
@@ -128,6 +148,7 @@ class DagSettings(BaseModel):
             "is_paused_upon_creation": self.paused,
             "catchup": self.catchup,
             "max_active_runs": self.max_active_runs,
+            "dagrun_timeout": self.run_timeout_hours and timedelta(hours=self.run_timeout_hours),
             "description": self.description.split(". ")[0].rstrip("."),
             "tags": self.tags,
             "params": {name: param.as_param() for name, param in self.params.items()},
@@ -142,13 +163,15 @@ class DagSettings(BaseModel):
         }
 
     def _schedule(self) -> Any:
-        """Return when runs start by themselves: by the clock, when images arrive, or both."""
+        """Return when runs start by themselves: by the clock, or at one of the assets' news."""
         timetable = self._timetable()
-        if not self.on_new_images:
+        wanted = {NEW_IMAGES: self.on_new_images, NEW_CHAMPION: self.on_new_champion}
+        assets = [asset for asset, is_wanted in wanted.items() if is_wanted]
+        if not assets:
             return timetable
-        if timetable is None:
-            return [NEW_IMAGES]
-        return AssetOrTimeSchedule(timetable=timetable, assets=[NEW_IMAGES])
+        # A list would wait for news of all of them.
+        news = AssetAny(*assets)
+        return AssetOrTimeSchedule(timetable=timetable, assets=news) if timetable else news
 
     def _timetable(self) -> CronTriggerTimetable | None:
         """Return the schedule; a DAG just switched on waits for its hour, it does not run at once.
@@ -165,8 +188,8 @@ class DagSettings(BaseModel):
     def runtime_params(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return the Kedro parameters that a run changes, nested.
 
-        A field left at its default sets nothing, so that the parameters file stays in force
-        even where the DAG file was generated before its last change.
+        A field left at its default, or emptied, sets nothing, so that the parameters file stays in
+        force even where the DAG file was generated before its last change.
 
         Args:
             chosen: the value of each field of the trigger form.
@@ -174,7 +197,7 @@ class DagSettings(BaseModel):
         nested: dict[str, Any] = {}
         for name, param in self.params.items():
             value = chosen.get(name, param.default)
-            if param.parameter is None or value == param.default:
+            if param.parameter is None or value in (None, param.default):
                 continue
             *parents, key = param.parameter.split(".")
             level = nested
@@ -220,7 +243,13 @@ def _find_model(place: tuple[str | int, ...]) -> type[BaseModel]:
     parents = [str(part) for part in place[:-1]]
     if not parents:
         return DagSettings
-    if parents[0] == "params":
-        return ParamSettings
-    nested: dict[str, type[BaseModel]] = {"mail": MailSettings, "slack": SlackSettings}
-    return nested.get(parents[-1], NotificationSettings)
+    models: dict[str, type[BaseModel]] = {
+        "params": ParamSettings,
+        "approval": ApprovalSettings,
+        "notifications": NotificationSettings,
+    }
+    nested: dict[str, type[BaseModel]] = {
+        "notifications.mail": MailSettings,
+        "notifications.slack": SlackSettings,
+    }
+    return nested.get(".".join(parents), models[parents[0]])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         load_network,
         score_images,
         score_pixels,
+        score_sound_images,
     )
     from image_classification.vision.training import History, fit_network, set_seed
 
@@ -37,6 +38,7 @@ _HOMES = {
     "load_network": "scoring",
     "score_images": "scoring",
     "score_pixels": "scoring",
+    "score_sound_images": "scoring",
     "History": "training",
     "fit_network": "training",
     "set_seed": "training",
@@ -55,6 +57,7 @@ __all__ = [
     "load_network",
     "score_images",
     "score_pixels",
+    "score_sound_images",
     "set_seed",
 ]
 

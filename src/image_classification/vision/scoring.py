@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -10,10 +12,11 @@ from weakref import WeakKeyDictionary
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from image_classification.errors import DataError
-from image_classification.vision.pixels import Pixels, decode_images, find_decoding_error
+from image_classification.vision.pixels import Pixels, decode_images, decode_sound_images
+
+logger = logging.getLogger(__name__)
 
 Probabilities = npt.NDArray[np.float32]
 Embeddings = npt.NDArray[np.float32]
@@ -23,6 +26,9 @@ _EMBEDDERS: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()
 
 CHUNK_IMAGES = 1024
 """Images decoded together: bounds the memory of a long list, whatever its length."""
+
+SECONDS_BETWEEN_LINES = 15.0
+"""Of the log, while a long list is scored."""
 
 
 def load_network(path: str | Path) -> keras.Model:
@@ -87,16 +93,61 @@ def score_images(
     Raises:
         DataError: an image cannot be decoded.
     """
-    size_px = network.input_shape[1]
-    scored = []
+    scored = [score_pixels(network, decode_images([], network.input_shape[1]))]
     for start in range(0, count, CHUNK_IMAGES):
         contents = read(slice(start, start + CHUNK_IMAGES))
-        try:
-            pixels = decode_images(contents, size_px)
-        except tf.errors.InvalidArgumentError:
-            for number, content in enumerate(contents, start):
-                if reason := find_decoding_error(content):
-                    raise DataError(f"Image {name(number)}: {reason}") from None
-            raise
-        scored.append(score_pixels(network, pixels, batch_size))
-    return np.concatenate(scored) if scored else score_pixels(network, decode_images([], size_px))
+        probabilities, reasons = _score_chunk(network, contents, batch_size)
+        for number, reason in enumerate(reasons, start):
+            if reason:
+                raise DataError(f"Image {name(number)}: {reason}")
+        scored.append(probabilities)
+    return np.concatenate(scored)
+
+
+def score_sound_images(
+    network: keras.Model,
+    count: int,
+    read: Callable[[slice], Sequence[bytes | str]],
+    batch_size: int = 256,
+) -> tuple[Probabilities, list[str]]:
+    """Score as `score_images`, and say of each image why it cannot be, "" where it can.
+
+    A long list tells in the log how far it has come.
+
+    Args:
+        network: a model whose input is square.
+        count: how many images there are.
+        read: gives the images in a slice of ``range(count)``: the bytes of each, or why there are
+            none (str).
+        batch_size: images per step.
+
+    Returns:
+        Probabilities ``(count, classes)``, NaN where an image cannot be scored, and the reasons.
+    """
+    probabilities = np.full((count, network.output_shape[-1]), np.nan, np.float32)
+    reasons: list[str] = []
+    spoke_at = time.monotonic()
+    for start in range(0, count, CHUNK_IMAGES):
+        contents = read(slice(start, start + CHUNK_IMAGES))
+        readable = {
+            start + row: content
+            for row, content in enumerate(contents)
+            if isinstance(content, bytes)
+        }
+        reasons += [content if isinstance(content, str) else "" for content in contents]
+        scores, faults = _score_chunk(network, list(readable.values()), batch_size)
+        for row, score, fault in zip(readable, scores, faults, strict=True):
+            reasons[row] = fault
+            probabilities[row] = np.nan if fault else score
+        if time.monotonic() - spoke_at > SECONDS_BETWEEN_LINES:
+            spoke_at = time.monotonic()
+            logger.info("Scored %d of %d images", len(reasons), count)
+    return probabilities, reasons
+
+
+def _score_chunk(
+    network: keras.Model, contents: Sequence[bytes], batch_size: int
+) -> tuple[Probabilities, list[str]]:
+    """Return probabilities, meaningless for a file that cannot be decoded, and why it cannot."""
+    pixels, reasons = decode_sound_images(contents, network.input_shape[1])
+    return score_pixels(network, pixels, batch_size), reasons

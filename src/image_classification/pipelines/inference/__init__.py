@@ -1,8 +1,5 @@
-"""The pipeline `inference`, and the one that travels inside the logged model."""
+"""The pipeline that travels inside the logged model."""
 
-from image_classification.pipelines.inference.pipeline import (
-    create_packaged_pipeline,
-    create_pipeline,
-)
+from image_classification.pipelines.inference.pipeline import create_packaged_pipeline
 
-__all__ = ["create_packaged_pipeline", "create_pipeline"]
+__all__ = ["create_packaged_pipeline"]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from image_classification import vision
-from image_classification.datasets import ImageFolder, RegisteredNetwork
 from image_classification.errors import DataError
 from image_classification.metrics import tabulate_predictions
 from image_classification.vision import Network
@@ -19,8 +18,8 @@ def classify_images(
     """Classify encoded images: what the packaged model does.
 
     Args:
-        images: one row per image, any number. `image`: the bytes of a PNG, JPEG or BMP file, or
-            the path of one (str). `image_name` (str), optional: returned as it came; else the
+        images: one row per image, any number. `image`: the bytes of a PNG, JPEG, BMP or TIFF file,
+            or the path of one (str). `image_name` (str), optional: returned as it came; else the
             row's number.
         network: input ``(n, size, size, 3)``, values 0 to 255.
         class_names: the classes in the order of the network's outputs.
@@ -49,32 +48,6 @@ def classify_images(
     )
     table = pd.DataFrame({"image_name": names})
     return tabulate_predictions(table, probabilities, class_names)
-
-
-def classify_folder(
-    image_files: ImageFolder, champion: RegisteredNetwork, batch_size: int
-) -> pd.DataFrame:
-    """Classify every image file below a folder with the champion, reading as it goes.
-
-    Returns:
-        As `classify_images`, with the path below the folder as `image_name`, and the column
-        `model_version`.
-
-    Raises:
-        DataError: an image cannot be read or decoded.
-    """
-    paths = image_files.files["path"].tolist()
-    probabilities = vision.score_images(
-        champion.network,
-        len(paths),
-        lambda rows: image_files.read(paths[rows]),
-        batch_size,
-        name=paths.__getitem__,
-    )
-    table = tabulate_predictions(
-        pd.DataFrame({"image_name": paths}), probabilities, champion.class_names
-    )
-    return table.assign(model_version=champion.version)
 
 
 def _read_content(content: bytes | str) -> bytes:

@@ -10,7 +10,7 @@ from image_classification.pipelines.promotion.nodes import (
 
 
 def create_pipeline() -> Pipeline:
-    """From challenger and champion to a decision."""
+    """From challenger and champion to a comparison."""
     return Pipeline(
         [
             Node(
@@ -21,8 +21,8 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 score_champion,
-                inputs=["champion_if_any", "class_names", "image_batches", "image_splits"],
-                outputs="champion_predictions",
+                inputs=["open_champion", "class_names", "image_batches", "image_splits"],
+                outputs=["champion_predictions", "champion_scoring"],
                 name="score_champion",
             ),
             Node(
@@ -30,11 +30,12 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "challenger_predictions",
                     "champion_predictions",
+                    "champion_scoring",
                     "class_names",
                     "params:positive_class",
                     "params:promotion",
                 ],
-                outputs="decision",
+                outputs=["comparison", "comparison_plot"],
                 name="compare_models",
             ),
         ],

@@ -42,8 +42,8 @@ def select_images(
 
     Returns:
         The images, one row per content; the class names in order; and a summary: images and
-        patients by split and class, batches, the split rule, the contract, and the digests, which
-        change when any image, label or split does.
+        patients by split and class, batches, when the index was last added to, the split rule, the
+        contract, and the digests, which change when any image, label or split does.
 
     Raises:
         ConfigurationError: `positive_class` is not a class.
@@ -60,7 +60,8 @@ def select_images(
         raise ContractError("The index breaks the contract: " + " ".join(breaches))
     rule = {name: parameters[name] for name in ("split_salt", "validation_share", "test_share")}
     summary = index.summarise_images(images, class_names)
-    return images, class_names, {**summary, "split_rule": rule, **contract_report}
+    until = {"index_until": max(image_index["recorded_at"], default="")}
+    return images, class_names, {**summary, **until, "split_rule": rule, **contract_report}
 
 
 def sample_images(
@@ -144,6 +145,19 @@ def train_network(
         pace,
         asdict(history),
     )
+
+
+def answer_golden_cells(
+    network: Network, images: pd.DataFrame, class_names: list[str]
+) -> pd.DataFrame:
+    """Let the network answer the input example: what a promoted model must answer too.
+
+    Returns:
+        `images`, with a probability per class and the `category`. It is stored with the model.
+    """
+    contents = images["image"].tolist()
+    probabilities = vision.score_images(network, len(contents), contents.__getitem__)
+    return tabulate_predictions(images, probabilities, class_names)
 
 
 def evaluate_network(

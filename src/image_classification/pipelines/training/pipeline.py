@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from image_classification.pipelines.training.nodes import (
+    answer_golden_cells,
     evaluate_network,
     plot_confident_mistakes,
     plot_evaluation,
@@ -62,6 +63,12 @@ def create_pipeline() -> Pipeline:
                     "training_history",
                 ],
                 name="train_network",
+            ),
+            Node(
+                answer_golden_cells,
+                inputs=["network", "images", "class_names"],
+                outputs="golden_cells",
+                name="answer_golden_cells",
             ),
             Node(
                 evaluate_network,

@@ -1,0 +1,64 @@
+# Generated from the Kedro pipeline `monitoring` by `kedro airflow create --all`. Do not edit:
+# change the pipeline, conf/base/airflow.yml or airflow/dag_template.py.j2, and run `make dags`.
+
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from image_classification.orchestration import DagSpec, NodeSpec, build_dag
+
+dag: DAG = build_dag(
+    DagSpec(
+        pipeline='monitoring',
+        project_path=Path(__file__).resolve().parents[1],
+        settings={
+            "description": ('Measure the champion on the newest labelled days. The nightly retraining '
+ 'does the same.'),
+            "schedule": None,
+            "on_new_images": False,
+            "on_new_champion": False,
+            "paused": True,
+            "timezone": 'UTC',
+            "catchup": False,
+            "max_active_runs": 1,
+            "owner": 'ml-engineering',
+            "tags": ['image-classification'],
+            "retries": 2,
+            "retry_delay_s": 10,
+            "maximum_retry_delay_s": 300,
+            "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
+            "notifications": {
+                'failure': ['log'],
+                'promotion': ['log'],
+                'needs_you': ['log'],
+                'skipped': ['log'],
+                'alert': ['log'],
+                'mail': {'connection': 'smtp_default', 'recipients': [], 'sender': None},
+                'slack': {'connection': 'slackwebhook_default'},
+            },
+            "params": {
+            },
+        },
+        nodes=(
+            NodeSpec(
+                'score_newest_days',
+                tags=['monitoring'],
+                after=[],
+            ),
+            NodeSpec(
+                'watch_champion',
+                tags=['monitoring'],
+                after=['score_newest_days'],
+            ),
+            NodeSpec(
+                'plot_trend',
+                tags=['monitoring'],
+                after=['watch_champion'],
+            ),
+        ),
+        logs_model=False,
+        decides=False,
+    )
+)

@@ -1,0 +1,73 @@
+# Generated from the Kedro pipeline `scoring` by `kedro airflow create --all`. Do not edit:
+# change the pipeline, conf/base/airflow.yml or airflow/dag_template.py.j2, and run `make dags`.
+
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from image_classification.orchestration import DagSpec, NodeSpec, build_dag
+
+dag: DAG = build_dag(
+    DagSpec(
+        pipeline='scoring',
+        project_path=Path(__file__).resolve().parents[1],
+        settings={
+            "description": ('Score a folder or a list of images with the champion. Runs whenever there is '
+ 'a new champion, and by hand.'),
+            "schedule": None,
+            "on_new_images": False,
+            "on_new_champion": True,
+            "paused": True,
+            "timezone": 'UTC',
+            "catchup": False,
+            "max_active_runs": 1,
+            "owner": 'ml-engineering',
+            "tags": ['image-classification'],
+            "retries": 2,
+            "retry_delay_s": 10,
+            "maximum_retry_delay_s": 300,
+            "task_timeout_minutes": 360,
+            "run_timeout_hours": None,
+            "approval": {'approvers': [], 'timeout_hours': 12},
+            "notifications": {
+                'failure': ['log'],
+                'promotion': ['log'],
+                'needs_you': ['log'],
+                'skipped': ['log'],
+                'alert': ['log'],
+                'mail': {'connection': 'smtp_default', 'recipients': [], 'sender': None},
+                'slack': {'connection': 'slackwebhook_default'},
+            },
+            "params": {
+                'images': {
+                    'title': 'Images',
+                    'description': ('A folder, or a list (.txt with a path per line, .csv or .parquet with a '
+ 'column path): a path or a URL. Empty: the folder that the environment names, '
+ 'or else the images kept.'),
+                    'type': ['string', 'null'],
+                    'parameter': 'scoring.images',
+                    'default': '',
+                },
+            },
+        },
+        nodes=(
+            NodeSpec(
+                'list_images',
+                tags=['scoring'],
+                after=[],
+            ),
+            NodeSpec(
+                'score_images',
+                tags=['scoring'],
+                after=['list_images'],
+            ),
+            NodeSpec(
+                'report_scores',
+                tags=['scoring'],
+                after=['score_images'],
+            ),
+        ),
+        logs_model=False,
+        decides=False,
+    )
+)

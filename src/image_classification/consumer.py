@@ -1,0 +1,86 @@
+"""A consumer of a registered model, in a process of its own: loads it, times it, asks it.
+
+Run as a script, so that the process knows nothing of this project but what the model brings:
+``python -I consumer.py MODEL_URI TRACKING_URI ANSWER_FILE``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+GOLDEN_CELLS = "golden_cells.parquet"
+"""File of a logged model: images, and what its network answered when it was made."""
+
+WARM_UP_CALLS, TIMED_CALLS = 2, 9
+
+
+def consume_model(model_uri: str, folder: Path) -> dict[str, Any]:
+    """Load a model as anybody would, and measure it.
+
+    Args:
+        model_uri: as of ``mlflow.pyfunc.load_model``.
+        folder: an empty folder for the model's files.
+
+    Returns:
+        `model_id`; `load_s` (fetching, importing what it needs, loading), `latency_ms` (median of
+        one image; None without golden cells to ask with), `size_mb` (of its files, 10^6 bytes),
+        `golden_cells` (how many are stored with it) and `golden_difference` (the largest
+        difference of a probability between what it answers now and what is stored; None without
+        golden cells).
+    """
+    import mlflow  # noqa: PLC0415 - a consumer pays for it while loading
+
+    began = time.perf_counter()
+    model = mlflow.pyfunc.load_model(model_uri, dst_path=str(folder))
+    load_s = time.perf_counter() - began
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    golden = next((path for path in files if path.name == GOLDEN_CELLS), None)
+    answer = {
+        "model_id": model.metadata.model_id,
+        "load_s": load_s,
+        "latency_ms": None,
+        "size_mb": sum(path.stat().st_size for path in files) / 1e6,
+        "golden_cells": 0,
+        "golden_difference": None,
+    }
+    return answer if golden is None else {**answer, **_ask(model, golden)}
+
+
+def _ask(model: Any, golden: Path) -> dict[str, Any]:
+    import pandas as pd  # noqa: PLC0415
+
+    cells = pd.read_parquet(golden)
+    images = cells[["image_name", "image"]]
+    probabilities = [name for name in map(str, cells) if name.startswith("probability_")]
+    answers = model.predict(images)
+    difference = (answers[probabilities].to_numpy() - cells[probabilities].to_numpy()).__abs__()
+    seconds = []
+    for _ in range(WARM_UP_CALLS + TIMED_CALLS):
+        began = time.perf_counter()
+        model.predict(images.head(1))
+        seconds.append(time.perf_counter() - began)
+    timed = sorted(seconds[WARM_UP_CALLS:])
+    return {
+        "latency_ms": 1000 * timed[len(timed) // 2],
+        "golden_cells": len(cells),
+        "golden_difference": float(difference.max()),
+    }
+
+
+def main(model_uri: str, tracking_uri: str, answer_file: str) -> None:
+    """Consume a model and write what was found, as JSON."""
+    import mlflow  # noqa: PLC0415
+
+    mlflow.set_tracking_uri(tracking_uri)
+    with tempfile.TemporaryDirectory() as folder:
+        answer = consume_model(model_uri, Path(folder))
+    Path(answer_file).write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

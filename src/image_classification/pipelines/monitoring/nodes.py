@@ -1,0 +1,160 @@
+"""The champion on the newest labelled days: scored, judged, and drawn night after night."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from image_classification import index, plots, trend, vision
+from image_classification.datasets import (
+    ImageBatches,
+    OpenNetwork,
+    RegisteredImages,
+    RegisteredNetwork,
+)
+from image_classification.errors import RegistryError
+from image_classification.metrics import tabulate_predictions
+from image_classification.parameters import MonitoringParameters
+
+logger = logging.getLogger(__name__)
+
+PREDICTION_COLUMNS = ["image_id", "image_name", "patient", "label", "day"]
+
+
+def score_newest_days(
+    open_champion: OpenNetwork,
+    champion_images: RegisteredImages | None,
+    image_index: pd.DataFrame,
+    image_batches: ImageBatches,
+    parameters: MonitoringParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score the champion on the newest accepted images, of patients that it was not trained on.
+
+    Args:
+        open_champion: loads the champion; called only where there are enough images.
+        champion_images: the images that the champion was made from; None for no champion.
+        image_index: the log of the index.
+        image_batches: the batches taken in.
+        parameters: `monitoring`.
+
+    Returns:
+        One row per image, with `image_id`, `image_name`, `patient`, `label`, `day`, a probability
+        per class, `category` and `model_version`; no rows where there is nothing to measure. And
+        the facts: `version`, `reference` (accuracy on validation when it was judged), `images`,
+        `patients`, `from`, `to`, `fault`, why there is nothing to measure, "" if there is, and
+        `broken`, whether that is because the champion cannot be loaded.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    images = index.select_accepted(image_index)
+    if champion_images is None:
+        return _score_nothing(), _gather_facts(None, images.head(0), "there is none yet")
+    if champion_images.images is None:
+        fault = "it is not known which patients it was trained on"
+        return _score_nothing(), _gather_facts(champion_images, images.head(0), fault)
+    trained_on = champion_images.images.query("split == 'train'")["patient"]
+    chosen = trend.choose_newest(images, set(trained_on), parameters)
+    facts = _gather_facts(champion_images, chosen, trend.find_shortage(chosen, parameters))
+    if facts["fault"]:
+        return _score_nothing(), facts
+    try:
+        champion = _open_same(open_champion, champion_images)
+    except RegistryError as error:
+        # The night goes on: training does not need the champion, and the gate refuses by itself.
+        fault = f"it cannot be loaded: {error}"
+        return _score_nothing(), {**facts, "fault": fault, "broken": True}
+    return _score(champion, image_batches, chosen), facts
+
+
+def watch_champion(
+    newest_predictions: pd.DataFrame,
+    newest_days: dict[str, Any],
+    known_trend: pd.DataFrame,
+    positive_class: str,
+    parameters: MonitoringParameters,
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Measure the champion on the newest days, and judge that against when it was promoted.
+
+    Args:
+        newest_predictions: of `score_newest_days`.
+        newest_days: the facts, of the same.
+        known_trend: what earlier nights recorded.
+        positive_class: the class that sensitivity is about.
+        parameters: `monitoring`.
+
+    Returns:
+        The row to add to the trend, none for no champion or where today's row is there already; the
+        watch record of `trend.judge_newest`; and the whole trend as curves.
+    """
+    if newest_days["fault"]:
+        watch = trend.watch_nothing(newest_days)
+    else:
+        measures = trend.measure_newest(newest_predictions, positive_class, parameters)
+        watch = trend.judge_newest(newest_days, measures, parameters)
+    logger.log(logging.WARNING if watch["alert"] else logging.INFO, "%s", watch["sentence"])
+    if watch["version"] is None:
+        return known_trend.head(0), watch, {}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    row = trend.make_row(watch, newest_predictions["image_id"], now)
+    log = pd.concat([known_trend, row], ignore_index=True) if len(known_trend) else row
+    settled = trend.settle_trend(log)
+    is_new = len(settled) > len(trend.settle_trend(known_trend))
+    return row if is_new else row.head(0), watch, trend.list_curves(settled)
+
+
+def plot_trend(champion_trend: pd.DataFrame) -> Iterator[Figure]:
+    """Plot the champion's accuracy on the newest days over time; nothing before the first."""
+    settled = trend.settle_trend(champion_trend)
+    if settled["accuracy"].notna().any():
+        yield plots.plot_champion_trend(settled)
+    else:
+        logger.info("No champion was measured on the newest days yet: there is nothing to plot")
+
+
+def _score_nothing() -> pd.DataFrame:
+    return pd.DataFrame(columns=[*PREDICTION_COLUMNS, "category", "model_version"], dtype=str)
+
+
+def _gather_facts(
+    champion: RegisteredImages | None, chosen: pd.DataFrame, fault: str
+) -> dict[str, Any]:
+    return {
+        "version": champion.version if champion else None,
+        "reference": champion.validation_accuracy if champion else None,
+        "images": len(chosen),
+        "patients": int(chosen["patient"].nunique()),
+        "from": str(chosen["day"].min()) if len(chosen) else "",
+        "to": str(chosen["day"].max()) if len(chosen) else "",
+        "fault": fault,
+        "broken": False,
+    }
+
+
+def _open_same(open_champion: OpenNetwork, images: RegisteredImages) -> RegisteredNetwork:
+    champion = open_champion()
+    if champion is None or champion.version != images.version:
+        raise RegistryError(
+            f"The champion was version {images.version} and is now "
+            f"{champion.version if champion else 'none'}: it was changed meanwhile"
+        )
+    return champion
+
+
+def _score(
+    champion: RegisteredNetwork, image_batches: ImageBatches, chosen: pd.DataFrame
+) -> pd.DataFrame:
+    paths = chosen["path"].tolist()
+    probabilities = vision.score_images(
+        champion.network,
+        len(paths),
+        lambda part: image_batches.read(paths[part]),
+        name=paths.__getitem__,
+    )
+    table = tabulate_predictions(chosen[PREDICTION_COLUMNS], probabilities, champion.class_names)
+    return table.assign(model_version=champion.version)

@@ -1,0 +1,51 @@
+"""Wiring of `monitoring`."""
+
+from kedro.pipeline import Node, Pipeline
+
+from image_classification.pipelines.monitoring.nodes import (
+    plot_trend,
+    score_newest_days,
+    watch_champion,
+)
+
+
+def create_pipeline() -> Pipeline:
+    """From the index and the champion to how it does on the newest days, night after night.
+
+    Nothing here needs the selection of a run or the contract: it runs when nothing is trained too.
+    """
+    return Pipeline(
+        [
+            Node(
+                score_newest_days,
+                inputs=[
+                    "open_champion",
+                    "champion_images",
+                    "image_index",
+                    "image_batches",
+                    "params:monitoring",
+                ],
+                outputs=["newest_predictions", "newest_days"],
+                name="score_newest_days",
+            ),
+            Node(
+                watch_champion,
+                inputs=[
+                    "newest_predictions",
+                    "newest_days",
+                    "known_trend",
+                    "params:positive_class",
+                    "params:monitoring",
+                ],
+                outputs=["champion_trend", "champion_watch", "champion_curves"],
+                name="watch_champion",
+            ),
+            Node(
+                plot_trend,
+                inputs="champion_trend",
+                outputs="champion_trend_plot",
+                name="plot_trend",
+            ),
+        ],
+        tags="monitoring",
+    )

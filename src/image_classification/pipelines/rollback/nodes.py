@@ -1,0 +1,82 @@
+"""What a rollback moves, from where to where, and why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from image_classification import ledger
+from image_classification.errors import ConfigurationError, RegistryError
+from image_classification.parameters import RollbackParameters
+
+logger = logging.getLogger(__name__)
+
+PREVIOUS = "previous"
+
+
+def plan_rollback(
+    entries: Mapping[str, dict[str, Any]],
+    registered_versions: Sequence[dict[str, Any]],
+    model_name: str,
+    parameters: RollbackParameters,
+) -> dict[str, str]:
+    """Find the version that shall be champion again.
+
+    Args:
+        entries: the ledger.
+        registered_versions: of the model: `version`, `aliases` and `tags` of each.
+        model_name: the registered model.
+        parameters: `rollback`: `version` (a number, or "previous"), `reason` and `by`.
+
+    Returns:
+        `model`, `from` (the present champion), `to`, `reason` and `by`.
+
+    Raises:
+        ConfigurationError: there is no reason, or no such version.
+        RegistryError: there is no champion, none before it, or it is the one asked for.
+    """
+    said = {"reason": parameters["reason"].strip(), "by": parameters["by"].strip()}
+    for name, what in (("reason", "why"), ("by", "who asks for it")):
+        if not said[name]:
+            raise ConfigurationError(
+                f"A rollback needs rollback.{name}: {what}. It is kept in the ledger for ever."
+            )
+    champion = next((one for one in registered_versions if "champion" in one["aliases"]), None)
+    if champion is None:
+        raise RegistryError(
+            f"'{model_name}' has no champion: there is nothing to roll back. Promote a version, or "
+            "set the alias 'champion' in MLflow."
+        )
+    present, asked = champion["version"], str(parameters["version"]).strip()
+    target = _find_target(asked, champion, model_name, entries.values())
+    _check_target(target, asked, present, [one["version"] for one in registered_versions])
+    logger.info("To roll back: champion from version %s to version %s", present, target)
+    return {"model": model_name, "from": present, "to": target, **said}
+
+
+def _check_target(target: str, asked: str, present: str, known: Sequence[str]) -> None:
+    others = ", ".join(version for version in known if version != present) or "none"
+    allowed = f"rollback.version: allowed are '{PREVIOUS}' and the other versions, {others}."
+    if target == present:
+        raise RegistryError(f"{allowed} Received: '{asked}', which is champion already.")
+    if target not in known:
+        gone = f": version {target}, which is not registered any more" if asked == PREVIOUS else ""
+        raise ConfigurationError(f"{allowed} Received: '{asked}'{gone}.")
+
+
+def _find_target(asked: str, champion: Mapping[str, Any], model_name: str, entries: Any) -> str:
+    if asked != PREVIOUS:
+        return asked.removeprefix("v")
+    own = [entry for entry in entries if entry["model"] == model_name]
+    found = ledger.find_previous(own, champion["version"])
+    if found is None:
+        # Promoted before there was a ledger: the version knows whom it replaced.
+        replaced = champion["tags"].get("compared_with_version", "none")
+        found = None if replaced == "none" else replaced
+    if found is None:
+        raise RegistryError(
+            f"Version {champion['version']} of '{model_name}' is the first champion: none was "
+            "before it. Name a version."
+        )
+    return found

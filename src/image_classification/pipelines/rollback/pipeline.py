@@ -1,0 +1,25 @@
+"""Wiring of `rollback`."""
+
+from kedro.pipeline import Node, Pipeline
+
+from image_classification.pipelines.rollback.nodes import plan_rollback
+
+
+def create_pipeline() -> Pipeline:
+    """From what was asked to a plan; after it the alias moves, verified and recorded."""
+    return Pipeline(
+        [
+            Node(
+                plan_rollback,
+                inputs=[
+                    "ledger",
+                    "registered_versions",
+                    "params:registered_model_name",
+                    "params:rollback",
+                ],
+                outputs="rollback_plan",
+                name="plan_rollback",
+            )
+        ],
+        tags="rollback",
+    )

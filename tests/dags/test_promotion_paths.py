@@ -1,0 +1,387 @@
+"""Every path of the branch after a comparison, and the rollback, run by Airflow task by task."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_outcomes import MODEL, Consumer, Laboratory, Night, laboratory, quick_work
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+__all__ = ["laboratory"]
+
+pytestmark = pytest.mark.usefixtures("airflow_database")
+
+PATHS = {"promote_challenger", "keep_champion", "refuse_challenger", "ask_approver"}
+PATIENCE_S = 120
+
+
+@pytest.fixture(scope="module")
+def consumer(laboratory: Laboratory) -> Iterator[Consumer]:
+    fake = Consumer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("image_classification.release.consume_version", fake)
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def champion_and_challenger(laboratory: Laboratory, consumer: Consumer) -> Night:
+    """Version 1 is champion; version 2 would be promoted, but for the dry run that made it."""
+    with quick_work():
+        laboratory.spend_night()
+        return laboratory.spend_night(force=True, seed=2, mode="dry_run", minimum_gain=-1.0)
+
+
+@pytest.fixture
+def judge(
+    laboratory: Laboratory, champion_and_challenger: Night, consumer: Consumer
+) -> Iterator[Callable[..., Night]]:
+    """Let version 2 be judged against version 1 again, by the DAG `promotion`."""
+    client = laboratory.client
+    client.set_registered_model_alias(MODEL, "champion", "1")
+    consumer.fault, consumer.on_ask = "", lambda: None
+
+    def spend(**form: Any) -> Night:
+        return laboratory.spend_night("promotion", **{"minimum_gain": -1.0, **form})
+
+    yield spend
+    consumer.fault, consumer.on_ask = "", lambda: None
+    client.set_registered_model_alias(MODEL, "champion", "1")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What people were told: event and subject of each notice but those of a failure."""
+    from image_classification.orchestration.notification import Notice
+
+    notices: list[tuple[str, str]] = []
+
+    def send(notice: Notice, _: Any) -> None:
+        assert set(notice.links) >= {"Model version", "MLflow run", "DAG run"}
+        subject = notice.subject.removeprefix("[image-classification] ")
+        notices.append((notice.event, subject))
+
+    for module in ("operators", "notification"):
+        monkeypatch.setattr(f"image_classification.orchestration.{module}.send_notice", send)
+    return notices
+
+
+@contextmanager
+def answering(option: str | None, reason: str = "looked at the plots") -> Iterator[list[Any]]:
+    """Answer the question of `ask_approver` as Airflow's page does, once it is asked.
+
+    Args:
+        option: None lets the time run out instead.
+        reason: typed into the form.
+    """
+    from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+    from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    asked: list[Any] = []
+
+    def answer() -> None:
+        gives_up_at = time.monotonic() + PATIENCE_S
+        while time.monotonic() < gives_up_at:
+            time.sleep(0.1)
+            with create_session() as session:
+                waiting = session.scalars(
+                    select(TaskInstance).where(
+                        TaskInstance.state == TaskInstanceState.AWAITING_INPUT
+                    )
+                ).first()
+                if waiting is None:
+                    continue
+                detail = session.scalars(
+                    select(HITLDetail).where(HITLDetail.ti_id == waiting.id)
+                ).one()
+                asked.append(SimpleNamespace(body=detail.body, subject=detail.subject))
+                if option is None:
+                    waiting.trigger_timeout = datetime.now(UTC) - timedelta(seconds=1)
+                    session.commit()
+                    SchedulerJobRunner(Job()).check_awaiting_input_timeouts(session=session)
+                    return
+                user = SimpleNamespace(get_id=lambda: "ada", get_name=lambda: "Ada")
+                payload = UpdateHITLDetailPayload(
+                    chosen_options=[option], params_input={"reason": reason}
+                )
+                update_hitl_detail(
+                    waiting.dag_id, waiting.run_id, waiting.task_id, payload, user, session
+                )
+                return
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield asked
+    thread.join()
+
+
+def ledger_entry(laboratory: Laboratory, night: Night) -> dict[str, Any]:
+    """Return the one entry that a run has made."""
+    run_id = night.mlflow_run.info.run_id
+    (file,) = (laboratory.storage / "ledger").glob(f"{run_id}-*.json")
+    entry: dict[str, Any] = json.loads(file.read_text())
+    return entry
+
+
+def taken(night: Night) -> set[str]:
+    return PATHS & night.tasks_that_are("success")
+
+
+def assert_recorded_everywhere(laboratory: Laboratory, night: Night, event: str) -> None:
+    """Check that ledger, MLflow run, version and note tell the same."""
+    entry = ledger_entry(laboratory, night)
+    assert entry["event"] == event
+    assert entry["airflow_run"].startswith("promotion/")
+    assert entry["decision"]["verdict"] == night.decision["verdict"]
+    version = laboratory.client.get_model_version(MODEL, "2")
+    assert version.tags["decision"] == event
+    assert entry["reason"] in version.tags["decision_reason"]
+    assert night.notes[-1].startswith(night.outcome)
+
+
+def test_a_dry_run_records_what_it_would_do_and_moves_nothing(
+    laboratory: Laboratory, champion_and_challenger: Night
+) -> None:
+    night = champion_and_challenger
+    assert night.state == "success"
+    assert taken(night) == {"keep_champion"}
+    assert night.aliases == {"champion": "1", "challenger": "2"}
+    assert night.outcome.startswith("dry run, kept v1; v2 would have been promoted: challenger ")
+    assert ledger_entry(laboratory, night)["event"] == "dry run"
+    assert night.decision is not None
+    assert night.decision["verdict"] == "promote"
+
+
+def test_a_better_challenger_is_promoted(
+    laboratory: Laboratory, judge: Callable[..., Night], told: list[tuple[str, str]]
+) -> None:
+    night = judge()
+    assert night.state == "success"
+    assert taken(night) == {"promote_challenger"}
+    assert night.aliases["champion"] == "2"
+    assert night.outcome.startswith("promoted v2: challenger ")
+    assert told == [("promotion", "promotion: promoted v2")]
+    assert_recorded_everywhere(laboratory, night, "promoted")
+
+
+def test_a_challenger_that_is_not_better_is_kept_out_with_the_numbers(
+    laboratory: Laboratory, judge: Callable[..., Night], told: list[tuple[str, str]]
+) -> None:
+    night = judge(minimum_gain=1.0)
+    assert night.state == "success"
+    assert taken(night) == {"keep_champion"}
+    assert night.aliases["champion"] == "1"
+    assert night.outcome.startswith("kept v1: challenger ")
+    assert "% CI" in night.outcome
+    assert night.outcome.endswith("required: lower bound > 100")
+    assert told == []
+    assert_recorded_everywhere(laboratory, night, "kept champion")
+
+
+def test_a_run_for_an_old_date_is_refused(
+    laboratory: Laboratory, judge: Callable[..., Night], told: list[tuple[str, str]]
+) -> None:
+    night = judge(at=datetime.now(UTC) - timedelta(days=3))
+    assert night.state == "success"
+    assert taken(night) == {"refuse_challenger"}
+    assert night.aliases["champion"] == "1"
+    assert "the run is for a date 72.0 hours ago, allowed: 36" in night.outcome
+    assert night.outcome.startswith("refused v2, kept v1: ")
+    assert told == [("needs_you", "promotion: refused v2, kept v1")]
+    assert_recorded_everywhere(laboratory, night, "refused")
+
+
+def test_a_backfill_is_refused_whatever_its_date(
+    laboratory: Laboratory,
+    judge: Callable[..., Night],
+    monkeypatch: pytest.MonkeyPatch,
+    told: list[tuple[str, str]],
+) -> None:
+    from airflow.models import dagrun
+
+    sound = dagrun.get_or_create_dagrun
+
+    def as_backfill(*, session: Any, **how: Any) -> Any:
+        run = sound(session=session, **how)
+        run.run_type = dagrun.DagRunType.BACKFILL_JOB
+        session.commit()
+        return run
+
+    monkeypatch.setattr(dagrun, "get_or_create_dagrun", as_backfill)
+    night = judge()
+    assert taken(night) == {"refuse_challenger"}
+    assert "the run is a backfill: it may train, and never promotes" in night.outcome
+    assert told == []
+    assert night.aliases["champion"] == "1"
+
+
+def test_an_approved_challenger_is_promoted_in_the_name_of_who_approved_it(
+    laboratory: Laboratory, judge: Callable[..., Night], told: list[tuple[str, str]]
+) -> None:
+    with answering("Approve") as asked:
+        night = judge(mode="approve")
+    assert night.state == "success"
+    assert taken(night) == {"ask_approver", "promote_challenger"}
+    assert night.aliases["champion"] == "2"
+    assert night.outcome.startswith("promoted v2, approved by Ada: challenger ")
+    entry = ledger_entry(laboratory, night)
+    assert (entry["by"], entry["comment"]) == ("Ada", "looked at the plots")
+    assert told == [
+        ("needs_you", "a better challenger needs you"),
+        ("promotion", "promotion: promoted v2, approved by Ada"),
+    ]
+    (question,) = asked
+    assert "**v2: challenger " in question.body
+    assert "| measure | this version | champion v1 | difference |" in question.body
+    assert "| improvement | gain over patients |" in question.body
+    waiting = [note for note in night.notes if "required_actions" in note]
+    assert len(waiting) == 1
+    assert f"/runs/{night.dag_run_id[:6]}" in waiting[0]
+
+
+def test_a_rejected_challenger_leaves_the_champion_and_the_reason_is_kept(
+    laboratory: Laboratory, judge: Callable[..., Night]
+) -> None:
+    with answering("Reject", reason="not in the holidays"):
+        night = judge(mode="approve")
+    assert night.state == "success"
+    assert taken(night) == {"ask_approver", "keep_champion"}
+    assert night.aliases["champion"] == "1"
+    assert "kept v1, v2 was rejected by Ada (not in the holidays); the gate: " in night.outcome
+    assert_recorded_everywhere(laboratory, night, "rejected")
+
+
+def test_without_an_answer_in_time_the_champion_stays(
+    laboratory: Laboratory, judge: Callable[..., Night]
+) -> None:
+    with answering(None):
+        night = judge(mode="approve")
+    assert night.state == "success"
+    assert taken(night) == {"ask_approver", "keep_champion"}
+    assert night.aliases["champion"] == "1"
+    assert "v2 was rejected by nobody (no answer in time)" in night.outcome
+    assert ledger_entry(laboratory, night)["by"] == "nobody"
+
+
+def test_a_champion_moved_while_a_person_thinks_is_not_overwritten(
+    laboratory: Laboratory, judge: Callable[..., Night]
+) -> None:
+    with quick_work():
+        laboratory.spend_night(force=True, seed=3, mode="dry_run", minimum_gain=-1.0)
+    laboratory.client.set_registered_model_alias(MODEL, "challenger", "2")
+    client, moved = laboratory.client, []
+
+    def move() -> None:
+        while not moved:
+            time.sleep(0.1)
+            if list((laboratory.storage / "runs" / "promotion").glob("*/decision.json")):
+                moved.append(client.set_registered_model_alias(MODEL, "champion", "3"))
+
+    for file in (laboratory.storage / "runs" / "promotion").glob("*/decision.json"):
+        file.unlink()
+    thread = threading.Thread(target=move)
+    thread.start()
+    with answering("Approve"):
+        night = judge(mode="approve")
+    thread.join()
+    assert night.state == "failed"
+    assert night.tasks["promote_challenger"] == "failed"
+    assert night.tries["promote_challenger"] == 1
+    assert night.aliases["champion"] == "3"
+    assert "expected version 1, found version 3. Nothing was moved." in night.outcome
+    assert ledger_entry(laboratory, night)["event"] == "lost race"
+
+
+def test_a_champion_that_does_not_answer_as_stored_is_moved_back_and_fails_the_run(
+    laboratory: Laboratory, judge: Callable[..., Night], consumer: Consumer
+) -> None:
+    consumer.fault = "Version 2 does not answer its golden cells."
+    moved_to: list[str] = []
+    consumer.on_ask = lambda: moved_to.append(
+        str(laboratory.client.get_model_version_by_alias(MODEL, "champion").version)
+    )
+    night = judge(retries=2)
+    assert moved_to == ["2"]
+    assert night.state == "failed"
+    assert night.tries["promote_challenger"] == 1
+    assert night.aliases["champion"] == "1"
+    assert "does not answer its golden cells. The champion is version 1 again." in night.outcome
+    assert ledger_entry(laboratory, night)["event"] == "failed verification"
+    assert night.mlflow_run.info.status == "FAILED"
+
+
+def test_a_rollback_restores_the_champion_before_and_says_who_asked(
+    laboratory: Laboratory, judge: Callable[..., Night], told: list[tuple[str, str]]
+) -> None:
+    promoted = judge()
+    assert promoted.aliases["champion"] == "2"
+    night = laboratory.spend_night("rollback", version="previous", reason="misses rings")
+    assert night.state == "success"
+    assert night.aliases["champion"] == "1"
+    assert night.outcome.startswith("rolled back to v1 from v2, by ")
+    assert night.outcome.endswith(": misses rings")
+    assert ledger_entry(laboratory, night)["event"] == "rolled back"
+    assert told[-1][0] == "promotion"
+    assert told[-1][1].startswith("rollback: rolled back to v1 from v2, by ")
+
+    again = judge()
+    assert taken(again) == {"refuse_challenger"}
+    assert "the challenger was champion before and was rolled back: by " in again.outcome
+
+
+def test_a_rollback_without_a_reason_moves_nothing_and_says_what_is_missing(
+    laboratory: Laboratory, judge: Callable[..., Night]
+) -> None:
+    night = laboratory.spend_night("rollback", version="2", retries=2)
+    assert night.state == "failed"
+    assert night.tasks["plan_rollback"] == "failed"
+    assert night.tries["plan_rollback"] == 1
+    assert night.aliases["champion"] == "1"
+
+
+def test_a_promotion_announces_the_new_champion_and_nothing_else_does(
+    load_dag: Callable[[str], DAG],
+) -> None:
+    for name, expected in (
+        ("retraining", {"promote_challenger"}),
+        ("promotion", {"promote_challenger"}),
+        ("rollback", {"restore_champion"}),
+    ):
+        announcing = {
+            task.task_id
+            for task in load_dag(name).tasks
+            if any(asset.name == "champion" for asset in task.outlets)
+        }
+        assert announcing == expected
+
+
+def test_the_ledger_tells_the_whole_story(laboratory: Laboratory) -> None:
+    files = (laboratory.storage / "ledger").glob("*.json")
+    entries = [json.loads(Path(file).read_text()) for file in files]
+    assert {entry["event"] for entry in entries} == {
+        *("promoted", "kept champion", "refused", "rejected", "dry run", "lost race"),
+        *("failed verification", "rolled back"),
+    }
+    for entry in entries:
+        assert entry["at"]
+        assert entry["by"]
+        assert entry["reason"]
+        assert entry["mlflow_run_id"]
+        assert entry["data"]["data_digest"]
