@@ -44,9 +44,9 @@ dag: DAG = build_dag(
                     'title': 'If the challenger is better',
                     'description': 'auto: promote it. approve: ask a person. dry_run: record it, move nothing.',
                     'type': 'string',
-                    'enum': ['auto', 'approve', 'dry_run'],
+                    'enum': ['as configured', 'auto', 'approve', 'dry_run'],
                     'parameter': 'promotion.mode',
-                    'default': 'auto',
+                    'default': 'as configured',
                 },
                 'minimum_gain': {
                     'title': 'Required gain',

@@ -393,5 +393,9 @@ def test_fields_are_typed_and_show_the_values_of_the_parameters_files(
         value: Any = parameters
         for key in path.split("."):
             value = value[key]
+        if field == "mode":  # so that every mode can be chosen, also the one of the file
+            assert (default, value) == ("as configured", "auto")
+            assert param.schema["enum"] == ["as configured", "auto", "approve", "dry_run"]
+            continue
         assert default == value
         assert type(default) is type(value)
