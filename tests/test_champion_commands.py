@@ -20,6 +20,7 @@ from image_classification import registry, release, tracking
 from image_classification.commands import commands
 from image_classification.comparison import compare_predictions
 from image_classification.datasets import LedgerDataset
+from image_classification.errors import VerificationError
 from image_classification.record import RunOfRecord
 from image_classification.release import Release, choose_action
 
@@ -225,6 +226,25 @@ def test_a_rollback_needs_a_reason() -> None:
     assert registry.find_champion(MODEL) == "2"
 
 
+def test_a_rollback_that_cannot_be_verified_is_a_failure_in_mlflow_too(
+    monkeypatch: pytest.MonkeyPatch, storage: Path
+) -> None:
+    def fail(_: str) -> dict[str, Any]:
+        raise VerificationError("It cannot be loaded.")
+
+    monkeypatch.setattr(release, "consume_version", fail)
+    result = call("rollback", "--reason", "misses rings", "--by", "Ada")
+    assert result.exit_code == 1
+    assert "It cannot be loaded. The champion is version 2 again." in result.output
+    assert "Traceback" not in result.output
+    assert registry.find_champion(MODEL) == "2"
+    (entry,) = (storage / "ledger").glob("*failed-verification*.json")
+    run = MlflowClient().get_run(entry.name.partition("-")[0])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["outcome"].startswith("failed: It cannot be loaded.")
+    entry.unlink()
+
+
 def test_a_rollback_moves_the_champion_back_and_is_in_the_ledger_with_who_and_why(
     storage: Path,
 ) -> None:
@@ -235,5 +255,5 @@ def test_a_rollback_moves_the_champion_back_and_is_in_the_ledger_with_who_and_wh
     (entry,) = read_table(call("ledger")).query("event == 'rolled back'").to_dict("records")
     assert (entry["by"], entry["reason"], entry["champion_before"]) == ("Ada", "misses rings", "2")
     assert "rolled back, by Ada (misses rings)" in call("explain", "2").output
-    for file in (storage / "ledger").glob("*rolled-back.json"):
+    for file in (storage / "ledger").glob("*rolled-back*.json"):
         file.unlink()

@@ -179,6 +179,24 @@ class TestRegistry:
         with pytest.raises(Exception, match=r"'cells' has no version with the alias 'champion'"):
             dataset.load()
 
+    def test_a_version_whose_files_are_broken_is_an_error_of_ours(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        version = register("retraining/broken")
+
+        def fail(_: str) -> None:
+            raise MlflowException("MLmodel is missing")
+
+        monkeypatch.setattr("image_classification.registry.Model.load", fail)
+        with (
+            pytest.raises(RegistryError, match="is no whole MLflow model: MLmodel is missing"),
+            registry.open_parts(MODEL, version),
+        ):
+            pass
+
+    def test_a_run_that_was_deleted_for_good_keeps_no_images(self) -> None:
+        assert tracking.read_images("0" * 32) is None
+
     def test_an_optional_network_without_alias_is_none(self) -> None:
         dataset = RegisteredNetworkDataset(model_name=MODEL, alias="champion", required=False)
         assert dataset.load() is None

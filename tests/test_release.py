@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from judgement import make_facts
 from kedro.io import DataCatalog, MemoryDataset
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
@@ -266,7 +267,7 @@ class TestPromotion:
         open_release(run_id).promote(second, decide(first))
         plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
         open_release(register("rollback")[0]).roll_back(plan)
-        with pytest.raises(ChampionMovedError, match="has promoted version 2 before"):
+        with pytest.raises(ChampionMovedError, match="has made version 2 champion before"):
             open_release(run_id).promote(second, decide(first))
         assert champion() == first
 
@@ -402,7 +403,11 @@ class TestRollback:
         assert len(consumer.asked) > asked
         assert events(entries)[-1] == ("rolled back", first, second, first)
         assert len(events(entries)) == 3
-        assert tags_of(first)["decision"] == "rolled back"
+        assert tags_of(first)["decision"] == "restored"
+        assert not {"replaced_by", "replaced_because", "champion_until"} & set(tags_of(first))
+        assert tags_of(second)["decision"] == "rolled back"
+        assert tags_of(second)["decision_reason"] == "misses rings"
+        assert tags_of(second)["replaced_by"] == first
         assert "### How it was judged" in card_of(first)
         assert "rolled back: misses rings" in tags_of(second)["replaced_because"]
         assert card_of(second).startswith(f"**Replaced by version {first}**")
@@ -435,6 +440,168 @@ class TestRollback:
             open_release(register("rollback")[0]).roll_back(plan)
         assert champion() == third
         assert events(entries)[-1] == ("lost race", first, third, third)
+
+
+class TestOutdatedMoves:
+    """What compare-and-set alone does not see: the alias has been elsewhere, and is back."""
+
+    @pytest.fixture
+    def second(self, first: str, open_release: Callable[..., Release]) -> str:
+        """A better version that was champion, and that Ada has rolled back."""
+        run_id, second = register("second")
+        open_release(run_id).promote(second, decide(first))
+        plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
+        open_release(register("rollback")[0]).roll_back(plan)
+        return second
+
+    def test_an_approval_that_waited_through_a_rollback_does_not_undo_it(
+        self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
+    ) -> None:
+        waiting = open_release(register("waiting")[0])
+        with pytest.raises(ChampionMovedError, match="was rolled back since it was judged: by Ada"):
+            waiting.promote(second, decide(first), Statement("Bob", comment="go"))
+        assert champion() == first
+        assert events(entries)[-1] == ("lost race", second, first, first)
+
+    def test_clearing_a_rollback_of_old_moves_nothing(
+        self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
+    ) -> None:
+        run_id, second = register("second")
+        open_release(run_id).promote(second, decide(first))
+        old, _ = register("old-rollback")
+        plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
+        open_release(old).roll_back(plan)
+        back = {"from": first, "to": second, "reason": "it was right", "by": "Ada"}
+        open_release(register("back")[0]).roll_back(back)
+        known = len(events(entries))
+        with pytest.raises(ChampionMovedError, match="has made version 1 champion before"):
+            open_release(old).roll_back(plan)
+        assert champion() == second
+        assert len(events(entries)) == known + 1
+
+    def test_the_same_challenger_judged_twice_at_once_is_promoted_once(
+        self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
+    ) -> None:
+        run_id, second = register("second")
+        open_release(run_id).promote(second, decide(first))
+        with pytest.raises(ChampionMovedError, match="Version 2 is champion already: promoted by"):
+            open_release(register("other")[0]).promote(second, decide(first))
+        assert champion() == second
+        assert [entry[0] for entry in events(entries)] == ["promoted", "promoted", "lost race"]
+
+    def test_a_promotion_that_was_recorded_is_not_verified_again_by_a_retry(
+        self, first: str, consumer: Consumer, open_release: Callable[..., Release]
+    ) -> None:
+        run_id, second = register("second")
+        outcome = open_release(run_id).promote(second, decide(first))
+        consumer.difference = 0.5
+        assert open_release(run_id).promote(second, decide(first)) == outcome
+        assert champion() == second
+        assert tags_of(second)["decision"] == "promoted"
+
+    def test_a_champion_set_by_hand_while_it_is_verified_stays(
+        self,
+        first: str,
+        consumer: Consumer,
+        open_release: Callable[..., Release],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        run_id, second = register("second")
+        _, third = register("third")
+
+        def answer_late(model_uri: str) -> dict[str, Any]:
+            found = consumer(model_uri)
+            MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, third)
+            return found
+
+        monkeypatch.setattr(release, "consume_version", answer_late)
+        with pytest.raises(ChampionMovedError, match="somebody has made version 3 champion"):
+            open_release(run_id).promote(second, decide(first))
+        assert champion() == third
+
+    def test_a_decision_of_long_ago_is_not_carried_out_unless_a_person_says_so(
+        self, first: str, open_release: Callable[..., Release]
+    ) -> None:
+        run_id, second = register("second")
+        late = open_release(run_id, age_hours=37.0)
+        with pytest.raises(ChampionMovedError, match=r"for a date 37\.0 hours ago, allowed: 36"):
+            late.promote(second, decide(first))
+        assert champion() == first
+        open_release(run_id, age_hours=36.0).promote(second, decide(first))
+        run_id, third = register("third")
+        late = open_release(run_id, age_hours=37.0)
+        late.promote(third, decide(second), Statement("Ada", comment="waited for me"))
+        assert champion() == third
+
+
+class TestSecondDecisions:
+    def test_another_answer_of_the_same_run_is_an_entry_of_its_own(
+        self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
+    ) -> None:
+        run_id, second = register("second")
+        nobody = Statement("nobody", comment="no answer in time")
+        ada = Statement("Ada", comment="not in the holidays")
+        for statement in (nobody, nobody, ada):
+            open_release(run_id).keep(second, decide(first), ledger.REJECTED, statement)
+        found = ledger.sort_entries(entries.load().values())
+        assert [(entry["event"], entry["by"]) for entry in found[1:]] == [
+            ("rejected", "nobody"),
+            ("rejected", "Ada"),
+        ]
+        assert tags_of(second)["decided_by"] == "Ada"
+
+    def test_a_failure_before_a_promotion_is_no_refusal_of_it(
+        self, first: str, consumer: Consumer, open_release: Callable[..., Release]
+    ) -> None:
+        run_id, second = register("second")
+        consumer.difference = 0.5
+        with pytest.raises(VerificationError):
+            open_release(run_id).promote(second, decide(first))
+        assert "does not answer" in open_release(run_id).read_refusal()
+        consumer.difference = 0.0
+        open_release(run_id).promote(second, decide(first))
+        assert open_release(run_id).read_refusal() == ""
+
+    def test_a_champion_that_changed_meanwhile_is_not_taken_for_the_one_compared(
+        self, first: str, open_release: Callable[..., Release]
+    ) -> None:
+        run_id, second = register("second")
+        _, third = register("third")
+        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, third)
+        said = open_release(run_id).keep(second, decide(first), ledger.REJECTED, Statement("Ada"))
+        assert said.startswith("kept v3 (compared with v1), v2 was rejected by Ada")
+
+    @pytest.mark.parametrize(
+        ("facts", "guards"),
+        [
+            ({"backfill": True}, "run_of_today"),
+            ({"backfill": True, "rolled_back": "by Ada"}, "run_of_today, not_rolled_back"),
+        ],
+    )
+    def test_a_refused_version_names_the_guards_and_waits_where_it_was_the_date_alone(
+        self,
+        first: str,
+        open_release: Callable[..., Release],
+        facts: dict[str, Any],
+        guards: str,
+    ) -> None:
+        run_id, second = register("second")
+        decision = gate.judge(compare(champion=first), make_facts(**facts), POLICY)
+        open_release(run_id).keep(second, decision, ledger.REFUSED)
+        tags = tags_of(second)
+        assert tags["refused_for"] == guards
+        waits = registry.find_judgement_lacking(tags)
+        assert waits == ("was refused for the date of its run alone" if len(facts) == 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("tags", "waits"),
+    [({}, True), ({"decision": "lost race"}, True), ({"decision": "kept champion"}, False)],
+)
+def test_a_version_waits_for_a_judgement_until_it_had_a_fair_one(
+    tags: dict[str, str], waits: bool
+) -> None:
+    assert bool(registry.find_judgement_lacking(tags)) is waits
 
 
 class TestFacts:

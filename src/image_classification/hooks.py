@@ -15,7 +15,11 @@ from kedro.pipeline import Pipeline
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification import registry, tracking
-from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.errors import (
+    ConfigurationError,
+    ImageClassificationError,
+    name_near_misses,
+)
 from image_classification.parameters import check_parameters
 from image_classification.record import RunOfRecord
 from image_classification.release import Release
@@ -131,9 +135,16 @@ class ChallengerHook:
             pipeline.log_model_kwargs["input_example"] = catalog.load(pipeline.input_name)
         result = yield
         if run_id:
-            self._follow_up(pipeline, catalog, run_id)
+            try:
+                self._follow_up(pipeline, catalog, run_id)
+            except ImageClassificationError as error:
+                # kedro-mlflow has ended the run as a success before.
+                tracking.fail_run(run_id, f"failed: {error}")
+                raise
             if "champion_watch" in pipeline.outputs():
-                decision = catalog.load("decision") if catalog.exists("decision") else None
+                # All runs without Airflow share a folder: what an earlier one decided is there too.
+                judged = "comparison" in pipeline.outputs()
+                decision = catalog.load("decision") if judged else None
                 if sentence := describe_watch(catalog.load("champion_watch"), decision):
                     tracking.tag_run(run_id, {tracking.WATCH_TAG: sentence})
         return result

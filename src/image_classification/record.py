@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -16,6 +18,9 @@ from image_classification import card, ledger, registry, tracking
 
 POLICY = "the policy"
 FOLDER = "promotion"
+RESTORED = "restored"
+OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
+"""Tags of a version that was champion; taken off again where it is restored."""
 PLOTS = {
     "Challenger and champion, patient by patient": "promotion/comparison.png",
     "Confusion matrix": "plots/confusion_matrix.png",
@@ -84,9 +89,21 @@ class Recorder:
         return [dict(entry) for entry in ledger.sort_entries(found)]
 
     def find_entry(self, event: str) -> dict[str, Any] | None:
-        """Return what this run has recorded of an event, or None."""
-        found: dict[str, Any] | None = self._entries.load().get(self._name_entry(event))
-        return found
+        """Return what this run has recorded of an event, the last of it, or None."""
+        found = [entry for entry in self._read_own() if entry["event"] == event]
+        return found[-1] if found else None
+
+    def read_last(self) -> dict[str, Any] | None:
+        """Return what this run has recorded last, or None."""
+        own = self._read_own()
+        return own[-1] if own else None
+
+    def _read_own(self) -> list[dict[str, Any]]:
+        return [
+            entry
+            for entry in self.read_entries()
+            if entry["mlflow_run_id"] == self.run.mlflow_run_id
+        ]
 
     def record(
         self,
@@ -105,11 +122,15 @@ class Recorder:
             statement: who says so, and why.
             before: the champion before a move.
         """
-        if self.find_entry(event) is None:
-            entry = self._make_entry(event, version, decision, statement, before)
-            self._entries.save({self._name_entry(event): entry})
+        entry = self._make_entry(event, version, decision, statement, before)
+        name = self._name_entry(entry)
+        if name not in self._entries.load():
+            self._entries.save({name: entry})
         # What was recorded first holds, also where another process was quicker.
-        entry = self.find_entry(event) or {}
+        self.publish(self._entries.load()[name])
+
+    def publish(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry of the ledger into the MLflow run and the version; safe to repeat."""
         tracking.log_json(self.run.mlflow_run_id, entry, f"{FOLDER}/ledger_entry.json")
         self._describe_version(entry)
 
@@ -147,16 +168,21 @@ class Recorder:
         version = entry["version"]
         if entry["event"] not in ledger.MOVES and entry["champion_after"] == version:
             return  # a champion judged against itself keeps the record of its promotion
+        moved = entry["event"] in ledger.MOVES
         registry.describe_version(
-            self.model_name, version, _make_tags(entry), self._render_card(entry)
+            self.model_name,
+            version,
+            _make_tags(entry),
+            self._render_card(entry),
+            outdated=OF_A_FORMER_CHAMPION if moved else (),
         )
         before = entry["champion_before"]
-        if entry["event"] in ledger.MOVES and before and before != version:
-            tags = {
-                "replaced_by": version,
-                "replaced_because": f"{entry['event']}: {entry['reason']}",
-                "champion_until": entry["at"],
-            }
+        if moved and before and before != version:
+            values = (version, f"{entry['event']}: {entry['reason']}", entry["at"])
+            tags = dict(zip(OF_A_FORMER_CHAMPION, values, strict=True))
+            if entry["event"] == ledger.ROLLED_BACK:
+                tags |= {registry.DECISION_TAG: ledger.ROLLED_BACK}
+                tags |= {registry.REASON_TAG: str(entry["reason"])}
             replaced = registry.get_version(self.model_name, before)
             text = card.mark_replaced(replaced.description or "", entry)
             registry.describe_version(self.model_name, before, tags, text)
@@ -188,8 +214,11 @@ class Recorder:
             history=history,
         )
 
-    def _name_entry(self, event: str) -> str:
-        return f"{self.run.mlflow_run_id}-{event.replace(' ', '-')}"
+    def _name_entry(self, entry: Mapping[str, Any]) -> str:
+        """Name an entry after what it says: the same said again is the same entry."""
+        said = [entry[key] for key in ("version", "reason", "by", "comment")]
+        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
+        return f"{self.run.mlflow_run_id}-{entry['event'].replace(' ', '-')}-{digest}"
 
 
 def read_git_commit() -> str:
@@ -213,11 +242,21 @@ def read_git_commit() -> str:
     return done.stdout.strip()
 
 
+def list_failed_guards(decision: Mapping[str, Any]) -> list[str]:
+    """Return the names of the guards that made a comparison unfair."""
+    return [
+        check["name"]
+        for check in decision["checks"]
+        if check["group"] == "guard" and not check["passed"]
+    ]
+
+
 def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a version that a decision sets."""
     decision, at = entry["decision"], str(entry["at"])
     tags = {
-        registry.DECISION_TAG: str(entry["event"]),
+        # The event is about the version that a rollback takes out; this one is put back.
+        registry.DECISION_TAG: RESTORED if entry["event"] == ledger.ROLLED_BACK else entry["event"],
         registry.REASON_TAG: str(entry["reason"]),
         "decided_at": at,
         "decided_by": str(entry["by"]),
@@ -225,6 +264,8 @@ def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
     }
     if entry["event"] in ledger.MOVES:
         tags["champion_since"] = at
+    if decision and entry["event"] == ledger.REFUSED:
+        tags[registry.GUARDS_TAG] = ", ".join(list_failed_guards(decision))
     if not decision:
         return tags
     champion, tests = decision["champion"], decision["tests"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from mlflow.models import Model
 from image_classification import tracking
 from image_classification.consumer import GOLDEN_CELLS
 from image_classification.errors import ChampionMovedError, RegistryError
+from image_classification.ledger import LOST_RACE, REFUSED
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,11 @@ DIGEST_TAG = "data_digest"
 DECISION_TAG = "decision"
 REASON_TAG = "decision_reason"
 INDEX_TAG = "index_until"
+GUARDS_TAG = "refused_for"
+"""Tag of a version: the guards by which its comparison was refused."""
 REFERENCE_TAG = "validation_accuracy"
 """Tag of a version: its accuracy on validation when it was judged."""
+RUN_DATE_GUARD = "run_of_today"
 LOCK_TIMEOUT_S = 600
 LONGEST_LIST = 2000
 """Characters of a tag: more is for a file."""
@@ -121,14 +125,21 @@ def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
         except (OSError, MlflowException) as error:
             tracking.prepare_store(tracking.read_uri())  # a dead server is no broken model
             raise RegistryError(f"The files of {uri} cannot be fetched: {error}") from error
-        artifacts = Model.load(str(path)).flavors.get("python_function", {}).get("artifacts", {})
+        try:
+            flavors = Model.load(str(path)).flavors
+        except (OSError, MlflowException) as error:
+            raise RegistryError(f"{uri} is no whole MLflow model: {error}") from error
+        artifacts = flavors.get("python_function", {}).get("artifacts", {})
         missing = {"network", "class_names"} - set(artifacts)
         if missing:
             raise RegistryError(
                 f"{uri} carries no artifact named {', '.join(sorted(missing))}: it was not logged "
                 "by this project's training pipeline. Give the alias to a version that was."
             )
-        class_names = json.loads((path / artifacts["class_names"]["path"]).read_text())
+        try:
+            class_names = json.loads((path / artifacts["class_names"]["path"]).read_text())
+        except (OSError, ValueError) as error:
+            raise RegistryError(f"The class names of {uri} cannot be read: {error}") from error
         yield ModelParts(path / artifacts["network"]["path"], class_names)
 
 
@@ -223,7 +234,11 @@ def find_model_id(model_name: str, version: str) -> str | None:
 
 
 def describe_version(
-    model_name: str, version: str, tags: Mapping[str, str], description: str
+    model_name: str,
+    version: str,
+    tags: Mapping[str, str],
+    description: str,
+    outdated: Iterable[str] = (),
 ) -> None:
     """Write into a version what is to be known of it: tags to filter by, a card to read.
 
@@ -232,8 +247,12 @@ def describe_version(
         version: of it.
         tags: set on the version; others stay.
         description: Markdown.
+        outdated: tags that are taken off.
     """
     client = MlflowClient()
+    known = client.get_model_version(model_name, version).tags
+    for key in set(outdated) & set(known):
+        client.delete_model_version_tag(model_name, version, key)
     for key, value in tags.items():
         client.set_model_version_tag(model_name, version, key, value)
     client.update_model_version(model_name, version, description)
@@ -267,6 +286,22 @@ def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
         **{f"{split}_digest": facts["digest"] for split, facts in summary["splits"].items()},
         **{name: str(value) for name, value in summary["split_rule"].items()},
     }
+
+
+def find_judgement_lacking(tags: Mapping[str, str]) -> str:
+    """Return why a version still waits for a fair judgement, "" where it has had one.
+
+    A version that was refused for the date of its run alone, or whose run lost a race, says
+    nothing of how good it is. One that a person has rolled back waits for nothing.
+    """
+    decision = tags.get(DECISION_TAG)
+    if decision is None:
+        return "was never judged"
+    if decision == LOST_RACE:
+        return "lost a race, and was not judged against the present champion"
+    if tags.get(GUARDS_TAG) == RUN_DATE_GUARD and decision == REFUSED:
+        return "was refused for the date of its run alone"
+    return ""
 
 
 def read_images(model_name: str, version: str) -> pd.DataFrame:

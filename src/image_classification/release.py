@@ -112,7 +112,9 @@ class Release:
         self, version: str, comparison: Mapping[str, Any], package: dict[str, float] | None
     ) -> Facts:
         """Return what the gate must know beside the predictions."""
-        champion = registry.find_champion(self.model_name)
+        # The one that was compared, whoever is champion by now: the move looks at that.
+        compared = comparison["champion"]
+        champion = str(compared["version"]) if compared else None
         patients = comparison["validation_patients"]
         return {
             "challenger_seen": self._find_seen(version, patients),
@@ -168,6 +170,9 @@ class Release:
         champion = registry.find_champion(self.model_name)
         self._recorder.record(event, version, decision, statement)
         kept = f"kept v{champion}" if champion else "kept no champion"
+        compared = decision["champion"]["version"] if decision["champion"] else None
+        if compared not in (None, champion):
+            kept += f" (compared with v{compared})"
         said = f" ({statement.comment})" if statement.comment else ""
         openings = {
             ledger.KEPT: kept,
@@ -199,10 +204,9 @@ class Release:
 
     def read_refusal(self) -> str:
         """Return why this run did not move the champion as it should, "" where it did."""
-        for event in (ledger.UNVERIFIED, ledger.LOST_RACE):
-            if entry := self._recorder.find_entry(event):
-                return str(entry["reason"])
-        return ""
+        entry = self._recorder.read_last()
+        refused = entry and entry["event"] in (ledger.UNVERIFIED, ledger.LOST_RACE)
+        return str(entry["reason"]) if entry and refused else ""
 
     def measure_package(self, version: str) -> dict[str, Any]:
         """Load a registered version in a fresh process and measure it; see `consumer`."""
@@ -216,11 +220,21 @@ class Release:
         decision: Mapping[str, Any] | None,
         statement: Statement,
     ) -> None:
-        """Move the champion, verify it, and record that, or what came of it instead."""
+        """Move the champion, verify it, and record that, or what came of it instead.
+
+        What this run has recorded is done: it is not verified again, which might undo it.
+        """
+        own, present = self._recorder.find_entry(event), registry.find_champion(self.model_name)
+        if own and own["version"] == version == present:
+            self._recorder.publish(own)
+            return
         try:
-            self._refuse_second_promotion(version)
+            self._refuse_outdated_move(event, version, present, own)
+            if event == ledger.PROMOTED and statement.by == POLICY:
+                self._refuse_old_run()
             registry.move_champion(self.model_name, version, expected, self._lock)
             self._verify_or_move_back(version, expected)
+            self._refuse_moved_meanwhile(version)
         except (ChampionMovedError, VerificationError) as error:
             lost = isinstance(error, ChampionMovedError)
             failed = replace(statement, reason=str(error))
@@ -240,14 +254,55 @@ class Release:
         tags = registry.get_version(self.model_name, version).tags
         return str(tags.get(registry.INDEX_TAG, ""))
 
-    def _refuse_second_promotion(self, version: str) -> None:
-        """Do not promote again what was promoted by this run and has been replaced since."""
-        present = registry.find_champion(self.model_name)
-        if present != version and self._recorder.find_entry(ledger.PROMOTED):
+    def _refuse_outdated_move(
+        self, event: str, version: str, present: str | None, own: Mapping[str, Any] | None
+    ) -> None:
+        """Look for what has been decided about the version since this move was.
+
+        Compare-and-set sees where the alias is, not that it has been elsewhere and is back.
+
+        Raises:
+            ChampionMovedError: this run, or another one, or a person has been quicker.
+        """
+        if own:
             raise ChampionMovedError(
-                f"This run has promoted version {version} before, and somebody has made version "
-                f"{present} champion since. Nothing was moved. Roll back to version {version} if "
-                "it shall be champion again."
+                f"This run has made version {own['version']} champion before, and since then "
+                f"somebody has made version {present} champion. Nothing was moved. Roll back to "
+                f"version {version} if it shall be champion again."
+            )
+        entries = self._recorder.read_entries()
+        moves = [entry for entry in entries if entry["event"] in ledger.MOVES]
+        if moves and moves[-1]["champion_after"] == version == present:
+            raise ChampionMovedError(
+                f"Version {version} is champion already: {moves[-1]['event']} by "
+                f"{moves[-1]['by']}, {moves[-1]['mlflow_url']}. Nothing was moved."
+            )
+        if event == ledger.PROMOTED and (found := ledger.find_rollback(entries, version)):
+            raise ChampionMovedError(
+                f"Version {version} was rolled back since it was judged: {found}. Nothing was "
+                f"moved. Roll back to version {version} if it shall be champion again."
+            )
+
+    def _refuse_old_run(self) -> None:
+        """Do not carry out what was decided long ago: the task may have been cleared alone.
+
+        Raises:
+            ChampionMovedError: the run is for a date too long ago.
+        """
+        age, allowed = self.run.age_hours, self.policy["maximum_run_age_hours"]
+        if age is not None and age > allowed:
+            raise ChampionMovedError(
+                f"The run is for a date {age:.1f} hours ago, allowed: {allowed:g}. Nothing was "
+                "moved. Run the DAG 'promotion' to judge the challenger today."
+            )
+
+    def _refuse_moved_meanwhile(self, version: str) -> None:
+        """Look at the alias once more: who sets it by hand takes no lock."""
+        present = registry.find_champion(self.model_name)
+        if present != version:
+            raise ChampionMovedError(
+                f"Version {version} was made champion, and while it was verified somebody has made "
+                f"version {present or 'none'} champion. That was left as it is."
             )
 
     def _verify_or_move_back(self, version: str, before: str | None) -> None:

@@ -262,10 +262,23 @@ def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:
         MlflowClient().log_model_artifact(model_id, str(path))
 
 
+def fail_run(run_id: str, outcome: str) -> None:
+    """Say on a run that has ended that it failed after all, and how."""
+    client = MlflowClient()
+    for key in (OUTCOME_TAG, NOTE_TAG):
+        client.set_tag(run_id, key, outcome)
+    client.set_terminated(run_id, RunStatus.to_string(RunStatus.FAILED))
+
+
 def read_artifact(run_id: str, path: str) -> bytes | None:
     """Return the content of an artifact of a run, or None where there is none."""
     folder = Path(path).parent.as_posix()
-    known = MlflowClient().list_artifacts(run_id, None if folder == "." else folder)
+    try:
+        known = MlflowClient().list_artifacts(run_id, None if folder == "." else folder)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None  # the run was deleted for good
+        raise
     if path not in {file.path for file in known}:
         return None
     with TemporaryDirectory() as target:

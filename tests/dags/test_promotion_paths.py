@@ -346,6 +346,26 @@ def test_a_rollback_restores_the_champion_before_and_says_who_asked(
     assert "the challenger was champion before and was rolled back: by " in again.outcome
 
 
+def test_a_rollback_that_fails_after_the_move_says_that_the_champion_has_moved(
+    laboratory: Laboratory, judge: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        # Version 2 was rolled back before: what was decided about it is another test's.
+        patch.setattr("image_classification.ledger.find_rollback", lambda *_: "")
+        assert judge().aliases["champion"] == "2"
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the store is gone")
+
+    monkeypatch.setattr("image_classification.record.Recorder.publish", fail)
+    night = laboratory.spend_night("rollback", version="previous", reason="misses rings")
+    assert night.state == "failed"
+    assert night.aliases["champion"] == "1"
+    assert night.outcome == (
+        "failed: restore_champion. The champion is v1 now, the version that this run was about."
+    )
+
+
 def test_a_rollback_without_a_reason_moves_nothing_and_says_what_is_missing(
     laboratory: Laboratory, judge: Callable[..., Night]
 ) -> None:

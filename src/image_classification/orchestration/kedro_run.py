@@ -229,10 +229,10 @@ class KedroRun:
         if latest is None:
             return True, f"No model is registered yet: training on {counts}."
         if latest.tags.get(registry.DIGEST_TAG) == summary["data_digest"]:
-            if judges and registry.DECISION_TAG not in latest.tags:
+            if judges and (unjudged := registry.find_judgement_lacking(latest.tags)):
                 return True, (
-                    f"No new images, but version {latest.version} was never judged: training on "
-                    f"these {counts} again."
+                    f"No new images, but version {latest.version} {unjudged}: training on these "
+                    f"{counts} again."
                 )
             return False, f"No new images: version {latest.version} was trained on these {counts}."
         return self._count_changes(str(latest.version), counts)
@@ -324,11 +324,28 @@ class KedroRun:
         """Return what a failure has done to the champion, as a sentence."""
         self._context  # noqa: B018 - see above
         champion = registry.find_champion(self._model_name)
-        own = registry.find_version_of_run(self._model_name, self._required_run_id)
-        if own is not None and champion == str(own.version):
-            return f"The challenger, v{champion}, is champion now."
+        if champion is not None and champion == self._find_candidate():
+            return f"The champion is v{champion} now, the version that this run was about."
         now = f": it is v{champion}" if champion else ""
         return f"The champion was not changed by this failure{now}."
+
+    def _find_candidate(self) -> str | None:
+        """Return the version that this run would make champion, or None where it has none yet."""
+        own = registry.find_version_of_run(self._model_name, self._required_run_id)
+        if own is not None:
+            return str(own.version)
+        catalog = self._catalog
+        if catalog.exists("rollback_plan"):
+            return str(catalog.load("rollback_plan")["to"])
+        if catalog.exists("decision"):
+            return str(catalog.load("decision")["challenger"]["version"])
+        return None
+
+    def locate_watched(self) -> dict[str, str]:
+        """Return the addresses of the champion that was watched, and of the run."""
+        version = str(self._catalog.load("champion_watch")["version"])
+        page = registry.locate_version(self._model_name, version)
+        return {f"Model version {version}": page, "MLflow run": self.locate_mlflow_run()}
 
     def read_refusal(self) -> str:
         """Return why this run's promotion was stopped, "" where it was not."""

@@ -394,7 +394,7 @@ class CloseRunOperator(PipelineOperator):
         if alerts:
             subject = "the champion is worse on the newest images, or does not answer"
             reason = f"{watch}.\n\nWhat to look at: docs/monitoring.md."
-            self.notify(context, "alert", subject, reason, run.locate_evidence())
+            self.notify(context, "alert", subject, reason, run.locate_watched())
         if not succeeded:
             self._explain_failure(context, run, failed)
         elif RECORDERS.isdisjoint(states) and all(task.startswith(ASIDE) for task in skipped):
