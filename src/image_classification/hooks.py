@@ -15,11 +15,7 @@ from kedro.pipeline import Pipeline
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification import registry, tracking
-from image_classification.errors import (
-    ConfigurationError,
-    ImageClassificationError,
-    name_near_misses,
-)
+from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.parameters import check_parameters
 from image_classification.record import RunOfRecord
 from image_classification.release import Release
@@ -137,7 +133,7 @@ class ChallengerHook:
         if run_id:
             try:
                 self._follow_up(pipeline, catalog, run_id)
-            except ImageClassificationError as error:
+            except Exception as error:
                 # kedro-mlflow has ended the run as a success before.
                 tracking.fail_run(run_id, f"failed: {error}")
                 raise

@@ -342,6 +342,8 @@ def test_a_rollback_restores_the_champion_before_and_says_who_asked(
     assert told[-1][1].startswith("rollback: rolled back to v1 from v2, by ")
 
     again = judge()
+    assert again.decision is not None
+    assert again.decision["champion"]["version"] == "1"
     assert taken(again) == {"refuse_challenger"}
     assert "the challenger was champion before and was rolled back: by " in again.outcome
 
