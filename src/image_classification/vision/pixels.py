@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,9 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+
+_MARKS = re.compile(r"\{\{function_node [^}]*\}\}|\[Op:\w+\]")
+"""What TensorFlow adds to a message for its own developers."""
 
 
 def decode_images(contents: Sequence[bytes], size_px: int) -> Pixels:
@@ -68,7 +72,8 @@ def find_decoding_error(content: bytes) -> str:
         with tf.device("/CPU:0"):
             tf.io.decode_image(_as_readable(content), channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError as error:
-        return f"the file cannot be decoded: {error.message.splitlines()[0]}"
+        said = _MARKS.sub("", error.message.splitlines()[0]).strip()
+        return f"the file cannot be decoded: {said}"
     return ""
 
 
