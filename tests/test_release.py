@@ -80,7 +80,7 @@ class Consumer:
         self.fault: Exception | None = None
         self.asked: list[str] = []
 
-    def __call__(self, model_uri: str) -> dict[str, Any]:
+    def __call__(self, model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
         self.asked.append(model_uri)
         if self.fault:
             raise self.fault
@@ -705,7 +705,9 @@ class TestConsumer:
         cells = pd.DataFrame({"image_name": ["a", "b"], "image": [b"x", b"y"]})
         cells["probability_Parasitized"], cells["probability_Uninfected"] = [0.25, 0.5], 0.75
         version = registry.register_challenger(MODEL, run_id, {}, cells).version
-        found = release.consume_version(f"models:/{MODEL}/{version}")
+        uri = f"models:/{MODEL}/{version}"
+        assert release.consume_version(uri)["latency_ms"] is None  # only asked, not timed
+        found = release.consume_version(uri, 3)
         assert found["model_id"] == registry.find_model_id(MODEL, str(version))
         assert found["golden_cells"] == 2
         assert found["golden_difference"] == 0.25

@@ -1,12 +1,13 @@
 """A consumer of a registered model, in a process of its own: loads it, times it, asks it.
 
 Run as a script, so that the process knows nothing of this project but what the model brings:
-``python -I consumer.py MODEL_URI TRACKING_URI ANSWER_FILE``.
+``python -I consumer.py MODEL_URI TRACKING_URI ANSWER_FILE TIMED_CALLS``.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import tempfile
 import time
@@ -16,19 +17,20 @@ from typing import Any
 GOLDEN_CELLS = "golden_cells.parquet"
 """File of a logged model: images, and what its network answered when it was made."""
 
-WARM_UP_CALLS, TIMED_CALLS = 2, 9
+WARM_UP_CALLS = 2
 
 
-def consume_model(model_uri: str, folder: Path) -> dict[str, Any]:
-    """Load a model as anybody would, and measure it.
+def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, Any]:
+    """Load a model as anybody would, ask it, and measure it.
 
     Args:
         model_uri: as of ``mlflow.pyfunc.load_model``.
         folder: an empty folder for the model's files.
+        timed_calls: how often it is asked one image, for the latency; 0: only for its answers.
 
     Returns:
         `model_id`; `load_s` (fetching, importing what it needs, loading), `latency_ms` (median of
-        one image; None without golden cells to ask with), `size_mb` (of its files, 10^6 bytes),
+        one image; None without golden cells or timed calls), `size_mb` (of its files, 10^6 bytes),
         `golden_cells` (how many are stored with it) and `golden_difference` (the largest
         difference of a probability between what it answers now and what is stored; None without
         golden cells).
@@ -48,37 +50,41 @@ def consume_model(model_uri: str, folder: Path) -> dict[str, Any]:
         "golden_cells": 0,
         "golden_difference": None,
     }
-    return answer if golden is None else {**answer, **_ask(model, golden)}
+    return answer if golden is None else {**answer, **_ask(model, golden, timed_calls)}
 
 
-def _ask(model: Any, golden: Path) -> dict[str, Any]:
+def _ask(model: Any, golden: Path, timed_calls: int) -> dict[str, Any]:
     import pandas as pd  # noqa: PLC0415
 
     cells = pd.read_parquet(golden)
     images = cells[["image_name", "image"]]
     probabilities = [name for name in map(str, cells) if name.startswith("probability_")]
     answers = model.predict(images)
-    difference = (answers[probabilities].to_numpy() - cells[probabilities].to_numpy()).__abs__()
-    seconds = []
-    for _ in range(WARM_UP_CALLS + TIMED_CALLS):
-        began = time.perf_counter()
-        model.predict(images.head(1))
-        seconds.append(time.perf_counter() - began)
-    timed = sorted(seconds[WARM_UP_CALLS:])
+    difference = abs(answers[probabilities].to_numpy() - cells[probabilities].to_numpy())
     return {
-        "latency_ms": 1000 * timed[len(timed) // 2],
+        "latency_ms": _time(model, images.head(1), timed_calls) if timed_calls else None,
         "golden_cells": len(cells),
         "golden_difference": float(difference.max()),
     }
 
 
-def main(model_uri: str, tracking_uri: str, answer_file: str) -> None:
+def _time(model: Any, image: Any, timed_calls: int) -> float:
+    """Return the median time of a call, in milliseconds."""
+    seconds = []
+    for _ in range(WARM_UP_CALLS + timed_calls):
+        began = time.perf_counter()
+        model.predict(image)
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds[WARM_UP_CALLS:])
+
+
+def main(model_uri: str, tracking_uri: str, answer_file: str, timed_calls: str) -> None:
     """Consume a model and write what was found, as JSON."""
     import mlflow  # noqa: PLC0415
 
     mlflow.set_tracking_uri(tracking_uri)
     with tempfile.TemporaryDirectory() as folder:
-        answer = consume_model(model_uri, Path(folder))
+        answer = consume_model(model_uri, Path(folder), int(timed_calls))
     Path(answer_file).write_text(json.dumps(answer))
 
 

@@ -40,6 +40,7 @@ GATE = "promotion"
 BY_POLICY = Statement()
 EVENT_OF = {"keep": ledger.KEPT, "refuse": ledger.REFUSED, "dry_run": ledger.DRY_RUN}
 CONSUMER_TIMEOUT_S = 600
+TIMED_CALLS = 9
 
 
 class Release:
@@ -210,7 +211,7 @@ class Release:
 
     def measure_package(self, version: str) -> dict[str, Any]:
         """Load a registered version in a fresh process and measure it; see `consumer`."""
-        return consume_version(f"models:/{self.model_name}/{version}")
+        return consume_version(f"models:/{self.model_name}/{version}", TIMED_CALLS)
 
     def _move(
         self,
@@ -339,8 +340,12 @@ class Release:
         logger.info("Verified: %s answers its golden cells (within %s)", uri, difference)
 
 
-def consume_version(model_uri: str) -> dict[str, Any]:
+def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
     """Load a model in a fresh process, as a consumer would; return what `consumer` found.
+
+    Args:
+        model_uri: a version, or an alias.
+        timed_calls: how often it is asked one image, for the latency.
 
     Raises:
         VerificationError: it cannot be loaded, or cannot answer.
@@ -349,7 +354,7 @@ def consume_version(model_uri: str) -> dict[str, Any]:
         file = Path(folder, "answer.json")
         command = [
             *(sys.executable, "-I", consumer.__file__),
-            *(model_uri, tracking.read_uri(), str(file)),
+            *(model_uri, tracking.read_uri(), str(file), str(timed_calls)),
         ]
         try:
             done = subprocess.run(  # noqa: S603 - our own script

@@ -215,7 +215,7 @@ class Consumer:
         self.fault: str = ""
         self.on_ask: Callable[[], None] = lambda: None
 
-    def __call__(self, model_uri: str) -> dict[str, Any]:
+    def __call__(self, model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
         from image_classification import registry
 
         if model_uri.endswith("@champion"):
