@@ -590,7 +590,7 @@ class TestSecondDecisions:
         open_release(run_id).keep(second, decision, ledger.REFUSED)
         tags = tags_of(second)
         assert tags["refused_for"] == guards
-        waits = registry.find_judgement_lacking(tags)
+        waits = registry.explain_unjudged(tags)
         assert waits == ("was refused for the date of its run alone" if len(facts) == 1 else "")
 
 
@@ -601,7 +601,7 @@ class TestSecondDecisions:
 def test_a_version_waits_for_a_judgement_until_it_had_a_fair_one(
     tags: dict[str, str], waits: bool
 ) -> None:
-    assert bool(registry.find_judgement_lacking(tags)) is waits
+    assert bool(registry.explain_unjudged(tags)) is waits
 
 
 class TestFacts:

@@ -21,6 +21,9 @@ from image_classification.policy import Floors, Guardrails, Improvement, Limits,
 PROMOTE, KEEP, REFUSE = "promote", "keep", "refuse"
 """Verdicts. Kept: a fair comparison that the challenger did not win. Refused: not a fair one."""
 
+RUN_OF_TODAY = "run_of_today"
+"""The guard that says nothing of the challenger, only of its run."""
+
 MINUS = "\N{MINUS SIGN}"
 FINEST = 9
 """Decimals of a share that count: 0.8 - 0.7 is more than 0.1 in binary.
@@ -242,7 +245,7 @@ def _check_run_date(facts: Facts, maximum_hours: float) -> Check:
     value = "backfill" if facts["backfill"] else age
     return _check(
         "guard",
-        "run_of_today",
+        RUN_OF_TODAY,
         value,
         f"no backfill, at most {maximum_hours:g} hours old",
         passed,

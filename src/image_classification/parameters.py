@@ -13,10 +13,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict, is_typeddict
 
 from image_classification.errors import ConfigurationError, name_near_misses
-from image_classification.policy import PromotionPolicy
+from image_classification.policy import PromotionPolicy, Share
 from image_classification.screening import ScreeningParameters
 
-Share = Annotated[float, Field(ge=0, le=1)]
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 

@@ -22,6 +22,7 @@ from mlflow.models import Model
 from image_classification import tracking
 from image_classification.consumer import GOLDEN_CELLS
 from image_classification.errors import ChampionMovedError, RegistryError
+from image_classification.gate import RUN_OF_TODAY
 from image_classification.ledger import LOST_RACE, REFUSED
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,6 @@ GUARDS_TAG = "refused_for"
 """Tag of a version: the guards by which its comparison was refused."""
 REFERENCE_TAG = "validation_accuracy"
 """Tag of a version: its accuracy on validation when it was judged."""
-RUN_DATE_GUARD = "run_of_today"
 LOCK_TIMEOUT_S = 600
 LONGEST_LIST = 2000
 """Characters of a tag: more is for a file."""
@@ -288,7 +288,7 @@ def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def find_judgement_lacking(tags: Mapping[str, str]) -> str:
+def explain_unjudged(tags: Mapping[str, str]) -> str:
     """Return why a version still waits for a fair judgement, "" where it has had one.
 
     A version that was refused for the date of its run alone, or whose run lost a race, says
@@ -299,7 +299,7 @@ def find_judgement_lacking(tags: Mapping[str, str]) -> str:
         return "was never judged"
     if decision == LOST_RACE:
         return "lost a race, and was not judged against the present champion"
-    if tags.get(GUARDS_TAG) == RUN_DATE_GUARD and decision == REFUSED:
+    if tags.get(GUARDS_TAG) == RUN_OF_TODAY and decision == REFUSED:
         return "was refused for the date of its run alone"
     return ""
 

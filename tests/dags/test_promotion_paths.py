@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     notices: list[tuple[str, str]] = []
 
     def send(notice: Notice, _: Any) -> None:
-        assert set(notice.links) >= {"Model version", "MLflow run", "DAG run"}
+        # The page of the version that the run is about, whoever is champion.
+        about = "1" if "rolled back" in notice.subject else "2"
+        assert set(notice.links) >= {f"Model version {about}", "MLflow run", "DAG run"}
         subject = notice.subject.removeprefix("[image-classification] ")
         notices.append((notice.event, subject))
 
@@ -77,13 +80,17 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def answering(option: str | None, reason: str = "looked at the plots") -> Iterator[list[Any]]:
+def answering(
+    option: str | None, reason: str = "looked at the plots", names: tuple[str, ...] = ("Ada",)
+) -> Iterator[list[Any]]:
     """Answer the question of `ask_approver` as Airflow's page does, once it is asked.
 
     Args:
         option: None lets the time run out instead.
         reason: typed into the form.
+        names: who tries to answer, one after the other, until one may.
     """
+    from airflow.api_fastapi.app import init_auth_manager
     from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
     from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
     from airflow.jobs.job import Job
@@ -92,8 +99,10 @@ def answering(option: str | None, reason: str = "looked at the plots") -> Iterat
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
+    from fastapi import HTTPException
     from sqlalchemy import select
 
+    init_auth_manager()
     asked: list[Any] = []
 
     def answer() -> None:
@@ -111,20 +120,25 @@ def answering(option: str | None, reason: str = "looked at the plots") -> Iterat
                 detail = session.scalars(
                     select(HITLDetail).where(HITLDetail.ti_id == waiting.id)
                 ).one()
-                asked.append(SimpleNamespace(body=detail.body, subject=detail.subject))
+                question = SimpleNamespace(body=detail.body, subject=detail.subject, turned_away=[])
+                asked.append(question)
                 if option is None:
                     waiting.trigger_timeout = datetime.now(UTC) - timedelta(seconds=1)
                     session.commit()
                     SchedulerJobRunner(Job()).check_awaiting_input_timeouts(session=session)
                     return
-                user = SimpleNamespace(get_id=lambda: "ada", get_name=lambda: "Ada")
+                place = (waiting.dag_id, waiting.run_id, waiting.task_id)
                 payload = UpdateHITLDetailPayload(
                     chosen_options=[option], params_input={"reason": reason}
                 )
-                update_hitl_detail(
-                    waiting.dag_id, waiting.run_id, waiting.task_id, payload, user, session
-                )
-                return
+                for name in names:
+                    user = SimpleNamespace(get_id=name.lower, get_name=partial(str, name))
+                    try:
+                        update_hitl_detail(*place, payload, user, session)
+                    except HTTPException as error:
+                        question.turned_away.append((name, error.status_code))
+                    else:
+                        return
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -249,11 +263,30 @@ def test_an_approved_challenger_is_promoted_in_the_name_of_who_approved_it(
     ]
     (question,) = asked
     assert "**v2: challenger " in question.body
+    assert "[Model version 2](" in question.body
     assert "| measure | this version | champion v1 | difference |" in question.body
     assert "| improvement | gain over patients |" in question.body
     waiting = [note for note in night.notes if "required_actions" in note]
     assert len(waiting) == 1
     assert f"/runs/{night.dag_run_id[:6]}" in waiting[0]
+
+
+def test_nobody_but_the_assigned_users_may_answer(
+    laboratory: Laboratory, judge: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from image_classification.orchestration import graph
+
+    sound = graph.read_settings
+
+    def read_with_approvers(pipeline: str, settings: Any) -> Any:
+        return sound(pipeline, {**settings, "approval": {"approvers": ["grace"]}})
+
+    monkeypatch.setattr(graph, "read_settings", read_with_approvers)
+    with answering("Approve", names=("Ada", "Grace")) as asked:
+        night = judge(mode="approve")
+    assert asked[0].turned_away == [("Ada", 403)]
+    assert night.outcome.startswith("promoted v2, approved by Grace: challenger ")
+    assert ledger_entry(laboratory, night)["by"] == "Grace"
 
 
 def test_a_rejected_challenger_leaves_the_champion_and_the_reason_is_kept(

@@ -161,12 +161,12 @@ class TestComparison:
         assert comparison["challenger"]["metrics"]["accuracy"] == 7 / 8
         assert [text.get_text() for text in figure.axes[0].texts] == ["no champion yet"]
 
-    def test_the_log_tells_how_it_stands_before_the_facts_are_known(
+    def test_the_log_tells_the_gain_before_anything_is_decided(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO")
         compare()
-        assert "Before guards and limits: challenger +25.0 points (95 % CI" in caplog.text
+        assert "On the same images: challenger +25.0 points (95 % CI" in caplog.text
 
     def test_a_comparison_on_other_images_is_an_error(self) -> None:
         theirs = predict(THEIRS, "1")

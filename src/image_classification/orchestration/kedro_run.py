@@ -81,11 +81,12 @@ class KedroRun:
     def locate_evidence(self) -> dict[str, str]:
         """Return the addresses of the pages to decide by: of the model version, of the run."""
         pages = {"MLflow run": self.locate_mlflow_run()}
-        version = registry.find_version_of_run(self._model_name, self._required_run_id)
-        number = str(version.version) if version else registry.find_champion(self._model_name)
-        if number:
-            return {"Model version": registry.locate_version(self._model_name, number)} | pages
-        return pages
+        version = self._find_candidate()
+        if version is None:
+            return pages
+        return {
+            f"Model version {version}": registry.locate_version(self._model_name, version)
+        } | pages
 
     def run_node(self, node_name: str) -> None:
         """Run one node of the pipeline on the MLflow run of this DAG run.
@@ -229,7 +230,7 @@ class KedroRun:
         if latest is None:
             return True, f"No model is registered yet: training on {counts}."
         if latest.tags.get(registry.DIGEST_TAG) == summary["data_digest"]:
-            if judges and (unjudged := registry.find_judgement_lacking(latest.tags)):
+            if judges and (unjudged := registry.explain_unjudged(latest.tags)):
                 return True, (
                     f"No new images, but version {latest.version} {unjudged}: training on these "
                     f"{counts} again."
@@ -331,15 +332,13 @@ class KedroRun:
 
     def _find_candidate(self) -> str | None:
         """Return the version that this run would make champion, or None where it has none yet."""
-        own = registry.find_version_of_run(self._model_name, self._required_run_id)
-        if own is not None:
-            return str(own.version)
         catalog = self._catalog
         if catalog.exists("rollback_plan"):
             return str(catalog.load("rollback_plan")["to"])
         if catalog.exists("decision"):
             return str(catalog.load("decision")["challenger"]["version"])
-        return None
+        own = registry.find_version_of_run(self._model_name, self._required_run_id)
+        return str(own.version) if own else None
 
     def locate_watched(self) -> dict[str, str]:
         """Return the addresses of the champion that was watched, and of the run."""

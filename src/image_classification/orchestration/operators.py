@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -286,6 +287,9 @@ class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
 class _OutcomeOperator(PipelineOperator):
     """Base: carries something out, and writes what came of it wherever people look."""
 
+    event: Event | None = None
+    """What people are told of it as; None where nobody is told."""
+
     advice = ""
     """What people are told to do, after the reason."""
 
@@ -314,25 +318,23 @@ class _OutcomeOperator(PipelineOperator):
             self.notify(context, event, subject, f"{why}.{self.advice}", run.locate_evidence())
         return outcome
 
+    @abstractmethod
     def carry_out(self, run: KedroRun, context: Context) -> str:
         """Return the outcome."""
-        raise NotImplementedError
 
     def choose_event(self, run: KedroRun) -> Event | None:  # noqa: ARG002
-        """Return what people are told of it as; None where nobody is told."""
-        return None
+        """Return what people are told of this run as."""
+        return self.event
 
 
 class PromoteChallengerOperator(_OutcomeOperator):
     """Move the alias `champion` to the challenger, verify it, and record why."""
 
+    event = "promotion"
+
     def carry_out(self, run: KedroRun, context: Context) -> str:
         """Promote, in the name of who approved it."""
         return run.promote(read_approval(context))
-
-    def choose_event(self, run: KedroRun) -> Event | None:  # noqa: ARG002
-        """Return that the champion is another one now."""
-        return "promotion"
 
 
 class KeepChampionOperator(_OutcomeOperator):
@@ -368,13 +370,11 @@ class RefuseChallengerOperator(_OutcomeOperator):
 class RestoreChampionOperator(_OutcomeOperator):
     """Move the alias `champion` back, as `plan_rollback` says; verify it, and record why."""
 
+    event = "promotion"
+
     def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
         """Roll back."""
         return run.roll_back()
-
-    def choose_event(self, run: KedroRun) -> Event | None:  # noqa: ARG002
-        """Return that the champion is another one now."""
-        return "promotion"
 
 
 class CloseRunOperator(PipelineOperator):
