@@ -136,8 +136,8 @@ class TestCard:
             promote(by="Ada", comment="looked\n\nat"),
         ]
         text = render(history=history)
-        assert "- 2026-11-20 02:00: kept champion, v4, by the policy: it is better\n" in text
-        assert text.endswith("- 2026-11-22 02:31: promoted, v4, by Ada: looked at")
+        assert "- 2026-11-20 02:00: champion kept against v4, by the policy: it is better\n" in text
+        assert text.endswith("- 2026-11-22 02:31: v4 promoted, by Ada: looked at")
         assert "What was decided" not in render(history=[])
 
     def test_a_first_champion_is_compared_with_nobody(self) -> None:
@@ -217,7 +217,7 @@ class TestReadability:
         assert len(text) <= LONGEST_CARD
         assert text.startswith("**Promoted**")
         assert "### On what data" in text
-        assert "\n- 2026-11-22 02:31: promoted, v4, by the policy: the 0th time" in text
+        assert "\n- 2026-11-22 02:31: v4 promoted, by the policy: the 0th time" in text
         assert text.endswith("\n\n… cut here: `image-classification explain` tells all of it.")
 
     def test_one_endless_line_is_cut_too(self) -> None:

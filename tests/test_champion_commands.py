@@ -143,7 +143,7 @@ def test_a_version_that_was_not_promoted_is_explained_in_full(version: str) -> N
     assert result.exit_code == 0, result.output
     assert result.output.startswith("# test-classifier, version 3 (challenger)\n")
     for text in (
-        "version 3 kept champion, by the policy; champion then: 2",
+        "champion kept against v3, by the policy; champion then: 2",
         "required: lower bound > 0",
         "| accuracy | 0.8083 | 0.8000 | +0.8 points, better |",
         "| improvement | gain over patients |",
@@ -156,8 +156,8 @@ def test_a_version_that_was_not_promoted_is_explained_in_full(version: str) -> N
 
 def test_a_replaced_champion_is_explained_by_both_its_promotion_and_its_end() -> None:
     output = call("explain", "1").output
-    assert "version 1 promoted, by the policy; champion then: 1" in output
-    assert "version 2 promoted, by the policy; champion then: 2" in output
+    assert "v1 promoted, by the policy; champion then: 1" in output
+    assert "v2 promoted, by the policy; champion then: 2" in output
 
 
 def test_a_version_that_is_not_there_is_named() -> None:
@@ -254,6 +254,6 @@ def test_a_rollback_moves_the_champion_back_and_is_in_the_ledger_with_who_and_wh
     assert registry.find_champion(MODEL) == "1"
     (entry,) = read_table(call("ledger")).query("event == 'rolled back'").to_dict("records")
     assert (entry["by"], entry["reason"], entry["champion_before"]) == ("Ada", "misses rings", "2")
-    assert "rolled back, by Ada (misses rings)" in call("explain", "2").output
+    assert "rolled back to v1, by Ada (misses rings)" in call("explain", "2").output
     for file in (storage / "ledger").glob("*rolled-back*.json"):
         file.unlink()

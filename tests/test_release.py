@@ -407,6 +407,9 @@ class TestRollback:
         assert not {"replaced_by", "replaced_because", "champion_until"} & set(tags_of(first))
         assert tags_of(second)["decision"] == "rolled back"
         assert tags_of(second)["decision_reason"] == "misses rings"
+        assert tags_of(second)["decided_by"] == "Ada"
+        assert card_of(first).startswith(f"**Restored, in place of version {second}** on ")
+        assert f"rolled back to v{first}, by Ada: misses rings" in card_of(first)
         assert tags_of(second)["replaced_by"] == first
         assert "### How it was judged" in card_of(first)
         assert "rolled back: misses rings" in tags_of(second)["replaced_because"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from image_classification.gate import MINUS, format_points
-from image_classification.ledger import Entry
+from image_classification.ledger import ROLLED_BACK, Entry, name_event
 
 REPLACED = "**Replaced"
 SPLITS = ("train", "validation", "test")
@@ -68,7 +68,9 @@ def render_decision(decision: Mapping[str, Any]) -> str:
 
 
 def _state_verdict(entry: Entry) -> str:
-    event = entry["event"]
+    event = str(entry["event"])
+    if event == ROLLED_BACK:
+        event = f"restored, in place of version {entry['champion_before']}"
     verdict = f"**{event[0].upper()}{event[1:]}** on {entry['at'][:16].replace('T', ' ')} UTC"
     said = _flatten(entry["comment"])
     comment = f" “{said}”" if said and entry["comment"] != entry["reason"] else ""
@@ -194,8 +196,8 @@ def _describe_data(facts: Mapping[str, str]) -> str:
 
 def _list_history(history: Iterable[Entry]) -> str:
     lines = [
-        f"- {entry['at'][:16].replace('T', ' ')}: {entry['event']}, v{entry['version']}, by "
-        f"{entry['by']}: {_flatten(entry['comment'] or entry['reason'])}"
+        f"- {entry['at'][:16].replace('T', ' ')}: {name_event(entry)}, by {entry['by']}: "
+        f"{_flatten(entry['comment'] or entry['reason'])}"
         for entry in history
     ]
     return "\n".join(["### What was decided about it", "", *lines]) if lines else ""

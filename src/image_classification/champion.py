@@ -128,7 +128,7 @@ def read_entries(context: KedroContext) -> list[ledger.Entry]:
 def _title(entry: ledger.Entry) -> str:
     comment = f" ({entry['comment']})" if entry["comment"] else ""
     champion = f"champion then: {entry['champion_after'] or 'none'}"
-    return f"version {entry['version']} {entry['event']}, by {entry['by']}{comment}; {champion}"
+    return f"{ledger.name_event(entry)}, by {entry['by']}{comment}; {champion}"
 
 
 def _trace(entry: ledger.Entry) -> str:

@@ -33,7 +33,7 @@ class RunOfRecord:
     """The run that a decision belongs to.
 
     Attributes:
-        mlflow_run_id: the MLflow run; with the event it names an entry of the ledger.
+        mlflow_run_id: the MLflow run; the name of an entry of the ledger begins with it.
         airflow_run: ``<dag_id>/<run_id>``; "" without Airflow.
         airflow_url: the page of the DAG run.
         backfill: it was started for a past date, by a backfill.
@@ -124,8 +124,7 @@ class Recorder:
         """
         entry = self._make_entry(event, version, decision, statement, before)
         name = self._name_entry(entry)
-        if name not in self._entries.load():
-            self._entries.save({name: entry})
+        self._entries.save({name: entry})
         # What was recorded first holds, also where another process was quicker.
         self.publish(self._entries.load()[name])
 
@@ -181,8 +180,7 @@ class Recorder:
             values = (version, f"{entry['event']}: {entry['reason']}", entry["at"])
             tags = dict(zip(OF_A_FORMER_CHAMPION, values, strict=True))
             if entry["event"] == ledger.ROLLED_BACK:
-                tags |= {registry.DECISION_TAG: ledger.ROLLED_BACK}
-                tags |= {registry.REASON_TAG: str(entry["reason"])}
+                tags |= _state_decision(entry, ledger.ROLLED_BACK)
             replaced = registry.get_version(self.model_name, before)
             text = card.mark_replaced(replaced.description or "", entry)
             registry.describe_version(self.model_name, before, tags, text)
@@ -242,7 +240,7 @@ def read_git_commit() -> str:
     return done.stdout.strip()
 
 
-def list_failed_guards(decision: Mapping[str, Any]) -> list[str]:
+def _list_failed_guards(decision: Mapping[str, Any]) -> list[str]:
     """Return the names of the guards that made a comparison unfair."""
     return [
         check["name"]
@@ -251,21 +249,26 @@ def list_failed_guards(decision: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _state_decision(entry: Mapping[str, Any], decided: str) -> dict[str, str]:
+    """Return the tags of a version that say what was decided about it, when and by whom."""
+    return {
+        registry.DECISION_TAG: decided,
+        registry.REASON_TAG: str(entry["reason"]),
+        "decided_at": str(entry["at"]),
+        "decided_by": str(entry["by"]),
+    }
+
+
 def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a version that a decision sets."""
-    decision, at = entry["decision"], str(entry["at"])
-    tags = {
-        # The event is about the version that a rollback takes out; this one is put back.
-        registry.DECISION_TAG: RESTORED if entry["event"] == ledger.ROLLED_BACK else entry["event"],
-        registry.REASON_TAG: str(entry["reason"]),
-        "decided_at": at,
-        "decided_by": str(entry["by"]),
-        "git_commit": str(entry["git_commit"]),
-    }
-    if entry["event"] in ledger.MOVES:
-        tags["champion_since"] = at
-    if decision and entry["event"] == ledger.REFUSED:
-        tags[registry.GUARDS_TAG] = ", ".join(list_failed_guards(decision))
+    decision, event = entry["decision"], entry["event"]
+    # A rollback takes another version out; this one is put back.
+    tags = _state_decision(entry, RESTORED if event == ledger.ROLLED_BACK else event)
+    tags["git_commit"] = str(entry["git_commit"])
+    if event in ledger.MOVES:
+        tags["champion_since"] = str(entry["at"])
+    if decision and event == ledger.REFUSED:
+        tags[registry.GUARDS_TAG] = ", ".join(_list_failed_guards(decision))
     if not decision:
         return tags
     champion, tests = decision["champion"], decision["tests"]

@@ -226,7 +226,9 @@ def test_mlflow_shows_a_card_that_tells_all_of_it(page: Page, journey: Journey) 
 
 def test_the_restored_champion_says_by_whom_it_was_restored(page: Page, journey: Journey) -> None:
     page.goto(f"{journey.nights.stack.mlflow_url}/#/models/{MODEL}/versions/{journey.before}")
-    expect(page.get_by_text("Rolled back").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Restored, in place of version").first).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     expect(page.get_by_text(WHY_BACK).first).to_be_visible()
 
 
