@@ -38,7 +38,8 @@ CLASS_NAMES = ["Parasitized", "Uninfected"]
 SIZE_PX = 64
 TRAINING = {
     "epochs": 8,
-    "batch_size": 32,
+    "batch_size": 64,
+    "precision": "auto",
     "learning_rate": 0.003,
     "weight_decay": 0.01,
     "label_smoothing": 0.05,

@@ -195,7 +195,10 @@ def train_and_score(
     size_px = pixels.shape[1]
     network = vision.build_network(plan["network"], size_px, len(CLASS_NAMES), plan["dropout"])
     few = np.flatnonzero(held_out)[:64]  # scored after each epoch, for a curve that nobody reads
-    schedule = ("epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "seed")
+    schedule = (
+        *("epochs", "batch_size", "precision", "learning_rate"),
+        *("weight_decay", "label_smoothing", "seed"),
+    )
     vision.fit_network(
         network,
         (pixels[~held_out], targets[~held_out]),

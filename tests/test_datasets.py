@@ -80,6 +80,26 @@ class TestPackedPixels:
         assert pixels[:, 0, 0, 0].tolist() == [1, 1, 0]
         assert dataset.load().read([], 4).shape == (0, 4, 4, 3)
 
+    def test_a_selection_is_read_a_part_at_a_time_and_knows_its_shards(self, root: str) -> None:
+        dataset = PackedPixelsDataset(filepath=f"{root}/pixels")
+        dataset.save(shard(0, 3))
+        dataset.save(shard(3, 2))
+        selection = dataset.load().select(["image4", "image0", "image3", "image2"], 4)
+        assert selection.shape == (4, 4, 4, 3)
+        together = sorted(sorted(rows.tolist()) for rows in selection.shards)
+        assert together == [[0, 2], [1, 3]]
+        assert selection.read(np.array([2, 1]))[:, 0, 0, 0].tolist() == [3, 0]
+        assert selection.read(np.array([], dtype=int)).shape == (0, 4, 4, 3)
+        assert dataset.load().select([], 4).shards == []
+
+    def test_no_shard_stays_open_after_it_was_read(self, tmp_path: Path) -> None:
+        dataset = PackedPixelsDataset(filepath=str(tmp_path))
+        dataset.save(shard(0, 3))
+        selection = dataset.load().select(["image0"], 4)
+        selection.read(np.array([0]))
+        maps = Path("/proc/self/maps")
+        assert not maps.exists() or str(tmp_path) not in maps.read_text()
+
     def test_an_image_packed_at_another_size_is_missing_at_this_one(self, root: str) -> None:
         dataset = PackedPixelsDataset(filepath=f"{root}/pixels")
         dataset.save(shard(0, 1, size_px=4))

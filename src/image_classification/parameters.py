@@ -68,6 +68,7 @@ class TrainingParameters(TypedDict):
     network: Literal["small", "medium", "large"]
     epochs: Count
     batch_size: Count
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]

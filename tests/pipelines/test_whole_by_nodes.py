@@ -23,6 +23,7 @@ from image_classification.pipelines.promotion.nodes import (
     score_challenger,
     score_champion,
 )
+from image_classification.pipelines.training import nodes
 from image_classification.pipelines.training.nodes import (
     answer_golden_cells,
     evaluate_network,
@@ -41,6 +42,7 @@ TRAINING: dict[str, Any] = {
     "network": "small",
     "epochs": 2,
     "batch_size": 16,
+    "precision": "float32",
     "learning_rate": 0.003,
     "weight_decay": 0.01,
     "label_smoothing": 0.05,
@@ -101,7 +103,7 @@ def evaluated(
 
 
 def test_training_gives_a_network_and_a_value_per_epoch(trained: tuple[Any, ...]) -> None:
-    network, train_acc, train_loss, val_acc, val_loss, pace, history = trained
+    network, train_acc, train_loss, val_acc, val_loss, pace, history, setup = trained
 
     assert network.output_shape == (None, 3)
     assert [len(values) for values in (train_acc, train_loss, val_acc, val_loss)] == [2, 2, 2, 2]
@@ -109,6 +111,8 @@ def test_training_gives_a_network_and_a_value_per_epoch(trained: tuple[Any, ...]
     assert history["validation_loss"] == val_loss
     assert set(pace) == {"learning_rate", "images_per_second"}
     assert [point["step"] for point in pace["learning_rate"]] == [0, 1]
+    assert setup["precision"] == "float32"
+    assert setup["pixels"] == "held by the device"
 
 
 def test_both_splits_are_scored_each_with_its_own_images(
@@ -122,6 +126,19 @@ def test_both_splits_are_scored_each_with_its_own_images(
         best = predictions[PROBABILITIES].idxmax(axis=1).str.removeprefix("probability_")
         assert predictions["category"].tolist() == best.tolist()
     assert not set(evaluated[0]["patient"]) & set(evaluated[1]["patient"])
+
+
+def test_scoring_in_parts_gives_what_scoring_at_once_gives(
+    trained: tuple[Any, ...],
+    evaluated: tuple[Any, ...],
+    pixels: PackedPixels,
+    splits: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nodes, "CHUNK_IMAGES", 4)
+    in_parts = evaluate_network(trained[0], pixels, splits, CLASSES, SIZE_PX, "ring")
+    for one, other in zip(in_parts[:2], evaluated[:2], strict=True):
+        pd.testing.assert_frame_equal(one, other, rtol=1e-5)
 
 
 def test_measures_are_those_of_the_predictions(evaluated: tuple[Any, ...]) -> None:
@@ -142,7 +159,7 @@ def test_figures_are_drawn_for_three_classes(
 ) -> None:
     validation, test = evaluated[:2]
     figures = [
-        plot_training_curves(trained[-1]),
+        plot_training_curves(trained[6]),
         *plot_evaluation(validation, test, CLASSES, "ring"),
         plot_confident_mistakes(validation, pixels, SIZE_PX),
     ]

@@ -51,6 +51,14 @@ class PackedPixels:
         Raises:
             DataError: an image is not packed at this size.
         """
+        return self.select(image_ids, size_px).read(np.arange(len(image_ids)))
+
+    def select(self, image_ids: Sequence[str], size_px: int) -> PixelSelection:
+        """Return these images in order, to be read a part at a time.
+
+        Raises:
+            DataError: an image is not packed at this size.
+        """
         places = self._list_places(size_px)
         missing = [image_id for image_id in image_ids if image_id not in places]
         if missing:
@@ -59,15 +67,7 @@ class PackedPixels:
                 f"(first: {missing[0]}). Run the pipeline data_processing with "
                 f"image_size_px={size_px}."
             )
-        pixels = np.empty((len(image_ids), size_px, size_px, 3), np.uint8)
-        by_shard: dict[str, list[tuple[int, int]]] = {}
-        for row, image_id in enumerate(image_ids):
-            shard, place = places[image_id]
-            by_shard.setdefault(shard, []).append((row, place))
-        for shard, pairs in by_shard.items():
-            rows, shard_rows = np.array(pairs).T
-            pixels[rows] = self._open_shard(shard)[shard_rows]
-        return pixels
+        return PixelSelection(self, [places[image_id] for image_id in image_ids], size_px)
 
     def _list_places(self, size_px: int) -> dict[str, tuple[str, int]]:
         """Return shard and row of each image packed at this size; listed when first asked for."""
@@ -82,12 +82,51 @@ class PackedPixels:
             self._places[size_px] = places
         return self._places[size_px]
 
-    def _open_shard(self, path: str) -> npt.NDArray[np.uint8]:
+    def open_shard(self, path: str) -> npt.NDArray[np.uint8]:
+        """Return a shard, memory-mapped where it is a local file."""
         if is_local(self._filesystem):
             opened: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
         else:
             opened = np.load(io.BytesIO(self._filesystem.cat_file(path)))
         return opened
+
+
+class PixelSelection:
+    """Some packed images in order: a `vision.PixelSource`.
+
+    A shard is opened for as long as it is read, so that no more of it stays in memory.
+    """
+
+    def __init__(
+        self, packed: PackedPixels, places: Sequence[tuple[str, int]], size_px: int
+    ) -> None:
+        self._packed = packed
+        self._size_px = size_px
+        names = [shard for shard, _ in places]
+        self._names, numbers = np.unique(np.array(names, dtype=object), return_inverse=True)
+        self._shard_of: npt.NDArray[np.intp] = numbers
+        self._place_of = np.array([place for _, place in places], dtype=np.intp)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Images, height, width, channels."""
+        return len(self._place_of), self._size_px, self._size_px, 3
+
+    @property
+    def shards(self) -> list[npt.NDArray[np.intp]]:
+        """The rows of each shard."""
+        order = np.argsort(self._shard_of, kind="stable")
+        ends = np.cumsum(np.bincount(self._shard_of, minlength=len(self._names)))[:-1]
+        return [rows for rows in np.split(order, ends) if len(rows)]
+
+    def read(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+        """Return the pixels of these rows, in this order."""
+        pixels = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        shard_of, place_of = self._shard_of[rows], self._place_of[rows]
+        for number in np.unique(shard_of):
+            here = np.flatnonzero(shard_of == number)
+            pixels[here] = self._packed.open_shard(self._names[number])[place_of[here]]
+        return pixels
 
 
 class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):

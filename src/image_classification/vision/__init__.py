@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         score_pixels,
         score_sound_images,
     )
+    from image_classification.vision.source import HeldPixels, PixelSource, read_chunks
     from image_classification.vision.training import History, fit_network, set_seed
 
 _HOMES = {
@@ -39,6 +40,9 @@ _HOMES = {
     "score_images": "scoring",
     "score_pixels": "scoring",
     "score_sound_images": "scoring",
+    "HeldPixels": "source",
+    "PixelSource": "source",
+    "read_chunks": "source",
     "History": "training",
     "fit_network": "training",
     "set_seed": "training",
@@ -46,8 +50,10 @@ _HOMES = {
 
 __all__ = [
     "NETWORK_SIZES",
+    "HeldPixels",
     "History",
     "Network",
+    "PixelSource",
     "build_network",
     "decode_images",
     "decode_sound_images",
@@ -55,6 +61,7 @@ __all__ = [
     "find_decoding_error",
     "fit_network",
     "load_network",
+    "read_chunks",
     "score_images",
     "score_pixels",
     "score_sound_images",

@@ -1,21 +1,29 @@
-"""Fitting a network on pixels held in memory."""
+"""Fitting a network."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from image_classification.vision import feed
+from image_classification.vision.feed import Targets
 from image_classification.vision.pixels import Pixels
+from image_classification.vision.precision import choose_precision, copy_in_precision
+from image_classification.vision.source import HeldPixels, PixelSource
 
 logger = logging.getLogger(__name__)
 
-Targets = npt.NDArray[np.integer]
+CARD_BYTES = 2**32
+"""Pixels that a GPU is asked to hold; where it has no room for them, they are fed."""
+
+STEPS_PER_EXECUTION = 16
+"""Of a GPU, which else waits for Python between the steps; a CPU has work enough in one."""
 
 
 @dataclass
@@ -37,8 +45,8 @@ def set_seed(seed: int) -> None:
 
 def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     network: keras.Model,
-    train: tuple[Pixels, Targets],
-    validation: tuple[Pixels, Targets],
+    train: tuple[PixelSource | Pixels, Targets],
+    validation: tuple[PixelSource | Pixels, Targets],
     *,
     epochs: int,
     batch_size: int,
@@ -46,7 +54,8 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     weight_decay: float,
     label_smoothing: float,
     seed: int,
-) -> History:
+    precision: str = "float32",
+) -> tuple[History, dict[str, Any]]:
     """Train `network` in place on a fixed schedule.
 
     AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) with a linear warm-up over the first
@@ -54,40 +63,123 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     epoch for the curves alone: nothing stops early and nothing is selected on them, since the
     promotion later judges on the same images.
 
+    Whatever the precision of the training, the network computes in float32 afterwards.
+
     Args:
         network: a model of `build_network`.
-        train: pixels ``(n, size, size, 3)`` uint8 and class numbers ``(n,)``.
-        validation: the same, of other patients.
+        train: pixels ``(n, size, size, 3)`` uint8 and class numbers ``(n,)``. Up to
+            `feed.HELD_BYTES` (on a GPU `CARD_BYTES`) are held by the device, more are read in
+            windows.
+        validation: the same, of other patients; read as they are needed.
         epochs: passes over the training images.
         batch_size: images per step.
         learning_rate: peak of the schedule.
         weight_decay: AdamW's decoupled decay.
         label_smoothing: share of the target spread over all classes, 0 to 1.
         seed: of the shuffle, the augmentation, and the weights if built after `set_seed`.
+        precision: `auto`, or what `choose_precision` may answer.
 
     Returns:
-        One value per epoch of each measurement.
+        One value per epoch of each measurement; and how it was trained: `device`, `precision`,
+        `pixels` (held or read in windows), `jit_compile`, `steps_per_execution`.
     """
-    batch_size = min(batch_size, len(train[0]))
-    steps = epochs * -(-len(train[0]) // batch_size)
-    network.compile(
-        optimizer=keras.optimizers.AdamW(
-            _schedule(learning_rate, steps), weight_decay=weight_decay
+    source, targets = _as_source(train[0]), train[1]
+    batch_size = min(batch_size, len(targets))
+    steps_per_epoch = -(-len(targets) // batch_size)
+    class_count = network.output_shape[-1]
+    number_format = choose_precision(precision)
+    trained = network if number_format == "float32" else copy_in_precision(network, number_format)
+    on_card = _find_card()
+    trainer = _Trainer(trained, _hold(source, on_card), seed)
+    setup = {
+        "device": "GPU" if on_card else "CPU",
+        "precision": number_format,
+        "pixels": "read in windows" if trainer.held is None else "held by the device",
+        # XLA makes so small a network slower on a CPU.
+        "jit_compile": on_card,
+        "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch) if on_card else 1,
+    }
+    logger.info("Training: %s", ", ".join(f"{name} {value}" for name, value in setup.items()))
+    trainer.compile(
+        optimizer=_make_optimizer(
+            _schedule(learning_rate, epochs * steps_per_epoch), weight_decay, number_format
         ),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=setup["jit_compile"],
+        steps_per_execution=setup["steps_per_execution"],
     )
-    class_count = network.output_shape[-1]
-    progress = _Progress(epochs, len(train[0]), steps // epochs)
-    network.fit(
-        _training_batches(train, class_count, batch_size, seed),
-        validation_data=_batches(validation, class_count),
+    batches = (
+        feed.feed_pixels(source, targets, class_count, batch_size, seed)
+        if trainer.held is None
+        else feed.feed_rows(targets, class_count, batch_size, seed)
+    )
+    progress = _Progress(epochs, len(targets), steps_per_epoch)
+    trainer.fit(
+        batches,
+        validation_data=feed.feed_validation(_as_source(validation[0]), validation[1], class_count),
         epochs=epochs,
         shuffle=False,  # the batches come shuffled
         callbacks=[progress],
         verbose=0,
     )
-    return progress.history
+    if trained is not network:
+        network.set_weights(trained.get_weights())
+    return progress.history, setup
+
+
+def _find_card() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _as_source(pixels: PixelSource | Pixels) -> PixelSource:
+    return HeldPixels(pixels) if isinstance(pixels, np.ndarray) else pixels
+
+
+def _hold(source: PixelSource, on_card: bool) -> tf.Variable | None:
+    """Return all pixels on the device that trains; None where they are too many."""
+    if not feed.fits(source, CARD_BYTES if on_card else feed.HELD_BYTES):
+        return None
+    pixels = source.read(np.arange(source.shape[0]))
+    try:
+        return tf.Variable(pixels, trainable=False)
+    except tf.errors.ResourceExhaustedError:
+        logger.info("The GPU has no room for %d MB of pixels: they are fed", pixels.nbytes // 10**6)
+        return None
+
+
+class _Trainer(keras.Model):
+    """A network that reads rows of pixels that the device holds, and augments them.
+
+    What it is trained on are batches of `feed`; what it is validated on are pixels.
+    """
+
+    def __init__(self, network: keras.Model, held: tf.Variable | None, seed: int) -> None:
+        super().__init__(name="trainer")
+        self.network = network
+        self.held = held
+        self._seed_of_turns = seed
+
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        if not training:
+            return self.network(inputs, training=False)
+        batch, key = inputs
+        pixels = batch if self.held is None else tf.gather(self.held, batch)
+        return self.network(feed.augment(pixels, key, self._seed_of_turns), training=True)
+
+
+def _make_optimizer(
+    schedule: keras.optimizers.schedules.LearningRateSchedule,
+    weight_decay: float,
+    precision: str,
+) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    # float16 has few exponents: small gradients would vanish.
+    return (
+        keras.optimizers.LossScaleOptimizer(optimizer)
+        if precision == "mixed_float16"
+        else optimizer
+    )
 
 
 def _schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -98,43 +190,6 @@ def _schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRat
         warmup_steps=warmup_steps,
         decay_steps=max(1, steps - warmup_steps),
     )
-
-
-def _training_batches(
-    train: tuple[Pixels, Targets], class_count: int, batch_size: int, seed: int
-) -> tf.data.Dataset:
-    """Yield shuffled, augmented batches: other order and other flips in every epoch."""
-    pixels, targets = train
-    with tf.device("/CPU:0"):
-        images, labels = tf.constant(pixels), tf.one_hot(targets, class_count)
-        order = tf.data.Dataset.range(len(pixels)).shuffle(len(pixels), seed=seed)
-        batches = order.batch(batch_size)
-
-        def augment(rows: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # A blood smear has no up or left: the eight symmetries of the square are all honest.
-            batch = tf.gather(images, rows)
-            keys = tf.random.split(tf.stack([seed, key]), 3)
-            batch = tf.image.stateless_random_flip_left_right(batch, keys[0])
-            batch = tf.image.stateless_random_flip_up_down(batch, keys[1])
-            quarter_turn = tf.random.stateless_uniform([], keys[2]) < 0.5
-            batch = tf.cond(quarter_turn, lambda: tf.transpose(batch, [0, 2, 1, 3]), lambda: batch)
-            return batch, tf.gather(labels, rows)
-
-        # Keys are drawn from one seeded generator that runs on through the epochs.
-        keys = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-        return (
-            tf.data.Dataset.zip(batches, keys)
-            .map(augment, tf.data.AUTOTUNE, deterministic=True)
-            .prefetch(tf.data.AUTOTUNE)
-        )
-
-
-def _batches(data: tuple[Pixels, Targets], class_count: int) -> tf.data.Dataset:
-    pixels, targets = data
-    with tf.device("/CPU:0"):
-        return tf.data.Dataset.from_tensor_slices((pixels, tf.one_hot(targets, class_count))).batch(
-            256
-        )
 
 
 class _Progress(keras.callbacks.Callback):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,12 @@ from image_classification.metrics import (
 )
 from image_classification.parameters import DataProcessingParameters, TrainingParameters
 from image_classification.vision import Network
+
+if TYPE_CHECKING:
+    from image_classification.vision import PixelSource
+
+CHUNK_IMAGES = 8192
+"""Images read and scored together: bounds memory."""
 
 EXAMPLES_PER_CLASS = 2
 MISTAKES_SHOWN = 24
@@ -98,6 +104,7 @@ def train_network(
     list[float],
     dict[str, list[dict[str, float]]],
     dict[str, list[float]],
+    dict[str, Any],
 ]:
     """Train a new network on the train split, by a fixed schedule.
 
@@ -110,7 +117,8 @@ def train_network(
 
     Returns:
         The network; then, one value per epoch each, accuracy and loss in training and on
-        validation; learning rate and speed; and all of these as one table.
+        validation; learning rate and speed; all of these as one table; and how it was trained:
+        device, precision, where the pixels were.
     """
     train = _gather("train", packed_pixels, image_splits, class_names, image_size_px)
     validation = _gather("validation", packed_pixels, image_splits, class_names, image_size_px)
@@ -118,7 +126,7 @@ def train_network(
     network = vision.build_network(
         parameters["network"], image_size_px, len(class_names), parameters["dropout"]
     )
-    history = vision.fit_network(
+    history, setup = vision.fit_network(
         network,
         train,
         validation,
@@ -128,6 +136,7 @@ def train_network(
         weight_decay=parameters["weight_decay"],
         label_smoothing=parameters["label_smoothing"],
         seed=parameters["seed"],
+        precision=parameters["precision"],
     )
     pace = {
         name: [{"value": value, "step": step} for step, value in enumerate(values)]
@@ -144,6 +153,7 @@ def train_network(
         history.validation_loss,
         pace,
         asdict(history),
+        setup,
     )
 
 
@@ -185,10 +195,8 @@ def evaluate_network(
     predictions, measures, report = {}, {}, {}
     for split in ("validation", "test"):
         rows = image_splits[image_splits["split"] == split]
-        pixels = packed_pixels.read(rows["image_id"].tolist(), image_size_px)
-        table = tabulate_predictions(
-            rows[PREDICTION_COLUMNS], vision.score_pixels(network, pixels), class_names
-        )
+        source = packed_pixels.select(rows["image_id"].tolist(), image_size_px)
+        table = tabulate_predictions(rows[PREDICTION_COLUMNS], _score(network, source), class_names)
         predictions[split] = table
         measures[split] = measure_predictions(table, class_names, positive_class)
         report[split] = {
@@ -247,12 +255,20 @@ def _gather(
     image_splits: pd.DataFrame,
     class_names: list[str],
     image_size_px: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[PixelSource, np.ndarray]:
     # Sorted by content, so that the order does not depend on where the files lie.
     rows = image_splits[image_splits["split"] == split].sort_values("image_id")
     numbers = {name: number for number, name in enumerate(class_names)}
-    pixels = packed_pixels.read(rows["image_id"].tolist(), image_size_px)
+    pixels = packed_pixels.select(rows["image_id"].tolist(), image_size_px)
     return pixels, rows["label"].map(numbers).to_numpy(dtype=np.int64)
+
+
+def _score(network: Network, source: PixelSource) -> np.ndarray:
+    """Return the probabilities of all images of a source, read a chunk at a time."""
+    scored = [np.empty((0, network.output_shape[-1]), np.float32)]
+    for _, pixels in vision.read_chunks(source, CHUNK_IMAGES):
+        scored.append(vision.score_pixels(network, pixels))
+    return np.concatenate(scored)
 
 
 def _as_mlflow_metrics(measures: dict[str, float]) -> dict[str, dict[str, float]]:

@@ -61,6 +61,7 @@ def create_pipeline() -> Pipeline:
                     "val_loss",
                     "training_pace",
                     "training_history",
+                    "training_setup",
                 ],
                 name="train_network",
             ),

@@ -1,0 +1,125 @@
+"""Batches: every image once an epoch, in another order, turned honestly, in bounded memory."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from image_classification import vision
+from image_classification.vision import feed
+
+IMAGES, BATCH = 12, 5
+
+
+class CountingSource:
+    """A source of four shards that remembers what was read together."""
+
+    def __init__(self, images: int = IMAGES) -> None:
+        self.pixels = np.zeros((images, 4, 4, 3), np.uint8)
+        self.pixels[:, 0, 1, 0] = np.arange(1, images + 1)
+        self.shape = self.pixels.shape
+        self.shards = np.array_split(np.arange(images), 4)
+        self.reads: list[list[int]] = []
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        self.reads.append(rows.tolist())
+        return self.pixels[rows]
+
+
+def list_windowed(source: CountingSource, seed: int = 0, window: int = BATCH) -> list[list[int]]:
+    """Return the numbers of the images of each batch of two epochs."""
+    held = window * 4 * 4 * 3
+    targets = np.arange(len(source.pixels)) % 2
+    batches = feed.feed_pixels(source, targets, 2, BATCH, seed, held)
+    found = []
+    for (pixels, _), labels in [*batches, *batches]:
+        numbers = pixels.numpy().reshape(len(pixels), -1).max(axis=1)
+        np.testing.assert_array_equal(labels.numpy().argmax(axis=1), (numbers - 1) % 2)
+        found.append([int(number) for number in numbers])
+    return found
+
+
+def test_rows_of_an_epoch_are_all_rows_once_in_another_order() -> None:
+    batches = feed.feed_rows(np.arange(IMAGES) % 2, 2, BATCH, seed=0)
+
+    epochs = []
+    for _ in range(2):
+        found = [(rows.numpy(), labels.numpy()) for (rows, _), labels in batches]
+        assert [len(rows) for rows, _ in found] == [5, 5, 2]
+        rows = np.concatenate([rows for rows, _ in found])
+        labels = np.concatenate([labels for _, labels in found]).argmax(axis=1)
+        assert sorted(rows) == list(range(IMAGES))
+        np.testing.assert_array_equal(labels, rows % 2)
+        epochs.append(list(rows))
+    assert epochs[0] != epochs[1]
+
+
+def test_windows_of_an_epoch_are_all_images_once_in_another_order() -> None:
+    batches = list_windowed(CountingSource())
+
+    assert [len(batch) for batch in batches] == [5, 5, 2] * 2
+    first, second = ([*chain(*batches[start : start + 3])] for start in (0, 3))
+    assert sorted(first) == sorted(second) == list(range(1, IMAGES + 1))
+    assert first != second
+
+
+def test_windows_depend_on_the_seed_alone() -> None:
+    assert list_windowed(CountingSource()) == list_windowed(CountingSource())
+    assert list_windowed(CountingSource()) != list_windowed(CountingSource(), seed=1)
+
+
+def test_no_more_is_read_together_than_may_be_held() -> None:
+    source = CountingSource(100)
+    list_windowed(source, window=10)
+
+    assert max(map(len, source.reads)) == 10
+    assert len(source.reads) == 20
+
+
+def test_a_window_is_filled_from_few_shards() -> None:
+    source = CountingSource(100)
+    list_windowed(source, window=25)
+
+    shard_of = np.repeat(np.arange(4), 25)
+    assert {len(set(shard_of[rows])) for rows in source.reads} == {1}
+    assert all(rows != sorted(rows) for rows in source.reads)
+
+
+def test_a_window_holds_a_whole_batch_at_least() -> None:
+    assert [len(batch) for batch in list_windowed(CountingSource(), window=1)] == [5, 5, 2] * 2
+
+
+def test_validation_is_in_order_and_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "VALIDATION_BATCH", 5)
+    source = CountingSource()
+
+    found = list(feed.feed_validation(source, np.arange(IMAGES) % 2, 2))
+
+    assert source.reads == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in found]), source.pixels)
+    labels = np.concatenate([labels for _, labels in found])
+    np.testing.assert_array_equal(labels.argmax(axis=1), np.arange(IMAGES) % 2)
+
+
+def test_a_batch_is_turned_in_all_honest_ways_and_no_other() -> None:
+    pixels = CountingSource().pixels
+    turned = [feed.augment(pixels, tf.constant(key, tf.int64), 0).numpy() for key in range(30)]
+
+    places = {tuple(np.argwhere(image.max(axis=-1))[0]) for part in turned for image in part}
+    assert places == {(0, 1), (0, 2), (1, 0), (2, 0), (3, 1), (3, 2), (1, 3), (2, 3)}
+    for part in turned:
+        np.testing.assert_array_equal(part.reshape(IMAGES, -1).max(axis=1), np.arange(1, 13))
+
+
+def test_held_pixels_are_a_source_of_one_shard() -> None:
+    pixels = CountingSource().pixels
+    source = vision.HeldPixels(pixels)
+
+    assert source.shape == pixels.shape
+    assert [rows.tolist() for rows in source.shards] == [list(range(IMAGES))]
+    np.testing.assert_array_equal(source.read(np.array([3, 1])), pixels[[3, 1]])
+    assert feed.fits(source, pixels.nbytes)
+    assert not feed.fits(source, pixels.nbytes - 1)
