@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 CARD_BYTES = 2**32
 """Pixels that a GPU is asked to hold; where it has no room for them, they are fed."""
 
+JIT_ON_CARD = True
+"""Whether XLA compiles the step on a GPU; on a CPU it makes so small a network slower."""
+
 STEPS_PER_EXECUTION = 16
 """Of a GPU, which else waits for Python between the steps; a CPU has work enough in one."""
 
@@ -95,8 +98,7 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
         "device": "GPU" if on_card else "CPU",
         "precision": number_format,
         "pixels": "read in windows" if trainer.held is None else "held by the device",
-        # XLA makes so small a network slower on a CPU.
-        "jit_compile": on_card,
+        "jit_compile": on_card and JIT_ON_CARD,
         "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch) if on_card else 1,
     }
     logger.info("Training: %s", ", ".join(f"{name} {value}" for name, value in setup.items()))
