@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from image_classification import vision
+from image_classification.vision import pixels as decoding
 
 
 def draw(seed: int = 0, size: tuple[int, int] = (16, 16), kind: str = "PNG") -> bytes:
@@ -51,6 +52,16 @@ def test_images_of_any_shape_become_squares_in_their_order() -> None:
     assert together.shape == (4, 24, 24, 3)
     for row, content in enumerate(contents):
         np.testing.assert_array_equal(together[row], vision.decode_images([content], 24)[0])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
+def test_an_image_alone_and_one_of_many_have_the_same_pixels(kind: str) -> None:
+    contents = [draw(seed, (40 + seed, 61 - seed), kind) for seed in range(decoding.FEW_IMAGES + 1)]
+
+    together = vision.decode_images(contents, 16)
+
+    alone = [vision.decode_images([content], 16)[0] for content in contents]
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_more_images_than_a_batch_keep_their_order() -> None:

@@ -15,6 +15,9 @@ Pixels = npt.NDArray[np.uint8]
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 
+FEW_IMAGES = 16
+"""Up to so many are decoded one by one: making a tf.data pipeline takes as long as that."""
+
 _MARKS = re.compile(r"\{\{function_node [^}]*\}\}|\[Op:\w+\]")
 """What TensorFlow adds to a message for its own developers."""
 
@@ -39,12 +42,15 @@ def decode_images(contents: Sequence[bytes], size_px: int) -> Pixels:
     if not len(contents):
         return np.empty((0, size_px, size_px, 3), np.uint8)
 
-    def decode(content: tf.Tensor) -> tf.Tensor:
+    def decode(content: tf.Tensor | bytes) -> tf.Tensor:
         image = tf.io.decode_image(content, channels=3, expand_animations=False)
         return tf.cast(tf.round(tf.image.resize(image, (size_px, size_px), "area")), tf.uint8)
 
+    readable = [_as_readable(file) for file in contents]
     with tf.device("/CPU:0"):  # a GPU has no kernels for strings
-        files = tf.data.Dataset.from_tensor_slices([_as_readable(file) for file in contents])
+        if len(readable) <= FEW_IMAGES:
+            return np.stack([decode(file).numpy() for file in readable])
+        files = tf.data.Dataset.from_tensor_slices(readable)
         batches = files.map(decode, tf.data.AUTOTUNE, deterministic=True).batch(256)
         return np.concatenate([batch.numpy() for batch in batches])
 
