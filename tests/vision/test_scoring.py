@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import io
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -68,6 +72,114 @@ def test_an_image_that_cannot_be_decoded_is_named(network: keras.Model) -> None:
 
     with pytest.raises(DataError, match=rf"Image cell_{CHUNK + 1}\.png: the file cannot be"):
         vision.score_images(network, len(contents), contents.__getitem__, name=names.__getitem__)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_probabilities_are_those_that_the_network_predicts(
+    network: keras.Model, count: int
+) -> None:
+    pixels = vision.decode_images(CONTENTS[:count], 16)
+
+    np.testing.assert_allclose(
+        vision.score_pixels(network, pixels, batch_size=2),
+        network.predict(pixels, batch_size=2, verbose=0),
+        rtol=1e-6,
+    )
+
+
+def test_a_network_is_traced_once_for_all_numbers_of_images(network: keras.Model) -> None:
+    traced = 0
+
+    class Counting(keras.Model):
+        def call(self, pixels: object, training: bool | None = None) -> object:
+            nonlocal traced
+            traced += 1
+            return network(pixels, training=training)
+
+    counting = Counting()
+    counting.build((None, 16, 16, 3))
+    counting(np.zeros((1, 16, 16, 3)))
+    counting.input_shape = counting.output_shape = network.input_shape
+    traced = 0
+
+    for count in (1, 5, 2, 9, 1):
+        vision.score_pixels(counting, vision.decode_images(CONTENTS[:count], 16), batch_size=4)
+
+    assert traced == 1
+
+
+def test_a_network_that_is_trained_on_is_scored_as_it_is_now() -> None:
+    network = vision.build_network("small", 16, 2, 0.0)
+    pixels = vision.decode_images(CONTENTS, 16)
+    before = vision.score_pixels(network, pixels)
+
+    network.layers[-1].bias.assign([5.0, 0.0])
+
+    after = vision.score_pixels(network, pixels)
+    assert (after[:, 0] > before[:, 0] + 0.1).all()
+    np.testing.assert_allclose(after, network.predict(pixels, verbose=0), rtol=1e-6)
+
+
+def test_a_network_that_nobody_holds_is_forgotten() -> None:
+    network = vision.share_network(vision.build_network("small", 16, 2, 0.0))
+    vision.score_pixels(network, vision.decode_images(CONTENTS, 16))
+    watched = weakref.ref(network)
+
+    del network
+    gc.collect()
+
+    assert watched() is None
+
+
+def test_a_copy_of_a_shared_network_is_itself(network: keras.Model, tmp_path: Path) -> None:
+    network.save(tmp_path / "network.keras")
+    dataset = vision.NetworkDataset(filepath=str(tmp_path / "network.keras"))
+
+    loaded = dataset.load()
+
+    assert copy.deepcopy({"network": loaded})["network"] is loaded
+    assert not loaded.compiled
+
+
+def test_a_shared_network_is_saved_as_any_other(network: keras.Model, tmp_path: Path) -> None:
+    shared = vision.share_network(keras.models.clone_model(network))
+    shared.set_weights(network.get_weights())
+
+    shared.save(tmp_path / "network.keras")
+
+    pixels = vision.decode_images(CONTENTS, 16)
+    np.testing.assert_array_equal(
+        vision.score_pixels(vision.load_network(tmp_path / "network.keras"), pixels),
+        vision.score_pixels(network, pixels),
+    )
+
+
+def test_a_network_of_mixed_precision_answers_in_float32(tmp_path: Path) -> None:
+    vision.set_seed(0)
+    exact = vision.build_network("small", 16, 2, 0.0)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = vision.build_network("small", 16, 2, 0.0)
+    finally:
+        keras.config.set_dtype_policy(before)
+    mixed.set_weights(exact.get_weights())
+    mixed.save(tmp_path / "network.keras")
+    pixels = vision.decode_images(CONTENTS, 16)
+
+    loaded = vision.load_network(tmp_path / "network.keras")
+
+    assert loaded.layers[2].compute_dtype == "bfloat16"
+    for count in (len(CONTENTS), 1):
+        probabilities = vision.score_pixels(loaded, pixels[:count])
+        assert probabilities.dtype == np.float32
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_allclose(
+            probabilities, loaded.predict(pixels[:count], verbose=0), rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            probabilities, vision.score_pixels(exact, pixels[:count]), atol=0.02
+        )
 
 
 def test_no_pixels_give_no_rows(network: keras.Model) -> None:
@@ -147,3 +259,43 @@ def test_a_long_list_tells_how_far_it_has_come(
     vision.score_sound_images(network, CHUNK + 1, CONTENTS[: CHUNK + 1].__getitem__)
 
     assert caplog.messages == ["Scored 4 of 5 images", "Scored 5 of 5 images"]
+
+
+@pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize("score", [vision.score_images, vision.score_sound_images])
+def test_no_more_than_a_chunk_is_read_before_it_is_due(
+    network: keras.Model, monkeypatch: pytest.MonkeyPatch, score: Callable[..., object]
+) -> None:
+    read: list[int] = []
+    ahead: list[int] = []
+    score_pixels = scoring.score_pixels
+
+    def read_part(part: slice) -> Sequence[bytes]:
+        read.append(part.stop - part.start)
+        return CONTENTS[:1] * read[-1]
+
+    def watch(network: keras.Model, pixels: np.ndarray, batch_size: int) -> np.ndarray:
+        ahead.append(sum(read) - CHUNK * len(ahead))
+        return score_pixels(network, pixels, batch_size)
+
+    monkeypatch.setattr(scoring, "score_pixels", watch)
+
+    score(network, 5 * CHUNK, read_part)
+
+    assert read == [CHUNK] * 5
+    assert max(ahead) <= 2 * CHUNK
+
+
+@pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize("score", [vision.score_images, vision.score_sound_images])
+@pytest.mark.parametrize("fails_at", [0, CHUNK, 2 * CHUNK])
+def test_a_store_that_fails_ends_the_scoring(
+    network: keras.Model, score: Callable[..., object], fails_at: int
+) -> None:
+    def read(part: slice) -> Sequence[bytes]:
+        if part.start == fails_at:
+            raise TimeoutError("no answer")
+        return CONTENTS[part]
+
+    with pytest.raises(TimeoutError, match="no answer"):
+        score(network, len(CONTENTS), read)

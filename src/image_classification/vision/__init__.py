@@ -13,6 +13,7 @@ Network: TypeAlias = Any
 """A Keras model: pixels ``(n, size, size, 3)``, 0 to 255, to probabilities ``(n, classes)``."""
 
 if TYPE_CHECKING:
+    from image_classification.vision.dataset import NetworkDataset
     from image_classification.vision.network import NETWORK_SIZES, build_network
     from image_classification.vision.pixels import (
         decode_images,
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
         score_images,
         score_pixels,
         score_sound_images,
+        share_network,
     )
     from image_classification.vision.source import HeldPixels, PixelSource, read_chunks
     from image_classification.vision.training import History, fit_network, set_seed
 
 _HOMES = {
+    "NetworkDataset": "dataset",
     "NETWORK_SIZES": "network",
     "build_network": "network",
     "decode_images": "pixels",
@@ -40,6 +43,7 @@ _HOMES = {
     "score_images": "scoring",
     "score_pixels": "scoring",
     "score_sound_images": "scoring",
+    "share_network": "scoring",
     "HeldPixels": "source",
     "PixelSource": "source",
     "read_chunks": "source",
@@ -53,6 +57,7 @@ __all__ = [
     "HeldPixels",
     "History",
     "Network",
+    "NetworkDataset",
     "PixelSource",
     "build_network",
     "decode_images",
@@ -66,6 +71,7 @@ __all__ = [
     "score_pixels",
     "score_sound_images",
     "set_seed",
+    "share_network",
 ]
 
 
