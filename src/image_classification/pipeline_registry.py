@@ -71,6 +71,7 @@ def bind_inference(trains: Pipeline) -> PipelineML:
         training=trains,
         inference=inference.create_packaged_pipeline(),
         input_name="images",
+        kpm_kwargs={"runner": inference.SequentialRunner()},
         log_model_kwargs=describe_model(),
     )
 

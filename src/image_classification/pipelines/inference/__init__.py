@@ -1,5 +1,6 @@
-"""The pipeline that travels inside the logged model."""
+"""The pipeline that travels inside the logged model, and what runs it there."""
 
 from image_classification.pipelines.inference.pipeline import create_packaged_pipeline
+from image_classification.pipelines.inference.runner import SequentialRunner
 
-__all__ = ["create_packaged_pipeline"]
+__all__ = ["SequentialRunner", "create_packaged_pipeline"]

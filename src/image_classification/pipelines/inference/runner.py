@@ -1,0 +1,33 @@
+"""How the packaged model runs its pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.runner import SequentialRunner as KedroSequentialRunner
+from pluggy import PluginManager
+
+
+class SequentialRunner(KedroSequentialRunner):
+    """Call one node after the other, and nothing else.
+
+    Kedro's runner tells of every dataset that it loads and saves, plans what may run at once, and
+    says after an error how to resume: right for a night of training, too much for a request.
+
+    kedro-mlflow keeps the runner of a model for calls that ask for its class by name, and makes a
+    new one of Kedro's for any other. The name that a call asks for by default is this one.
+    """
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        hook_manager: PluginManager | None = None,  # noqa: ARG002
+        run_id: str | None = None,  # noqa: ARG002
+    ) -> None:
+        for node in pipeline.nodes:
+            inputs = {name: catalog[name].load() for name in node.inputs}
+            for name, value in node.run(inputs).items():
+                catalog[name].save(value)

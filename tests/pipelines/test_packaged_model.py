@@ -1,0 +1,179 @@
+"""The logged model in this process: what a call costs beside its network, and what it answers."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import keras
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import ParquetDataset
+from kedro_datasets.tensorflow import TensorFlowModelDataset
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel
+from samples import draw_image
+
+from image_classification import vision
+from image_classification.errors import DataError
+from image_classification.pipeline_registry import register_pipelines
+from image_classification.vision import scoring
+
+CLASSES = ["healthy", "ring"]
+PROBABILITIES = [f"probability_{name}" for name in CLASSES]
+IMAGES = pd.DataFrame(
+    {"image_name": [f"{n}.png" for n in range(5)], "image": [draw_image(n) for n in range(5)]}
+)
+
+
+def package(folder: Path, network: Any, **changes: Any) -> PyFuncModel:
+    """Log a network as a run does at its end, and load it as anybody would."""
+    folder.mkdir()
+    catalog = DataCatalog(
+        {
+            "network": changes.pop("dataset", vision.NetworkDataset)(
+                filepath=str(folder / "network.keras")
+            ),
+            "class_names": JSONDataset(filepath=str(folder / "class_names.json")),
+            "images": ParquetDataset(filepath=str(folder / "images.parquet")),
+            "params:inference.batch_size": MemoryDataset(2),
+        }
+    )
+    for name, value in {"network": network, "class_names": CLASSES, "images": IMAGES}.items():
+        catalog.save(name, value)
+    pipeline = register_pipelines()["training"]
+    vars(pipeline).update(changes)
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.create_experiment("here", artifact_location=str(folder / "artifacts"))
+    mlflow.set_experiment("here")
+    hook = MlflowHook()
+    hook._already_active_mlflow = True
+    inputs = DataCatalog({name: catalog[name] for name in catalog.keys()})  # noqa: SIM118
+    with mlflow.start_run():
+        hook.after_pipeline_run(run_params={}, pipeline=pipeline, catalog=inputs)
+    (logged,) = mlflow.search_logged_models(output_format="list")
+    return mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    vision.set_seed(0)
+    return vision.build_network("small", 16, 2, 0.0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, network: keras.Model) -> PyFuncModel:
+    return package(tmp_path_factory.mktemp("packaged") / "here", network)
+
+
+@pytest.fixture(scope="module")
+def expected(network: keras.Model) -> np.ndarray:
+    return np.asarray(
+        network.predict(vision.decode_images(IMAGES["image"].tolist(), 16), verbose=0)
+    )
+
+
+def held_network(model: PyFuncModel) -> Any:
+    return model.unwrap_python_model().loaded_catalog["network"].load()
+
+
+def assert_right(answer: pd.DataFrame, expected: np.ndarray) -> None:
+    assert list(answer) == ["image_name", *PROBABILITIES, "category"]
+    assert answer["image_name"].tolist() == IMAGES["image_name"][: len(expected)].tolist()
+    np.testing.assert_allclose(answer[PROBABILITIES], expected, rtol=1e-5)
+    best = answer[PROBABILITIES].idxmax(axis=1).str.removeprefix("probability_")
+    assert answer["category"].tolist() == best.tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_model_answers_as_its_network(
+    model: PyFuncModel, expected: np.ndarray, count: int
+) -> None:
+    assert_right(model.predict(IMAGES.head(count)), expected[:count])
+
+
+def test_no_call_copies_loads_or_traces_the_network(
+    model: PyFuncModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the network was saved, loaded or predicted with by Keras")
+
+    model.predict(IMAGES.head(1))
+    network = held_network(model)
+    for name in ("__reduce__", "_unpickle_model", "predict"):
+        monkeypatch.setattr(keras.Model, name, refuse)
+    monkeypatch.setattr(SequentialRunner, "_run", refuse)
+
+    for count in (1, 5, 2, 1):
+        model.predict(IMAGES.head(count))
+
+    assert held_network(model) is network
+    assert copy.deepcopy(network) is network
+    assert scoring._compile(network).experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
+def test_a_caller_may_name_a_runner_and_a_batch_size(
+    model: PyFuncModel, expected: np.ndarray, runner: str
+) -> None:
+    answer = model.predict(IMAGES, params={"runner": runner, "inference.batch_size": 3})
+
+    assert_right(answer, expected)
+
+
+def test_a_model_without_names_numbers_its_images(model: PyFuncModel) -> None:
+    answer = model.unwrap_python_model().predict(None, IMAGES[["image"]])
+
+    assert answer["image_name"].tolist() == ["0", "1", "2", "3", "4"]
+
+
+def test_an_image_that_cannot_be_decoded_is_named(model: PyFuncModel) -> None:
+    images = IMAGES.assign(image=[*IMAGES["image"][:4], b"no image"])
+
+    with pytest.raises(DataError, match=r"Image 4\.png: the file cannot be decoded"):
+        model.predict(images)
+
+    assert len(model.predict(IMAGES)) == 5
+
+
+def test_a_table_without_images_is_refused(model: PyFuncModel) -> None:
+    with pytest.raises(MlflowException, match=r"missing inputs \['image'\]"):
+        model.predict(IMAGES[["image_name"]])
+
+
+def test_a_model_packaged_with_the_runner_and_dataset_of_before_answers_the_same(
+    tmp_path: Path, network: keras.Model, expected: np.ndarray
+) -> None:
+    before = package(tmp_path / "before", network, kpm_kwargs={}, dataset=TensorFlowModelDataset)
+
+    assert type(before.unwrap_python_model().runner) is SequentialRunner
+    assert_right(before.predict(IMAGES), expected)
+
+
+@pytest.fixture
+def mixed(network: keras.Model) -> keras.Model:
+    """The same weights, computing in bfloat16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    mixed = vision.build_network("small", 16, 2, 0.0)
+    keras.config.set_dtype_policy(before)
+    mixed.set_weights(network.get_weights())
+    return mixed
+
+
+def test_a_network_of_mixed_precision_answers_nearly_as_an_exact_one(
+    tmp_path: Path, mixed: keras.Model, expected: np.ndarray
+) -> None:
+    model = package(tmp_path / "mixed", mixed)
+
+    answer = model.predict(IMAGES)
+
+    assert held_network(model).layers[2].compute_dtype == "bfloat16"
+    np.testing.assert_allclose(answer[PROBABILITIES], expected, atol=0.02)
