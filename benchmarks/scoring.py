@@ -224,8 +224,8 @@ class Bench:
             return self._answer(request)
 
         check_same(answer, call_network, predict)
-        called = alternate(lambda: time_many(answer), lambda: time_many(call_network), rounds)
-        predicted = alternate(lambda: time_many(answer), lambda: time_many(predict), rounds)
+        called = time_in_turn(answer, call_network, rounds)
+        predicted = time_in_turn(answer, predict, rounds)
         added = [ours - theirs for ours, theirs in zip(*called, strict=True)]
         return [
             compare(
@@ -329,9 +329,17 @@ def check_same(*sides: Side) -> None:
             raise SystemExit(f"The sides differ by {difference:g} in a probability.")
 
 
-def time_many(call: Side) -> float:
-    """Return the median time of a call in milliseconds."""
-    return 1000 * float(np.median([time_call(call) for _ in range(CALLS)]))
+def time_in_turn(ours: Side, theirs: Side, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the median time of a call in milliseconds, of each side in each round.
+
+    The sides take turns call by call: what else the machine does changes within a round.
+    """
+    medians: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        measured = alternate(lambda: time_call(ours), lambda: time_call(theirs), CALLS)
+        for side, seconds in zip(medians, measured, strict=True):
+            side.append(1000 * float(np.median(seconds)))
+    return medians
 
 
 if __name__ == "__main__":
