@@ -72,6 +72,16 @@ def test_more_images_than_a_batch_keep_their_order() -> None:
     np.testing.assert_array_equal(pixels, [open_pixels(content) for content in contents])
 
 
+def test_another_number_or_size_of_images_is_decoded_by_the_same_graph() -> None:
+    from image_classification.vision import pixels
+
+    vision.decode_images([draw()], 16)
+    traces = pixels._decode_files.experimental_get_tracing_count()
+
+    assert vision.decode_images([draw(), draw(1)], 24).shape == (2, 24, 24, 3)
+    assert pixels._decode_files.experimental_get_tracing_count() == traces == 1
+
+
 def test_no_images_give_an_empty_array() -> None:
     pixels = vision.decode_images([], 16)
 

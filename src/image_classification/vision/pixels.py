@@ -41,18 +41,31 @@ def decode_images(contents: Sequence[bytes], size_px: int) -> Pixels:
     """
     if not len(contents):
         return np.empty((0, size_px, size_px, 3), np.uint8)
-
-    def decode(content: tf.Tensor | bytes) -> tf.Tensor:
-        image = tf.io.decode_image(content, channels=3, expand_animations=False)
-        return tf.cast(tf.round(tf.image.resize(image, (size_px, size_px), "area")), tf.uint8)
-
     readable = [_as_readable(file) for file in contents]
     with tf.device("/CPU:0"):  # a GPU has no kernels for strings
         if len(readable) <= FEW_IMAGES:
-            return np.stack([decode(file).numpy() for file in readable])
-        files = tf.data.Dataset.from_tensor_slices(readable)
-        batches = files.map(decode, tf.data.AUTOTUNE, deterministic=True).batch(256)
-        return np.concatenate([batch.numpy() for batch in batches])
+            return np.stack([_decode(file, size_px).numpy() for file in readable])
+        files = tf.constant(readable, tf.string)
+        pixels: Pixels = _decode_files(files, tf.constant(size_px)).numpy()
+        return pixels
+
+
+def _decode(content: tf.Tensor | bytes, size_px: tf.Tensor | int) -> tf.Tensor:
+    image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    return tf.cast(tf.round(tf.image.resize(image, (size_px, size_px), "area")), tf.uint8)
+
+
+def _decode_each(files: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
+    images = tf.data.Dataset.from_tensor_slices(files)
+    images = images.map(lambda file: _decode(file, size_px), tf.data.AUTOTUNE, deterministic=True)
+    return images.batch(tf.size(files, tf.int64)).get_single_element()
+
+
+# Traced once for every size and number of files: tracing takes as long as decoding fifty cells.
+_decode_files = tf.function(
+    _decode_each,
+    input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int32)],
+)
 
 
 def decode_sound_images(contents: Sequence[bytes], size_px: int) -> tuple[Pixels, list[str]]:
