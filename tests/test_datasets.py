@@ -25,6 +25,7 @@ from image_classification.datasets import (
     pixel,
 )
 from image_classification.datasets.file import open_filesystem, write_whole
+from image_classification.datasets.folder import find_files
 from image_classification.errors import DataError
 
 
@@ -151,6 +152,21 @@ class TestAppendedTable:
         log.save(pd.DataFrame({"n": [3, 4], "at": "2026-11-22T10:00:01+00:00"}))
         log.save(pd.DataFrame({"n": [1, 2], "at": "2026-11-22T10:00:00.5+00:00"}))
         assert self.open(root).load()["n"].tolist() == [1, 2, 3, 4]
+
+    def test_rows_of_a_part_with_more_columns_are_empty_elsewhere(self, root: str) -> None:
+        settings = {"filepath": f"{root}/log", "columns": ["n", "at"], "order_by": "at"}
+        log = AppendedTableDataset(**settings, more_columns=True)
+        log.save(pd.DataFrame({"n": [1], "at": "2026-11-22"}))
+        log.save(pd.DataFrame({"n": [2], "at": "2026-11-23", "name": "x"}))
+        table = log.load()
+        assert table["n"].tolist() == [1, 2]
+        assert table["name"].isna().tolist() == [True, False]
+        assert AppendedTableDataset(**settings).load().columns.tolist() == ["n", "at"]
+
+    def test_a_part_without_a_column_is_refused(self, root: str) -> None:
+        self.open(root).save(pd.DataFrame({"at": ["2026-11-22"]}))
+        with pytest.raises(Exception, match='"n" does not exist'):
+            self.open(root).load()
 
     def test_adding_no_rows_writes_nothing(self, root: str) -> None:
         self.open(root).save(pd.DataFrame({"n": [], "at": []}))
@@ -299,9 +315,47 @@ class TestBatches:
         with pytest.raises(TimeoutError):
             batches.try_read(["b/P/1.png"])
 
+    def test_labels_are_found_without_looking_at_the_images(
+        self, places: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table = b"image_name,labelled_by,labelled_on\n1.png,Ada,2026-11-22\n"
+        for name, content in {
+            "a/P/1.png": b"1",
+            "a/labels.csv": table,
+            "b/w/P/1.png": b"1",
+        }.items():
+            self.put(places[1], name, content)
+        self.put(places[1], "b/w/labels.csv", table)
+        batches = ImageBatchesDataset(filepath=places[1]).load()
+
+        def fail(*_: object, **__: object) -> None:
+            pytest.fail("all files were listed")
+
+        monkeypatch.setattr(type(batches.filesystem), "find", fail)
+        for name in ("a", "b"):
+            assert batches.read_labels(name)["labelled_by"].tolist() == ["Ada"]
+
     def test_the_incoming_folder_cannot_be_written_through_the_catalog(self, root: str) -> None:
         with pytest.raises(Exception, match="image-classification deliver"):
             InboxDataset(filepath=f"{root}/incoming").save(object())
+
+
+def test_files_on_a_disk_are_found_as_fsspec_finds_them(tmp_path: Path) -> None:
+    for name in ("P/1.png", "P/.hidden/2.png", "top.png", "P/deep/er/3.png"):
+        write_whole(fsspec.filesystem("file"), f"{tmp_path}/a/{name}", name.encode())
+    (tmp_path / "a" / "link.png").symlink_to(tmp_path / "a" / "P" / "1.png")
+    (tmp_path / "a" / "folder").symlink_to(tmp_path / "a" / "P")
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere")
+    filesystem, root = open_filesystem(f"{tmp_path}/a")
+
+    found = find_files(filesystem, root)
+
+    expected = filesystem.find(root, detail=True)
+    assert [f"{root}/{path}" for path in found] == list(expected)
+    for path, facts in found.items():
+        told = expected[f"{root}/{path}"]
+        assert facts == {"size": told["size"], "mtime": told["mtime"]}
+    assert find_files(filesystem, f"{root}/absent") == {}
 
 
 def test_a_kill_leaves_the_old_json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

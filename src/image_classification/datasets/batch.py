@@ -46,9 +46,12 @@ class ImageBatches:
     def names(self) -> list[str]:
         """Return the names of all batches, sorted."""
         self.filesystem.invalidate_cache()
-        manifests = self.filesystem.glob(f"{self.root}/*/{MANIFEST}")
-        names = sorted(posixpath.basename(posixpath.dirname(path)) for path in manifests)
-        return [name for name in names if not name.startswith(".")]
+        return [
+            posixpath.basename(folder)
+            for folder in _list_folders(self.filesystem, self.root)
+            if not posixpath.basename(folder).startswith(".")
+            and self.filesystem.exists(posixpath.join(folder, MANIFEST))
+        ]
 
     def read_manifest(self, batch: str) -> dict[str, Any]:
         """Return when a batch was taken in (`taken_at`, ISO 8601, UTC), and its `fault`, if any."""
@@ -73,7 +76,8 @@ class ImageBatches:
         """
         # At the top, or in the one folder that an archive wraps its classes in.
         folder = posixpath.join(self.root, batch)
-        paths = [f"{folder}/{LABELS}", *sorted(self.filesystem.glob(f"{folder}/*/{LABELS}"))]
+        folders = [folder, *_list_folders(self.filesystem, folder)]
+        paths = (posixpath.join(place, LABELS) for place in folders)
         path = next(filter(self.filesystem.exists, paths), None)
         if path is None:
             return pd.DataFrame(columns=LABEL_COLUMNS, dtype=str)
@@ -192,6 +196,18 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
 
     def _locate(self, *parts: str) -> str:
         return posixpath.join(self._root, *parts)
+
+
+def _list_folders(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
+    """Return the folders directly in a folder, sorted; none where it is not there.
+
+    Not by `glob`, which looks at every file below to match two levels.
+    """
+    try:
+        entries = filesystem.ls(root, detail=True)
+    except FileNotFoundError:
+        return []
+    return sorted(entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory")
 
 
 def _encode(manifest: Mapping[str, str]) -> bytes:

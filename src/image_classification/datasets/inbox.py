@@ -16,6 +16,7 @@ import fsspec
 from kedro.io import DatasetError
 
 from image_classification.datasets.file import FilesystemDataset
+from image_classification.datasets.folder import find_files
 
 READY = "_READY"
 """A file of this name in a batch, or ``<batch>.zip._READY`` beside a zip: it is complete."""
@@ -148,8 +149,7 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
 
     def _describe_folder(self, name: str) -> IncomingBatch:
         path = posixpath.join(self._root, name)
-        found = self._filesystem.find(path, detail=True)
-        entries = {posixpath.relpath(file, path): info for file, info in found.items()}
+        entries = find_files(self._filesystem, path)
         files = {file: info for file, info in entries.items() if file not in MARKERS}
         return IncomingBatch(
             name=clean_name(name),
