@@ -39,17 +39,17 @@ def check_batch(
     """
     maximum = contract["maximum_refused_share"]
     refused = (inspections["refusal"] != "").mean() if len(inspections) else 1.0
-    share = pd.DataFrame({"share": [float(refused)]})
-    labels = pd.DataFrame({"label": sorted(set(inspections["label"]) - {""})})
+    share = pd.Series([float(refused)])
+    labels = pd.Series(sorted(set(inspections["label"]) - {""}), dtype=str)
     return [
         *(
-            f"{breach.value:.1%} of the {len(inspections)} files are no usable images; at most "
+            f"{value:.1%} of the {len(inspections)} files are no usable images; at most "
             f"{maximum:.1%} is allowed (contract.maximum_refused_share)."
-            for breach in _find_breaches({"share": (float, {"le": maximum})}, share)
+            for _, value in _find_faults(share, "le", maximum)
         ),
         *(
-            _name_label(breach.value, classes)
-            for breach in _find_breaches({"label": (str, _allow_labels(classes))}, labels)
+            _name_label(value, classes)
+            for _, value in _find_faults(labels, *_allow_labels(classes))
         ),
     ]
 
@@ -84,30 +84,25 @@ def check_images(
         A sentence for each breach; empty for none.
     """
     minimum, patients = contract["minimum_class_share"], contract["minimum_patients"]
-    splits = images.groupby("patient")["split"].nunique().to_frame("splits")
-    classes = pd.DataFrame({"classes": [len(class_names)]})
+    splits = images.groupby("patient")["split"].nunique()
     return [
         *(
-            f"There are {breach.value} classes ({', '.join(class_names)}); a classifier needs two."
-            for breach in _find_breaches({"classes": (int, {"ge": 2})}, classes)
+            f"There are {value} classes ({', '.join(class_names)}); a classifier needs two."
+            for _, value in _find_faults(pd.Series([len(class_names)]), "ge", 2)
         ),
         *(
-            f"Patient '{breach.row}' is in {breach.value} splits; one is allowed."
-            for breach in _find_breaches({"splits": (int, {"eq": 1})}, splits)
+            f"Patient '{patient}' is in {value} splits; one is allowed."
+            for patient, value in _find_faults(splits, "eq", 1)
         ),
         *(
-            f"Class '{breach.row}' has {breach.value:.1%} of the images; at least {minimum:.1%} is "
+            f"Class '{name}' has {value:.1%} of the images; at least {minimum:.1%} is "
             "required (contract.minimum_class_share)."
-            for breach in _find_breaches(
-                {"share": (float, {"ge": minimum})}, _measure_balance(images, class_names)
-            )
+            for name, value in _find_faults(_measure_balance(images, class_names), "ge", minimum)
         ),
         *(
-            f"{breach.row}: {breach.value} patients; at least {patients} are required "
+            f"{group}: {value} patients; at least {patients} are required "
             "(contract.minimum_patients)."
-            for breach in _find_breaches(
-                {"patients": (int, {"ge": patients})}, _count_patients(images, class_names)
-            )
+            for group, value in _find_faults(_count_patients(images, class_names), "ge", patients)
         ),
     ]
 
@@ -127,8 +122,8 @@ def _describe_images(class_names: Sequence[str]) -> Columns:
     }
 
 
-def _allow_labels(classes: Sequence[str] | None) -> dict[str, Any]:
-    return {"isin": list(classes)} if classes else {"str_matches": "."}
+def _allow_labels(classes: Sequence[str] | None) -> tuple[str, Any]:
+    return ("isin", list(classes)) if classes else ("str_matches", ".")
 
 
 def _name_label(label: str, classes: Sequence[str] | None) -> str:
@@ -138,19 +133,34 @@ def _name_label(label: str, classes: Sequence[str] | None) -> str:
     )
 
 
-def _measure_balance(images: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+def _measure_balance(images: pd.DataFrame, class_names: Sequence[str]) -> pd.Series:
     counts = images["label"].value_counts().reindex(list(class_names), fill_value=0)
-    return (counts / max(len(images), 1)).to_frame("share")
+    return counts / max(len(images), 1)
 
 
-def _count_patients(images: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+def _count_patients(images: pd.DataFrame, class_names: Sequence[str]) -> pd.Series:
     counts = images.groupby(["label", "split"])["patient"].nunique()
     rows = {
         f"Class '{name}' in the split {split}": int(counts.get((name, split), 0))
         for name in class_names
         for split in SPLITS
     }
-    return pd.DataFrame({"patients": rows})
+    return pd.Series(rows)
+
+
+def _find_faults(values: pd.Series, rule: str, allowed: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield place and value of what breaks a rule, a limited number of cases.
+
+    Args:
+        values: one per thing that is checked.
+        rule: the name of one of Pandera's checks.
+        allowed: its argument.
+    """
+    import pandera.pandas as pa  # noqa: PLC0415 - a second, which most tasks need not pay
+
+    # Not a schema: to make one for a few numbers takes ten times as long as to check them.
+    if (faults := getattr(pa.Check, rule)(allowed)(values).failure_cases) is not None:
+        yield from faults.head(MAXIMUM_CASES).items()
 
 
 def _find_breaches(columns: Columns, table: pd.DataFrame) -> Iterator[Breach]:

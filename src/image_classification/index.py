@@ -77,14 +77,16 @@ def describe_quarantine(batch: pd.DataFrame, others: pd.DataFrame) -> pd.DataFra
 
     Args:
         batch: the inspections of one batch: `path`, `label`, `image_id`, `refusal`.
-        others: the log of all other batches.
+        others: the log of all other batches: at least `path`, `label`, `image_id`, `status`.
 
     Returns:
         `QUARANTINE_COLUMNS`. A conflict of labels names both files, a row for each.
     """
     refused = describe_refusals(batch)
     usable = batch[batch["refusal"] == ""]
-    known = others.drop_duplicates("path", keep="last")
+    # The few files that may repeat one of the batch first: the log is long.
+    similar = others.loc[others["image_id"].isin(usable["image_id"]), "path"]
+    known = others[others["path"].isin(similar)].drop_duplicates("path", keep="last")
     known = known[(known["status"] == ACCEPTED) & known["image_id"].isin(usable["image_id"])]
     files = pd.concat([known[["path", "label", "image_id"]], usable[["path", "label", "image_id"]]])
     repeated = files[files["image_id"].duplicated(keep=False)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from laboratory import Laboratory
 from samples import NEGATIVE, POSITIVE, draw_cells, draw_image, name_cell
@@ -13,6 +14,7 @@ from samples import NEGATIVE, POSITIVE, draw_cells, draw_image, name_cell
 from image_classification.datasets import RegisteredNetwork
 from image_classification.errors import ContractError, DataError
 from image_classification.index import split_patient
+from image_classification.pipelines.data_processing.judging import sample_patients
 
 SALT = "image-classification"
 CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
@@ -296,3 +298,13 @@ class TestReview:
         assert "| blank_share | 1 | 0.02 |" in summary
         assert "answered before: accept by Ada" in summary
         assert (held.storage / "runs" / "local" / "contact_sheet.png").stat().st_size > 5000
+
+
+def test_a_sample_takes_the_same_images_of_each_patient_whatever_their_order() -> None:
+    patients = ["C1"] * 6 + ["C2"] * 2 + ["C3"]
+    images = pd.DataFrame({"image_id": list("iafcbghde"), "patient": patients})
+
+    sample = sample_patients(images, 5)
+
+    assert sample["image_id"].tolist() == ["a", "b", "d", "e", "h"]
+    pd.testing.assert_frame_equal(sample, sample_patients(images.sample(frac=1), 5))

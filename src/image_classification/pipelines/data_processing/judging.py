@@ -150,14 +150,17 @@ def sample_patients(images: pd.DataFrame, maximum: int) -> pd.DataFrame:
     if len(images) <= maximum:
         return images
     share = -(-maximum // images["patient"].nunique())
-    # By sha256: as good as drawn at random, and the same again in the next run.
-    return images.sort_values("image_id").groupby("patient").head(share)
+    # By sha256: as good as drawn at random, and the same again in the next run. Of the few rows
+    # that are chosen alone all columns are touched.
+    patients = images[["image_id", "patient"]].sort_values("image_id")["patient"]
+    return images.loc[patients.groupby(patients).head(share).index]
 
 
 def _find_breaches(parts: list[pd.DataFrame], parameters: DataProcessingParameters) -> list[str]:
     columns = ["image_id", "label", "patient", "split", "width", "height"]
     rows = pd.concat([part[columns] for part in parts if len(part)], ignore_index=True)
-    # A content under two labels is not counted, a repeated one once.
-    rows = rows.drop_duplicates(["image_id", "label"]).drop_duplicates("image_id", keep=False)
+    if rows["image_id"].duplicated().any():
+        # A content under two labels is not counted, a repeated one once.
+        rows = rows.drop_duplicates(["image_id", "label"]).drop_duplicates("image_id", keep=False)
     class_names = index.name_classes(rows, parameters["classes"])
     return contract.check_images(rows, class_names, parameters["contract"])
