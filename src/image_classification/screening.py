@@ -177,15 +177,17 @@ def _describe_chunk(pixels: npt.NDArray[np.uint8]) -> Values:
     weight = inner[:, ::step, ::step].astype(np.float32)
     count = np.maximum(weight.sum((1, 2)), 1)
     levels = np.log2(np.arange(256, dtype=np.float32) + LIT_LEVEL)
-    stops = levels[np.moveaxis(pixels[:, ::step, ::step], 3, 0)]
+    stops = np.moveaxis(levels.take(pixels[:, ::step, ::step]), 3, 0)
     means = np.einsum("cnij,nij->cn", stops, weight) / count
-    away = (stops - means[:, :, None, None]) * weight
-    shade = away.mean(0)
+    away = stops - means[:, :, None, None]
+    away *= weight
+    # As `away.mean(0)` adds them, five times as fast.
+    shade = (away[0] + (away[1] + away[2])) / np.float32(3)
     variance = np.einsum("nij,nij->n", shade, shade) / count
     slopes = np.einsum("cnij,nij->cn", away, shade) / count / np.maximum(variance, 1e-4)
     pairs = weight[:, :, 1:] * weight[:, :, :-1]
     steps = np.einsum("nij,nij->n", np.abs(np.diff(shade, axis=2)), pairs)
-    columns = [lit.mean((1, 2)), means.mean(0), np.sqrt(variance)]
+    columns = [np.count_nonzero(lit, (1, 2)) / lit[0].size, means.mean(0), np.sqrt(variance)]
     columns += [steps / np.maximum(pairs.sum((1, 2)), 1), means[0] - means[1], means[2] - means[1]]
     columns += [slopes[0] - slopes[1], slopes[2] - slopes[1]]
     described: Values = np.stack(columns, axis=1)

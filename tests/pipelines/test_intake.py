@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import queue
 import re
 import threading
 import time
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -445,6 +447,48 @@ class TestBadFiles:
 
         assert set(threads) == {threading.main_thread()}
         assert warnings.filters == before
+
+    def test_a_plain_png_is_read_as_pillow_reads_it_and_a_spoilt_one_left_to_pillow(self) -> None:
+        plain = draw_image(1, (40, 30))
+        time = b"tIME\x07\xdf\x06\x01\x0a\0\0"
+        time = b"\0\0\0\x07" + time + zlib.crc32(time).to_bytes(4)
+        dated = plain[:33] + time + plain[33:]
+        others = [draw_image(1, (40, 30), mode=mode) for mode in ("L", "RGBA", "P")]
+        files = [plain, dated, draw_bomb(0, 5), draw_bomb(60_000, 60_000), *others]
+        for whole in (plain, dated):
+            for place in range(70):
+                spoilt = bytearray(whole)
+                spoilt[place] ^= 0xFF
+                files += [bytes(spoilt), whole[:place]]
+        found = [nodes._read_plain_png(file) for file in files]
+        assert found[:4] == [(40, 30, "RGB", "PNG")] * 2 + [None] * 2
+        for file, facts in zip(files, found, strict=True):
+            if facts:
+                assert facts == nodes._read_header(file)
+
+    def test_the_next_files_are_read_while_these_are_decoded(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        laboratory.deliver("b", CELLS)
+        laboratory.take_in("collect_batches")
+        batches = laboratory.catalog().load("image_batches")
+        read: queue.Queue[list[str]] = queue.Queue()
+        sound = type(batches).try_read
+
+        def record(self: object, paths: list[str]) -> object:
+            read.put(paths)
+            return sound(self, paths)
+
+        monkeypatch.setattr(type(batches), "try_read", record)
+        monkeypatch.setattr(nodes, "CHUNK_IMAGES", 16)
+        files = batches.list_files("b")
+        chunks = nodes._read_ahead(batches, files)
+        first, contents = next(chunks)
+        assert [content.data for content in contents] == batches.read(first["path"].tolist())
+        asked = read.get(timeout=30) + read.get(timeout=30)
+        assert asked == files["path"].tolist()[:32]
+        assert read.empty()
+        assert [len(chunk) for chunk, _ in chunks] == [16, 8]
 
     def test_inspecting_in_small_chunks_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,11 +7,12 @@ import io
 import logging
 import re
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
@@ -42,6 +43,13 @@ CHUNK_IMAGES = 2048
 """Images read, decoded and written together: bounds memory."""
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+PNG_RGB = b"\x08\x02\0\0"
+"""Bit depth, colour type, compression and filter of 8 bits of RGB, in the header of a PNG."""
+
+PLAIN_PIXELS = 2**26
+"""Of more, Pillow warns."""
+
 NAME_GROUPS = ("patient", "captured_on")
 INSPECTION_COLUMNS = [
     *("path", "image_name", "label", "size_bytes", "image_id", "width", "height", "refusal"),
@@ -99,13 +107,11 @@ def inspect_images(
         files = image_batches.list_files(batch)
         logger.info("Batch '%s': %d files", batch, len(files))
         parts = []
-        for start in range(0, len(files), CHUNK_IMAGES):
-            chunk = files.iloc[start : start + CHUNK_IMAGES].reset_index(drop=True)
-            contents = image_batches.try_read(chunk["path"].tolist())
+        for chunk, contents in _read_ahead(image_batches, files):
             inspected, shard = _inspect_files(chunk, contents, image_size_px, parameters)
             parts.append(inspected)
             yield shard, {}
-            logger.info("Inspected %d of %d files", start + len(chunk), len(files))
+            logger.info("Inspected %d of %d files", sum(map(len, parts)), len(files))
         yield (
             PixelShard.empty(image_size_px),
             {batch: _complete_inspections(parts, image_batches, batch, pattern, parameters)},
@@ -207,7 +213,7 @@ def index_images(
         if batch in known.index and (known.loc[batch, list(status)] == pd.Series(status)).all():
             continue
         inspections = image_inspections.read(batch)
-        others = log[log["batch"] != batch]
+        others = log.loc[log["batch"] != batch, ["path", "label", "image_id", "status"]]
         quarantine[batch] = (
             index.describe_quarantine(inspections, others)
             if status["status"] == index.ACCEPTED
@@ -286,21 +292,48 @@ def pack_images(
         logger.info("Packed %d of %d images", start + len(chunk), len(new))
 
 
+class _Content(NamedTuple):
+    """A file that was read: None where it is not there or closed, and its sha256."""
+
+    data: bytes | None
+    image_id: str
+
+
+def _read_ahead(
+    image_batches: ImageBatches, files: pd.DataFrame
+) -> Iterator[tuple[pd.DataFrame, list[_Content]]]:
+    """Read and hash files, `CHUNK_IMAGES` at a time: the next ones while these are decoded."""
+    chunks = [
+        files.iloc[start : start + CHUNK_IMAGES].reset_index(drop=True)
+        for start in range(0, len(files), CHUNK_IMAGES)
+    ]
+
+    def read(chunk: pd.DataFrame) -> list[_Content]:
+        contents = image_batches.try_read(chunk["path"].tolist())
+        return [_Content(data, hashlib.sha256(data or b"").hexdigest()) for data in contents]
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead = [reader.submit(read, chunk) for chunk in chunks[:1]]
+        for number, chunk in enumerate(chunks):
+            contents = ahead.pop().result()
+            ahead += [reader.submit(read, following) for following in chunks[number + 1 :][:1]]
+            yield chunk, contents
+
+
 def _inspect_files(
     files: pd.DataFrame,
-    contents: Sequence[bytes | None],
+    contents: Sequence[_Content],
     image_size_px: int,
     parameters: DataProcessingParameters,
 ) -> tuple[pd.DataFrame, PixelShard]:
     """Return the inspections of some files, and the pixels of those that can be used."""
     limits = (parameters["minimum_image_side_px"], parameters["maximum_image_pixels"])
-    inspect = partial(_inspect_header, minimum_side=limits[0], maximum_pixels=limits[1])
-    # Around the threads, not in each: the filters are those of the process. The size limit
-    # is ours, checked before anything is decoded.
     with warnings.catch_warnings():
+        # The size limit is ours, checked before anything is decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with ThreadPoolExecutor() as pool:
-            found = list(pool.map(inspect, contents))
+        found = [
+            (content.image_id, *_inspect_header(content.data, *limits)) for content in contents
+        ]
     columns = ["image_id", "width", "height", "refusal"]
     table = files.join(pd.DataFrame(found, columns=columns))
     table.loc[table["label"] == "", "refusal"] = "the file lies in no class folder"
@@ -309,30 +342,28 @@ def _inspect_files(
         table.loc[strange, "refusal"] = "its folder is not a class (data_processing.classes)"
     readable = table.index[table["refusal"] == ""]
     pixels, reasons = vision.decode_sound_images(
-        [contents[row] or b"" for row in readable], image_size_px
+        [contents[row].data or b"" for row in readable], image_size_px
     )
     table.loc[readable, "refusal"] = reasons
     statistics = screening.describe_pixels(pixels).astype("float32").set_index(readable)
     sound = [place for place, reason in enumerate(reasons) if not reason]
     ids = table.loc[readable[sound], "image_id"].tolist()
     table = table.assign(packed_px=image_size_px).join(statistics)
-    return table, PixelShard(ids, pixels[sound])
+    return table, PixelShard(ids, pixels if len(sound) == len(pixels) else pixels[sound])
 
 
 def _inspect_header(
     content: bytes | None, minimum_side: int, maximum_pixels: int
-) -> tuple[str, int, int, str]:
-    """Return sha256, width, height and the reason to refuse the file, "" for none so far."""
-    image_id = hashlib.sha256(content or b"").hexdigest()
+) -> tuple[int, int, str]:
+    """Return width, height and the reason to refuse the file, "" for none so far."""
     if content is None:
-        return image_id, 0, 0, "the file cannot be opened"
+        return 0, 0, "the file cannot be opened"
     if not content:
-        return image_id, 0, 0, "the file is empty (0 bytes)"
+        return 0, 0, "the file is empty (0 bytes)"
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height, mode, kind = *image.size, image.mode, image.format
+        width, height, mode, kind = _read_plain_png(content) or _read_header(content)
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        return image_id, 0, 0, f"the file cannot be read as an image: {_one_line(error)}"
+        return 0, 0, f"the file cannot be read as an image: {_one_line(error)}"
     reason = ""
     if width * height > maximum_pixels:
         reason = f"{width} x {height} pixels: at most {maximum_pixels} pixels are allowed"
@@ -342,7 +373,35 @@ def _inspect_header(
         reason = f"the format is {kind}: {', '.join(FORMATS)} are allowed"
     elif mode != "RGB":
         reason = f"the colour mode is {mode}: RGB is allowed"
-    return image_id, width, height, reason
+    return width, height, reason
+
+
+def _read_header(content: bytes) -> tuple[int, int, str, str | None]:
+    """Return width, height, colour mode and format of an image file."""
+    with Image.open(io.BytesIO(content)) as image:
+        return *image.size, image.mode, image.format
+
+
+def _read_plain_png(content: bytes) -> tuple[int, int, str, str | None] | None:
+    """Return what `_read_header` does for the most usual PNG, at a fifth of the cost, or None.
+
+    Usual is: 8 bits of RGB, and nothing between its header and its pixels but the time.
+    """
+    if content[:16] != PNG_START or content[24:28] != PNG_RGB or not _is_sound(content, 8):
+        return None
+    pixels_at = 33
+    if content[37:41] == b"tIME" and _is_sound(content, 33):
+        pixels_at = 33 + 12 + int.from_bytes(content[33:37])
+    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    if content[pixels_at + 4 : pixels_at + 8] != b"IDAT" or not 0 < width * height <= PLAIN_PIXELS:
+        return None
+    return width, height, "RGB", "PNG"
+
+
+def _is_sound(png: bytes, start: int) -> bool:
+    """Return whether the chunk of a PNG that starts here has the checksum that it says."""
+    end = start + 8 + int.from_bytes(png[start : start + 4])
+    return zlib.crc32(png[start + 4 : end]).to_bytes(4) == png[end : end + 4]
 
 
 def _complete_inspections(
@@ -443,16 +502,17 @@ def _read_name(
     match = pattern.match(name)
     found: Mapping[str, str | None] = match.groupdict() if match else {}
     date = found.get("captured_on")
-    try:
-        captured_on = (
-            datetime.strptime(date, date_format).replace(tzinfo=UTC).date().isoformat()
-            if date
-            else ""
-        )
-    except ValueError:
-        captured_on = ""
     # An image whose name tells no patient is a group of its own.
-    return found.get("patient") or image_id, captured_on
+    return found.get("patient") or image_id, _read_date(date, date_format) if date else ""
+
+
+@lru_cache(maxsize=1024)
+def _read_date(date: str, date_format: str) -> str:
+    """Return a date as ISO 8601, "" where it is none."""
+    try:
+        return datetime.strptime(date, date_format).replace(tzinfo=UTC).date().isoformat()
+    except ValueError:
+        return ""
 
 
 def _one_line(error: BaseException) -> str:
