@@ -137,6 +137,15 @@ class TestPackedPixels:
         dataset.save(shard(0, 2))
         assert dataset.load().image_ids(4) == {"image0", "image1"}
 
+    @pytest.mark.parametrize("step", [1, 2])
+    def test_a_shard_is_the_file_that_numpy_writes(self, tmp_path: Path, step: int) -> None:
+        whole = shard(0, 6)
+        part = PixelShard(whole.image_ids[::step], whole.pixels[::step])
+        PackedPixelsDataset(filepath=str(tmp_path)).save(part)
+        (written,) = tmp_path.rglob("*.npy")
+        np.save(tmp_path / "expected.npy", part.pixels)
+        assert written.read_bytes() == (tmp_path / "expected.npy").read_bytes()
+
 
 class TestAppendedTable:
     def open(self, root: str) -> AppendedTableDataset:
