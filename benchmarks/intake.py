@@ -120,9 +120,9 @@ def pick(files: Sequence[Path], count: int) -> list[Path]:
 
 def deliver(storage: Path, batch: str, files: Sequence[Path], count: int, turn: int = 0) -> None:
     """Let a batch of different images arrive; contents of another `turn` are others."""
+    chosen = pick(files, count) if count < len(files) else files
     for number in range(count):
-        file = files[number * len(files) // count] if count < len(files) else None
-        file = file or files[number % len(files)]
+        file = chosen[number % len(chosen)]
         copy = turn + number // len(files)
         target = storage / "incoming" / batch / file.parent.name / f"{file.stem}-{copy}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
