@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -77,6 +78,15 @@ def test_learning_rate_ends_near_zero(fitted: tuple[Network, vision.History]) ->
 
     assert max(rates) <= 0.003
     assert rates[-1] < 0.05 * max(rates)
+
+
+def test_the_schedule_is_kerass_own_cosine_with_a_warm_up() -> None:
+    ours = training._WarmedCosine(0.003, 200)
+    theirs = keras.optimizers.schedules.CosineDecay(
+        0.003 / 25, 180, warmup_target=0.003, warmup_steps=20
+    )
+    for step in (0, 1, 19, 20, 21, 110, 199, 200, 300):
+        np.testing.assert_allclose(float(ours(step)), float(theirs(step)), rtol=1e-4, atol=1e-9)
 
 
 def test_one_seed_gives_one_result_whatever_is_validated(
