@@ -54,7 +54,7 @@ def answer(_: str) -> dict[str, Any]:
 
 def judge_night(storage: Path, name: str, right: dict[str, str]) -> None:
     """Register a model and let the gate judge it, as a night does."""
-    run_id = tracking.open_run(EXPERIMENT, f"retraining/{name}", name, {})
+    run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), f"retraining/{name}", name, {})
     client = MlflowClient()
     logged = client.create_logged_model(
         client.get_run(run_id).info.experiment_id, name="model", source_run_id=run_id

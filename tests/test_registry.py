@@ -52,7 +52,7 @@ def store(tmp_path: Path, empty_store: Path) -> str:
 
 
 def log_a_model(airflow_run: str = "retraining/one") -> str:
-    run_id = tracking.open_run(EXPERIMENT, airflow_run, "a run", {})
+    run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), airflow_run, "a run", {})
     with tracking.resume_run(run_id):
         mlflow.pyfunc.log_model(name="model", python_model=Echo(), pip_requirements=[])
     return run_id
@@ -90,7 +90,9 @@ class TestRegistry:
         assert found.tags["data_digest"] == "abc"
 
     def test_a_run_without_a_model_cannot_be_registered(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/none", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/none", "a run", {}
+        )
         with pytest.raises(RegistryError, match=f"{run_id} has logged no model"):
             registry.register_challenger(MODEL, run_id, {})
 
@@ -281,13 +283,17 @@ class TestCurves:
             )
 
     def test_curves_are_logged_whole_and_the_last_point_is_the_metric(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         self.save(run_id, newest_accuracy=[0.9, 0.8], newest_auc=[])
         assert self.history(run_id, "champion.newest_accuracy") == [(1, 0.9, 1000), (2, 0.8, 2000)]
         assert MlflowClient().get_run(run_id).data.metrics == {"champion.newest_accuracy": 0.8}
 
     def test_saving_again_and_more_leaves_each_point_once(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         for values in ([0.9, 0.8], [0.9, 0.8], [0.9, 0.8, 0.7]):
             self.save(run_id, newest_accuracy=values)
         steps = [step for step, *_ in self.history(run_id, "champion.newest_accuracy")]
@@ -296,7 +302,9 @@ class TestCurves:
     def test_a_year_of_curves_takes_a_request_for_each_thousand_points(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         requests: list[int] = []
         send = MlflowClient.log_batch
 
@@ -321,58 +329,81 @@ class TestCurves:
 @pytest.mark.usefixtures("store")
 class TestRuns:
     def test_a_dag_run_has_one_mlflow_run_however_often_it_is_opened(self) -> None:
-        first = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {"a": "1"})
-        assert tracking.open_run(EXPERIMENT, "retraining/x", "a run", {"a": "2"}) == first
-        assert tracking.open_run(EXPERIMENT, "retraining/y", "a run", {}) != first
+        first = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {"a": "1"}
+        )
+        assert (
+            tracking.open_run(
+                tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {"a": "2"}
+            )
+            == first
+        )
+        assert (
+            tracking.open_run(tracking.open_experiment(EXPERIMENT), "retraining/y", "a run", {})
+            != first
+        )
         assert MlflowClient().get_run(first).data.tags["a"] == "2"
 
     def test_a_task_leaves_the_run_running_and_nothing_active(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         with tracking.resume_run(run_id):
             assert tracking.active_run_id() == run_id
-            mlflow.start_run(run_id=None, nested=True)
         assert tracking.active_run_id() is None
         assert MlflowClient().get_run(run_id).info.status == "RUNNING"
 
     @pytest.mark.parametrize(("succeeded", "status"), [(True, "FINISHED"), (False, "FAILED")])
     def test_closing_sets_the_status_and_the_command(self, succeeded: bool, status: str) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "r", {"node_names": "['last']"})
+        run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), "retraining/x", "r", {})
         assert tracking.close_run(run_id, succeeded, "kedro run") == status
         run = MlflowClient().get_run(run_id)
         assert run.info.status == status
         assert run.data.tags[tracking.COMMAND_TAG] == "kedro run"
-        assert "node_names" not in run.data.tags
 
     def test_the_logged_model_of_a_run_is_found(self) -> None:
         run_id = log_a_model()
         assert tracking.find_logged_model(run_id)
-        other = tracking.open_run(EXPERIMENT, "retraining/other", "a run", {})
+        other = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/other", "a run", {}
+        )
         assert tracking.find_logged_model(other) is None
 
     def test_a_model_whose_upload_was_cut_short_does_not_count(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         experiment = MlflowClient().get_run(run_id).info.experiment_id
         MlflowClient().create_logged_model(experiment, name="model", source_run_id=run_id)
         assert tracking.find_logged_model(run_id) is None
         assert MlflowClient().search_logged_models([experiment]) == []
 
     def test_a_run_keeps_running_after_an_error_within(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         with pytest.raises(ValueError, match="inside"), tracking.resume_run(run_id):
             raise ValueError("inside")
         assert tracking.active_run_id() is None
         assert MlflowClient().get_run(run_id).info.status == "RUNNING"
 
     def test_a_closed_run_that_is_opened_again_runs_again(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         tracking.close_run(run_id, False, "kedro run")
-        assert tracking.open_run(EXPERIMENT, "retraining/x", "a run", {}) == run_id
+        assert (
+            tracking.open_run(tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {})
+            == run_id
+        )
         assert MlflowClient().get_run(run_id).info.status == "RUNNING"
 
-    def test_a_run_in_an_experiment_that_does_not_exist_is_refused(self) -> None:
-        assert tracking.find_run("elsewhere", "retraining/x") is None
-        with pytest.raises(TrackingError, match="'elsewhere' does not exist"):
-            tracking.open_run("elsewhere", "retraining/x", "a run", {})
+    def test_an_experiment_is_made_once_and_restored_where_it_was_deleted(self) -> None:
+        first = tracking.open_experiment("elsewhere", tags={"kind": "training"})
+        MlflowClient().delete_experiment(first)
+        assert tracking.open_experiment("elsewhere") == first
+        experiment = MlflowClient().get_experiment(first)
+        assert (experiment.lifecycle_stage, experiment.tags["kind"]) == ("active", "training")
 
     def test_other_refusals_of_mlflow_pass_as_they_are(self) -> None:
         with (
@@ -382,11 +413,15 @@ class TestRuns:
             raise MlflowException("the disk is full")
 
     def test_a_run_is_located_by_its_store_where_no_server_shows_it(self, store: str) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         assert tracking.locate_run(run_id) == f"MLflow run {run_id} in {store}"
 
     def test_a_changed_parameter_is_refused_with_the_remedy(self) -> None:
-        run_id = tracking.open_run(EXPERIMENT, "retraining/x", "a run", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
+        )
         with tracking.resume_run(run_id):
             mlflow.log_param("epochs", 1)
             with (

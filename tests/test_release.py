@@ -100,7 +100,7 @@ def register(
     name: str, images: pd.DataFrame | None = None, index_until: str = ""
 ) -> tuple[str, str]:
     """Register a model without files; return its MLflow run and its version."""
-    run_id = tracking.open_run(EXPERIMENT, f"retraining/{name}", name, {})
+    run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), f"retraining/{name}", name, {})
     client = MlflowClient()
     experiment = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment, name="model", source_run_id=run_id)
@@ -376,7 +376,9 @@ class TestKeeping:
         self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
     ) -> None:
         card = card_of(first)
-        another_run = tracking.open_run(EXPERIMENT, "promotion/one", "promotion", {})
+        another_run = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "promotion/one", "promotion", {}
+        )
         open_release(another_run).keep(first, decide(first, challenger=12))
         assert tags_of(first)["decision"] == "promoted"
         assert card_of(first) == card
@@ -702,7 +704,9 @@ class TestConsumer:
     ) -> None:
         code = tmp_path / "answer.py"
         code.write_text(ANSWER)
-        run_id = tracking.open_run(EXPERIMENT, "retraining/golden", "golden", {})
+        run_id = tracking.open_run(
+            tracking.open_experiment(EXPERIMENT), "retraining/golden", "golden", {}
+        )
         with tracking.resume_run(run_id):
             mlflow.pyfunc.log_model(name="model", python_model=str(code), pip_requirements=[])
         cells = pd.DataFrame({"image_name": ["a", "b"], "image": [b"x", b"y"]})

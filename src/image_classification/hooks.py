@@ -12,6 +12,10 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+from kedro_mlflow.framework.hooks.utils import _generate_kedro_command
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification import registry, tracking
@@ -28,6 +32,10 @@ INDEX_DATASETS = {
     *("collected_batches", "image_inspections", "batch_screenings", "image_index"),
     *("packed_pixels", "recorded_reviews"),
 }
+COMMANDED = (
+    *("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "load_versions"),
+    "pipeline_names",
+)
 SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
 
 
@@ -44,8 +52,11 @@ class CheckHook:
                     f"{name_near_misses(key, GLOBALS)}"
                 )
         check_parameters(context.config_loader["parameters"])
-        server = context.config_loader["mlflow"].get("server", {})
-        tracking.prepare_store(server.get("mlflow_tracking_uri") or "")
+        mlflow = context.config_loader["mlflow"]
+        # Of a run that is open, an earlier task has asked: this one may wait for the server.
+        is_open = bool(mlflow.get("tracking", {}).get("run", {}).get("id"))
+        uri = mlflow.get("server", {}).get("mlflow_tracking_uri") or ""
+        tracking.prepare_store(uri, ask=not is_open)
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
@@ -106,18 +117,138 @@ class WriterHook:
             self._lock.release()
 
 
+class MlflowConfig(KedroMlflowConfig):
+    """kedro-mlflow's configuration; a run that is created opens its experiment, nothing else."""
+
+    def open_experiment(self) -> str:
+        """Return the id of the experiment, made where it is not there."""
+        experiment = self.tracking.experiment
+        creation = experiment.create_experiment_kwargs.model_dump()
+        return tracking.open_experiment(experiment.name, **creation)
+
+    def _set_experiment(self) -> None:
+        """Leave out what kedro-mlflow asks three times in each session."""
+
+
+class TrackingHook(MlflowHook):
+    """kedro-mlflow's hook, which sends what belongs together in one request.
+
+    The tags of a run come with its creation, the parameters of a node are one request, and so are
+    the metrics that it saves. A run that is handed in (`tracking.run.id`), as in a task of a DAG,
+    is neither started nor ended: it belongs to who handed it in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parameters: dict[str, Any] = {}
+        self._logged: dict[str, Any] = {}
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Point MLflow to the configured store."""
+        config = MlflowConfig.model_validate(context.config_loader["mlflow"])
+        config.setup(context)
+        # Nested, kedro-mlflow activates the run once more for each node and leaves those active:
+        # the next session of this process would write into the run of this one.
+        config.tracking.run.nested = False
+        given = context.config_loader.runtime_params or {}
+        self._experiment_id = given.get("mlflow_experiment_id")
+        self._already_active_mlflow = bool(config.tracking.run.id or tracking.active_run_id())
+        context.mlflow = self.mlflow_config = config  # type: ignore[attr-defined]
+
+    @hook_impl
+    def after_catalog_created(self) -> None:
+        """Leave the catalog alone: kedro-mlflow would make every dataset, to name the nameless."""
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Start the run, or go on with the one that was handed in."""
+        tracked = self.mlflow_config.tracking
+        names = run_params.get("pipeline_names") or ["__default__"]
+        self._logged, self.run_id = {}, None
+        if set(names) <= set(tracked.disable_tracking.pipelines):
+            super().before_pipeline_run(run_params, pipeline, catalog)
+            return
+        self._is_mlflow_enabled = True
+        self.flatten, self.recursive, self.sep = tracked.params.dict_params.model_dump().values()
+        self.long_params_strategy = tracked.params.long_params_strategy
+        if tracked.run.id:
+            tracking.enter_run(tracked.run.id, self._experiment_id)
+        elif not self._already_active_mlflow:
+            tags = {key: str(value) for key, value in run_params.items() if value}
+            command = _generate_kedro_command(**{key: run_params.get(key) for key in COMMANDED})
+            tags[tracking.COMMAND_TAG] = command
+            name = tracked.run.name or "+".join(names)
+            tracking.start_run(self.mlflow_config.open_experiment(), name, tags)
+        self.run_id = tracking.active_run_id()
+
+    @hook_impl
+    def before_node_run(
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], is_async: bool
+    ) -> None:
+        """Log the parameters of the node that this session has not logged yet."""
+        self._parameters = {}
+        super().before_node_run(node, catalog, inputs, is_async)
+        new = dict(self._parameters.items() - self._logged.items())
+        if new and self.run_id:
+            tracking.log_parameters(self.run_id, new)
+            self._logged |= new
+        tracking.gather_points()
+
+    def _log_param(self, name: str, value: Any) -> None:
+        """Let a parameter wait for the others; one that is too long is treated as configured."""
+        if len(str(value)) > tracking.LONGEST_PARAMETER:
+            super()._log_param(name, value)
+        else:
+            self._parameters[name] = str(value)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Send the metrics of a node once its last output is saved."""
+        if dataset_name == node.outputs[-1]:
+            tracking.send_points()
+
+    @hook_impl
+    def after_pipeline_run(
+        self,
+        run_params: dict[str, Any],  # noqa: ARG002 - as kedro-mlflow has it
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        """Log the model of a PipelineML, and end the run where it was started here."""
+        if self.mlflow_config.tracking.run.id:
+            tracking.leave_run()
+        else:
+            self.log_model(pipeline, catalog)
+
+    def log_model(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Do what kedro-mlflow does after a whole run; one that was handed in goes on."""
+        with tracking.log_model_frugally():
+            super().after_pipeline_run({}, pipeline, catalog)
+
+    @hook_impl
+    def on_pipeline_error(
+        self,
+        error: Exception,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        """Fail the run where it was started here."""
+        tracking.send_points()
+        if self.mlflow_config.tracking.run.id:
+            tracking.leave_run()
+        else:
+            super().on_pipeline_error(error, run_params, pipeline, catalog)
+
+
 class ChallengerHook:
     """After a whole run: package and register what was trained, decide what was compared.
 
     Under Airflow no task runs a whole pipeline, and the tasks after the nodes do this.
     """
-
-    @hook_impl(trylast=True)
-    def after_context_created(self, context: KedroContext) -> None:
-        """Give each session of a process an MLflow run of its own."""
-        # Nested, kedro-mlflow activates the run once more for each node and leaves those active:
-        # the next session would write into the run of this one.
-        context.mlflow.tracking.run.nested = False  # type: ignore[attr-defined]
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(
@@ -126,13 +257,13 @@ class ChallengerHook:
         """Wrap kedro-mlflow's hook, which logs the model of a PipelineML and ends the run."""
         if any(run_params.get(name) for name in SLICES):
             return (yield)
-        run_id = tracking.active_run_id()
+        run_id, experiment_id = tracking.active_run_id(), tracking.active_experiment_id()
         if isinstance(pipeline, PipelineML):
             pipeline.log_model_kwargs["input_example"] = catalog.load(pipeline.input_name)
         result = yield
         if run_id:
             try:
-                self._follow_up(pipeline, catalog, run_id)
+                self._follow_up(pipeline, catalog, run_id, experiment_id)
             except Exception as error:
                 # kedro-mlflow has ended the run as a success before.
                 tracking.fail_run(run_id, f"failed: {error}")
@@ -146,14 +277,20 @@ class ChallengerHook:
         return result
 
     def _follow_up(
-        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], run_id: str
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        run_id: str,
+        experiment_id: str | None,
     ) -> None:
         release = Release.open(catalog, RunOfRecord(run_id))
         version, outcome = "", ""
         if isinstance(pipeline, PipelineML):
             tags = registry.describe_data(catalog.load("data_summary"))
             golden = catalog.load("golden_cells")
-            challenger = registry.register_challenger(release.model_name, run_id, tags, golden)
+            challenger = registry.register_challenger(
+                release.model_name, run_id, tags, golden, experiment_id
+            )
             version = str(challenger.version)
         if "comparison" in pipeline.outputs():
             version = version or catalog.load("comparison")["challenger"]["version"]
@@ -164,3 +301,7 @@ class ChallengerHook:
         if outcome:
             logger.info("%s", outcome)
             tracking.tag_run(run_id, {tracking.OUTCOME_TAG: outcome})
+
+
+TRACKING_HOOK = TrackingHook()
+"""The one of this process: kedro-mlflow's hooks keep what they know of the run."""

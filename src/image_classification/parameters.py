@@ -20,7 +20,7 @@ ProperShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_run_name")
+RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_experiment_id", "mlflow_run_name")
 """Runtime parameters that address the catalog and MLflow; Kedro merges them in with the rest."""
 
 

@@ -86,6 +86,7 @@ def register_challenger(
     run_id: str,
     tags: Mapping[str, str],
     golden_cells: pd.DataFrame | None = None,
+    experiment_id: str | None = None,
 ) -> ModelVersion:
     """Register the model logged by a run, once, and give it the alias `challenger`.
 
@@ -94,13 +95,14 @@ def register_challenger(
         run_id: the MLflow run.
         tags: set on the version.
         golden_cells: images and what the network answers, kept among the files of the model.
+        experiment_id: of the run, where it is known: MLflow is not asked then.
 
     Raises:
         RegistryError: the run has logged no model.
     """
     version = find_version_of_run(model_name, run_id)
     if version is None:
-        model_id = tracking.find_logged_model(run_id)
+        model_id = tracking.find_logged_model(run_id, experiment_id)
         if model_id is None:
             raise RegistryError(f"MLflow run {run_id} has logged no model to register.")
         if golden_cells is not None:

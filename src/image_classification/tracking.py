@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlparse
 
 import mlflow
@@ -16,9 +18,21 @@ import pandas as pd
 import requests
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset import Dataset
 from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import LoggedModelStatus, Metric, RunStatus
+from mlflow.entities import (
+    LifecycleStage,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunData,
+    RunInfo,
+    RunStatus,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
 from image_classification.errors import TrackingError
 from image_classification.index import SPLITS, digest_images
@@ -33,11 +47,19 @@ OUTCOME_TAG = "outcome"
 WATCH_TAG = "champion_watch"
 COMMAND_TAG = "kedro_command"
 NETWORK_TAG = "network_digest"
-NODE_TAGS = ("node_names", "project_path", "run_id", "runner", "runtime_params")
 NOTE_TAG = "mlflow.note.content"
 IMAGES_ARTIFACT = "data/images.parquet"
 MOST_METRICS = 1000
 """Points that MLflow takes in one request."""
+
+_own_runs: list[str] = []
+_first_points: dict[tuple[str, str], list[Metric]] = {}
+"""Points of step 0, by run and metric: all that there are of a run that this process has made."""
+
+LONGEST_PARAMETER = MAX_PARAM_VAL_LENGTH
+
+_gathered: ContextVar[dict[str, list[Metric]] | None] = ContextVar("gathered", default=None)
+"""Points that wait, by run, while a node saves; None where each dataset sends its own."""
 
 
 def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
@@ -47,8 +69,12 @@ def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
     return f"{storage_root}/mlflow/artifacts"
 
 
-def prepare_store(tracking_uri: str) -> None:
+def prepare_store(tracking_uri: str, *, ask: bool = True) -> None:
     """Check that the tracking store can be used, before MLflow's own patient retries.
+
+    Args:
+        tracking_uri: of the store.
+        ask: a server whether it is well.
 
     Raises:
         TrackingError: a server does not answer, or an SQLite file cannot be made.
@@ -69,7 +95,7 @@ def prepare_store(tracking_uri: str) -> None:
                 f"The MLflow store '{tracking_uri}' cannot be made: {error}. Name another in "
                 "MLFLOW_TRACKING_URI, or another storage root in IMAGE_CLASSIFICATION_STORAGE."
             ) from error
-    elif location.scheme in ("http", "https"):
+    elif ask and location.scheme in ("http", "https"):
         try:
             requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=10).raise_for_status()
         except requests.RequestException as error:
@@ -85,25 +111,43 @@ def connect(tracking_uri: str) -> None:
     mlflow.set_tracking_uri(tracking_uri)
 
 
-def find_run(experiment_name: str, airflow_run: str) -> str | None:
-    """Return the id of the MLflow run of a DAG run, or None."""
-    experiment = mlflow.get_experiment_by_name(experiment_name)
+def open_experiment(name: str, **creation: Any) -> str:
+    """Return the id of an experiment, made or restored where it is not there.
+
+    Args:
+        name: of the experiment.
+        creation: arguments of `MlflowClient.create_experiment`.
+    """
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return None
+        try:
+            return str(client.create_experiment(name, **creation))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return open_experiment(name)  # another run was quicker
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def find_run(experiment_id: str, airflow_run: str) -> Run | None:
+    """Return the MLflow run of a DAG run, or None."""
     runs = MlflowClient().search_runs(
-        [experiment.experiment_id],
+        [experiment_id],
         filter_string=f"tags.`{AIRFLOW_RUN_TAG}` = '{airflow_run}'",
         order_by=["attributes.start_time ASC"],
         max_results=1,
     )
-    return runs[0].info.run_id if runs else None
+    return runs[0] if runs else None
 
 
-def open_run(experiment_name: str, airflow_run: str, run_name: str, tags: Mapping[str, str]) -> str:
+def open_run(experiment_id: str, airflow_run: str, run_name: str, tags: Mapping[str, str]) -> str:
     """Find the MLflow run of a DAG run or create it, and set it running. Safe to repeat.
 
     Args:
-        experiment_name: an existing experiment.
+        experiment_id: of an existing experiment.
         airflow_run: ``<dag_id>/<run_id>``, the key.
         run_name: shown in MLflow.
         tags: set on the run.
@@ -111,45 +155,105 @@ def open_run(experiment_name: str, airflow_run: str, run_name: str, tags: Mappin
     Returns:
         The id of the MLflow run.
     """
-    client = MlflowClient()
-    run_id = find_run(experiment_name, airflow_run)
-    if run_id is None:
-        experiment = mlflow.get_experiment_by_name(experiment_name)
-        if experiment is None:
-            raise TrackingError(f"MLflow experiment '{experiment_name}' does not exist.")
-        run = client.create_run(
-            experiment.experiment_id,
-            run_name=run_name,
-            tags={AIRFLOW_RUN_TAG: airflow_run, **tags},
+    run = find_run(experiment_id, airflow_run)
+    if run is None:
+        created = MlflowClient().create_run(
+            experiment_id, run_name=run_name, tags={AIRFLOW_RUN_TAG: airflow_run, **tags}
         )
-        logger.info("Created MLflow run %s", run.info.run_id)
-        return str(run.info.run_id)
+        logger.info("Created MLflow run %s", created.info.run_id)
+        return str(created.info.run_id)
+    run_id = str(run.info.run_id)
     logger.info("Found MLflow run %s, begun by an earlier try", run_id)
     tag_run(run_id, tags)
-    keep_running(run_id)
+    if run.info.status != RunStatus.to_string(RunStatus.RUNNING):
+        MlflowClient().update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
     return run_id
 
 
-def keep_running(run_id: str) -> None:
-    """Leave a run, with the status RUNNING: one task of several has ended, not the run.
+def start_run(experiment_id: str, run_name: str, tags: Mapping[str, Any]) -> str:
+    """Create a run of this process's own, make it the active one, and return its id."""
+    run = mlflow.start_run(experiment_id=experiment_id, run_name=run_name, tags=dict(tags))
+    _first_points.clear()
+    _own_runs[:] = [run.info.run_id]
+    return str(run.info.run_id)
 
-    kedro-mlflow activates a run once for the session and once more for each node, and ends it
-    once; whatever is left active would be set FINISHED when the process exits.
+
+def enter_run(run_id: str, experiment_id: str | None = None) -> None:
+    """Make a run that several processes share the active one of this process.
+
+    It is running before, and goes on after: `mlflow.start_run` would read it twice and set its
+    status, `mlflow.end_run` would set it again, and MLflow has no public call that does neither.
+
+    Args:
+        run_id: the run.
+        experiment_id: its experiment, where it is known: MLflow is not asked then.
     """
-    running = RunStatus.to_string(RunStatus.RUNNING)
-    while mlflow.active_run():
-        mlflow.end_run(running)
-    MlflowClient().update_run(run_id, status=running)
+    info = RunInfo(
+        run_id=run_id,
+        experiment_id=experiment_id or MlflowClient().get_run(run_id).info.experiment_id,
+        user_id="",
+        status=RunStatus.to_string(RunStatus.RUNNING),
+        start_time=0,
+        end_time=None,
+        lifecycle_stage=LifecycleStage.ACTIVE,
+    )
+    _active_runs().append(mlflow.ActiveRun(Run(info, RunData())))  # type: ignore[no-untyped-call]
+
+
+def leave_run() -> None:
+    """Let no run be active in this process; those that were go on."""
+    _active_runs().clear()
+
+
+def _active_runs() -> list[mlflow.ActiveRun]:
+    stack: Any = mlflow.tracking.fluent._active_run_stack
+    runs: list[mlflow.ActiveRun] = stack.get()
+    return runs
 
 
 @contextmanager
-def resume_run(run_id: str) -> Iterator[None]:
-    """Make a run the active one for a while; it goes on running after."""
-    mlflow.start_run(run_id=run_id)
+def resume_run(run_id: str, experiment_id: str | None = None) -> Iterator[None]:
+    """Make a run the active one for a while, as `enter_run` does; it goes on running after."""
+    enter_run(run_id, experiment_id)
     try:
         yield
     finally:
-        keep_running(run_id)
+        leave_run()
+
+
+class _FrugalClient(MlflowClient):
+    """Reads a run once, and asks for no history of which the points of step 0 are known."""
+
+    runs: ClassVar[dict[str, Run]] = {}
+
+    def get_run(self, run_id: str) -> Run:
+        if run_id not in self.runs:
+            self.runs[run_id] = super().get_run(run_id)
+        return self.runs[run_id]
+
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
+        if known := _first_points.get((run_id, key)):
+            return known
+        newest = {point.key: point for point in self.get_run(run_id).data._metric_objs}
+        if key in newest and newest[key].step == 0:
+            return [newest[key]]
+        history: list[Metric] = super().get_metric_history(run_id, key)
+        return history
+
+
+@contextmanager
+def log_model_frugally() -> Iterator[None]:
+    """Let `log_model` ask for little: it links the metrics of a run, at step 0, to the model.
+
+    It reads the run again and again, and the whole history of each metric.
+    """
+    usual = mlflow.MlflowClient
+    mlflow.MlflowClient = _FrugalClient  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        mlflow.MlflowClient = usual  # type: ignore[misc]
+        _FrugalClient.runs.clear()
 
 
 @contextmanager
@@ -174,9 +278,6 @@ def explain_refusals() -> Iterator[None]:
 def close_run(run_id: str, succeeded: bool, command: str) -> str:
     """Set a run's final status and its end time.
 
-    kedro-mlflow's tags speak of the last node alone; they give way to the command that repeats
-    the whole run.
-
     Args:
         run_id: the run.
         succeeded: FINISHED, or else FAILED.
@@ -185,14 +286,9 @@ def close_run(run_id: str, succeeded: bool, command: str) -> str:
     Returns:
         The status.
     """
-    client = MlflowClient()
-    tags = client.get_run(run_id).data.tags
-    for key in NODE_TAGS:
-        if key in tags:
-            client.delete_tag(run_id, key)
-    client.set_tag(run_id, COMMAND_TAG, command)
+    tag_run(run_id, {COMMAND_TAG: command})
     status = str(RunStatus.to_string(RunStatus.FINISHED if succeeded else RunStatus.FAILED))
-    client.set_terminated(run_id, status)
+    MlflowClient().set_terminated(run_id, status)
     return status
 
 
@@ -207,7 +303,9 @@ def log_images(images: pd.DataFrame) -> None:
         return
     # A plain address would be tried as a local file, as a server's, and so on, with warnings.
     source = CodeDatasetSource({"run_id": run_id, "artifact": IMAGES_ARTIFACT})
-    for split, context in zip(SPLITS, ("training", "validation", "test"), strict=True):
+    contexts = ("training", "validation", "test")
+    datasets: list[Dataset | None] = []
+    for split, context in zip(SPLITS, contexts, strict=True):
         rows = images[images["split"] == split].reset_index(drop=True)
         dataset = from_pandas(
             rows[["image_id", "label", "patient"]],
@@ -216,7 +314,8 @@ def log_images(images: pd.DataFrame) -> None:
             name=f"{context} images",
             digest=digest_images(rows),
         )
-        mlflow.log_input(dataset, context=context)
+        datasets.append(dataset)
+    mlflow.log_inputs(datasets, list(contexts), [None] * len(datasets))
     with TemporaryDirectory() as folder:
         path = Path(folder, Path(IMAGES_ARTIFACT).name)
         images.to_parquet(path, index=False)
@@ -239,8 +338,48 @@ def log_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         for name, curve in curves.items()
         for point in curve
     ]
+    log_points(run_id, points)
+
+
+def make_point(key: str, value: float, step: int = 0, timestamp: int | None = None) -> Metric:
+    """Return a point of a metric; now, where no time is named (in milliseconds)."""
+    return Metric(key, value, timestamp or int(time.time() * 1000), step)
+
+
+def log_points(run_id: str, points: Sequence[Metric]) -> None:
+    """Log points of metrics, a thousand in a request; together, while they are gathered."""
+    gathered = _gathered.get()
+    if gathered is not None:
+        gathered.setdefault(run_id, []).extend(points)
+        return
     for start in range(0, len(points), MOST_METRICS):
         MlflowClient().log_batch(run_id, metrics=points[start : start + MOST_METRICS])
+    for point in points:
+        if point.step == 0 and run_id in _own_runs:
+            _first_points.setdefault((run_id, point.key), []).append(point)
+
+
+def gather_points() -> None:
+    """Let the points that this thread logs wait, until they are sent together."""
+    _gathered.set({})
+
+
+def send_points() -> None:
+    """Send the points that wait, and let none wait after."""
+    gathered = _gathered.get() or {}
+    _gathered.set(None)
+    for run_id, points in gathered.items():
+        log_points(run_id, points)
+
+
+def log_parameters(run_id: str, parameters: Mapping[str, Any]) -> None:
+    """Log parameters in one request; the same value again changes nothing.
+
+    Raises:
+        MlflowException: the run has another value of one.
+    """
+    params = [Param(name, str(value)) for name, value in parameters.items()]
+    MlflowClient().log_batch(run_id, params=params)
 
 
 def read_images(run_id: str) -> pd.DataFrame | None:
@@ -264,10 +403,8 @@ def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:
 
 def fail_run(run_id: str, outcome: str) -> None:
     """Say on a run that has ended that it failed after all, and how."""
-    client = MlflowClient()
-    for key in (OUTCOME_TAG, NOTE_TAG):
-        client.set_tag(run_id, key, outcome)
-    client.set_terminated(run_id, RunStatus.to_string(RunStatus.FAILED))
+    tag_run(run_id, {OUTCOME_TAG: outcome, NOTE_TAG: outcome})
+    MlflowClient().set_terminated(run_id, RunStatus.to_string(RunStatus.FAILED))
 
 
 def read_artifact(run_id: str, path: str) -> bytes | None:
@@ -310,15 +447,24 @@ def locate_artifact_file(run_id: str, path: str) -> str | None:
 
 
 def tag_run(run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags on a run."""
-    client = MlflowClient()
-    for key, value in tags.items():
-        client.set_tag(run_id, key, value)
+    """Set tags on a run, in one request."""
+    MlflowClient().log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def list_metrics(run_id: str) -> set[str]:
+    """Return the names of the metrics of a run."""
+    return set(mlflow.MlflowClient().get_run(run_id).data.metrics)
 
 
 def read_tag(run_id: str, key: str) -> str | None:
     """Return a tag of a run, or None."""
     return MlflowClient().get_run(run_id).data.tags.get(key)
+
+
+def active_experiment_id() -> str | None:
+    """Return the id of the experiment of the active run, if any."""
+    run = mlflow.active_run()
+    return run.info.experiment_id if run else None
 
 
 def active_run_id() -> str | None:
@@ -327,24 +473,33 @@ def active_run_id() -> str | None:
     return run.info.run_id if run else None
 
 
-def locate_run(run_id: str) -> str:
-    """Return the address of a run's page, or its id where no server shows it."""
+def locate_run(run_id: str, experiment_id: str | None = None) -> str:
+    """Return the address of a run's page, or its id where no server shows it.
+
+    Args:
+        run_id: the run.
+        experiment_id: its experiment, where it is known: MLflow is not asked then.
+    """
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme not in ("http", "https"):
         return f"MLflow run {run_id} in {uri}"
-    experiment_id = MlflowClient().get_run(run_id).info.experiment_id
+    experiment_id = experiment_id or MlflowClient().get_run(run_id).info.experiment_id
     return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
-def find_logged_model(run_id: str) -> str | None:
+def find_logged_model(run_id: str, experiment_id: str | None = None) -> str | None:
     """Return the id of the model that a run has logged, or None.
 
     A model whose upload was cut short is deleted: it never becomes ready.
+
+    Args:
+        run_id: the run.
+        experiment_id: its experiment, where it is known: MLflow is not asked then.
     """
     client = MlflowClient()
-    run = client.get_run(run_id)
+    experiment_id = experiment_id or client.get_run(run_id).info.experiment_id
     models = client.search_logged_models(
-        [run.info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+        [experiment_id], filter_string=f"source_run_id = '{run_id}'"
     )
     ready = [model for model in models if model.status == LoggedModelStatus.READY]
     for model in models:

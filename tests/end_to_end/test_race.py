@@ -94,7 +94,7 @@ def make_decision(champion: str | None) -> dict[str, Any]:
 
 def register(code: Path, name: str) -> tuple[str, str]:
     """Register a model; return its MLflow run and its version."""
-    run_id = tracking.open_run(EXPERIMENT, f"retraining/{name}", name, {})
+    run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), f"retraining/{name}", name, {})
     with tracking.resume_run(run_id):
         mlflow.pyfunc.log_model(name="model", python_model=str(code), pip_requirements=[])
     return run_id, str(registry.register_challenger(MODEL, run_id, {}).version)

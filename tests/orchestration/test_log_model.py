@@ -16,10 +16,10 @@ from image_classification.orchestration.kedro_run import KedroRun
 def log_again(monkeypatch: pytest.MonkeyPatch, folder: Path, logged_digest: str) -> str:
     """Log the model of a run that has logged one, of a network with this digest, before."""
     (folder / "network").write_bytes(b"the network now")
-    monkeypatch.setattr(tracking, "find_logged_model", lambda _: "m-1")
+    monkeypatch.setattr(tracking, "find_logged_model", lambda *_: "m-1")
     monkeypatch.setattr(tracking, "read_tag", lambda _run, _key: logged_digest)
     version = SimpleNamespace(version="3")
-    monkeypatch.setattr(registry, "register_challenger", lambda _name, _run, _tags, _cells: version)
+    monkeypatch.setattr(registry, "register_challenger", lambda *_: version)
     run = KedroRun(folder, "retraining", "retraining", "manual__1", "http://airflow", {}, "run")
     run.__dict__["_context"] = SimpleNamespace(params={"registered_model_name": "cells"})
     run.__dict__["_catalog"] = DataCatalog(

@@ -7,7 +7,12 @@ from image_classification.datasets.lineage import (
     RegisteredImagesDataset,
     RunImagesDataset,
 )
-from image_classification.datasets.metric import MetricCurvesDataset
+from image_classification.datasets.metric import (
+    MetricCurvesDataset,
+    MlflowMetricDataset,
+    MlflowMetricHistoryDataset,
+    MlflowMetricsHistoryDataset,
+)
 from image_classification.datasets.network import (
     OpenNetwork,
     RegisteredNetwork,
@@ -39,6 +44,9 @@ __all__ = [
     "IncomingBatch",
     "LedgerDataset",
     "MetricCurvesDataset",
+    "MlflowMetricDataset",
+    "MlflowMetricHistoryDataset",
+    "MlflowMetricsHistoryDataset",
     "OpenNetwork",
     "PackedPixels",
     "PackedPixelsDataset",

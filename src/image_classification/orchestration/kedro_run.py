@@ -3,32 +3,56 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import kedro
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogProtocol
-from kedro_mlflow.framework.hooks.mlflow_hook import mlflow_hook
+from kedro.io.core import generate_timestamp
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification import registry, tracking
 from image_classification.card import render_decision
 from image_classification.errors import ConfigurationError, RegistryError
+from image_classification.hooks import TRACKING_HOOK
 from image_classification.record import RunOfRecord, Statement
 from image_classification.release import Release, choose_action
 from image_classification.trend import describe_watch
 
 PROCESSING, TRAINING, REVIEW = "data_processing", "training", "review"
 MONITORING, SCORING = "monitoring", "scoring"
+
+
+class TaskSession(KedroSession):
+    """A session whose context is loaded once: what an operator reads, its node runs with."""
+
+    _context: KedroContext | None = None
+
+    @classmethod
+    def open(cls, project_path: Path, runtime_params: dict[str, Any]) -> TaskSession:
+        """Make a session; `create` would start git twice, for a record that nobody reads."""
+        session = cls(session_id=generate_timestamp(), project_path=project_path)
+        facts = {"session_id": session.session_id, "env": os.environ.get("KEDRO_ENV")}
+        session._store.update(facts | {"runtime_params": runtime_params})
+        return session
+
+    def load_context(self) -> KedroContext:
+        """Return the context, loaded at the first call."""
+        if self._context is None:
+            self._context = super().load_context()
+        return self._context
 
 
 @dataclass
@@ -43,6 +67,7 @@ class KedroRun:
         dag_run_url: the page of the DAG run.
         runtime_params: Kedro parameters that this run changes, nested.
         mlflow_run_id: the MLflow run, once it is open.
+        experiment_id: of that run, where it is known.
         backfill: it was started for a past date, by a backfill.
         age_hours: since the date that it is for.
     """
@@ -54,6 +79,7 @@ class KedroRun:
     dag_run_url: str
     runtime_params: dict[str, Any]
     mlflow_run_id: str | None = None
+    experiment_id: str | None = None
     backfill: bool = False
     age_hours: float | None = None
 
@@ -64,19 +90,24 @@ class KedroRun:
 
     def open_mlflow_run(self) -> str:
         """Find or create the MLflow run of this DAG run; return its id."""
-        experiment = self._context.mlflow.tracking.experiment.name  # type: ignore[attr-defined]
+        self.experiment_id = self._context.mlflow.open_experiment()  # type: ignore[attr-defined]
         self.mlflow_run_id = tracking.open_run(
-            experiment,
+            self.experiment_id,
             self.key,
             run_name=self._run_name,
-            tags={tracking.AIRFLOW_URL_TAG: self.dag_run_url},
+            tags={
+                tracking.AIRFLOW_URL_TAG: self.dag_run_url,
+                "env": str(self._context.env),
+                "kedro_version": kedro.__version__,
+                "pipeline_names": self.pipeline,
+            },
         )
         return self.mlflow_run_id
 
     def locate_mlflow_run(self) -> str:
         """Return the address of the MLflow run."""
         self._context  # noqa: B018 - loading the context points MLflow to the configured store
-        return tracking.locate_run(self._required_run_id)
+        return tracking.locate_run(self._required_run_id, self.experiment_id)
 
     def locate_evidence(self) -> dict[str, str]:
         """Return the addresses of the pages to decide by: of the model version, of the run."""
@@ -94,14 +125,9 @@ class KedroRun:
         Raises:
             TrackingError: a parameter was changed since this run logged it.
         """
-        session = self._create_session()
-        with _plain_pipeline(self.pipeline):
-            try:
-                with tracking.explain_refusals():
-                    session.run(pipeline_names=[self.pipeline], node_names=[node_name])
-            finally:
-                # kedro-mlflow ends the run with its session; the DAG run goes on.
-                tracking.keep_running(self._required_run_id)
+        session = self._take_session()
+        with _plain_pipeline(self.pipeline), tracking.explain_refusals():
+            session.run(pipeline_names=[self.pipeline], node_names=[node_name])
 
     def find_batches(self) -> list[str]:
         """Return the batches that an intake would do something about.
@@ -259,7 +285,7 @@ class KedroRun:
                 and done again. One run is one model, and what was recorded of it stays.
         """
         digest = self._digest_network()
-        if tracking.find_logged_model(self._required_run_id) is None:
+        if tracking.find_logged_model(self._required_run_id, self.experiment_id) is None:
             tracking.tag_run(self._required_run_id, {tracking.NETWORK_TAG: digest})
             self._log_as_kedro_mlflow_does()
         elif tracking.read_tag(self._required_run_id, tracking.NETWORK_TAG) != digest:
@@ -275,7 +301,7 @@ class KedroRun:
         }
         golden = self._catalog.load("golden_cells")
         version = registry.register_challenger(
-            self._model_name, self._required_run_id, tags, golden
+            self._model_name, self._required_run_id, tags, golden, self.experiment_id
         )
         return str(version.version)
 
@@ -384,8 +410,8 @@ class KedroRun:
                 f"Received: {type(pipeline).__name__}."
             )
         pipeline.log_model_kwargs["input_example"] = self._catalog.load(pipeline.input_name)
-        with tracking.resume_run(self._required_run_id):
-            mlflow_hook.after_pipeline_run(run_params={}, pipeline=pipeline, catalog=self._catalog)
+        with tracking.resume_run(self._required_run_id, self.experiment_id):
+            TRACKING_HOOK.log_model(pipeline, self._catalog)
 
     def _digest_network(self) -> str:
         network = self._catalog["network"]
@@ -440,20 +466,32 @@ class KedroRun:
 
     @cached_property
     def _context(self) -> KedroContext:
-        return self._create_session().load_context()
+        return self._session.load_context()
 
     @cached_property
     def _catalog(self) -> CatalogProtocol[Any, Any]:
         return self._context.catalog
 
-    def _create_session(self) -> KedroSession:
+    @cached_property
+    def _session(self) -> TaskSession:
+        return self._create_session()
+
+    def _take_session(self) -> TaskSession:
+        """Return a session that has run nothing, with the parameters as they are now."""
+        session: TaskSession | None = self.__dict__.pop("_session", None)
+        if session is None or session.store["runtime_params"] != self._session_params:
+            session = self._create_session()
+        return session
+
+    def _create_session(self) -> TaskSession:
         bootstrap_project(self.project_path)
-        addresses = {"run_id": self.key}
-        if self.mlflow_run_id:
-            addresses |= {"mlflow_run_id": self.mlflow_run_id, "mlflow_run_name": self._run_name}
-        return KedroSession.create(
-            project_path=self.project_path, runtime_params=self.runtime_params | addresses
-        )
+        return TaskSession.open(self.project_path, deepcopy(self._session_params))
+
+    @property
+    def _session_params(self) -> dict[str, Any]:
+        ids = {"mlflow_run_id": self.mlflow_run_id, "mlflow_experiment_id": self.experiment_id}
+        known = {name: value for name, value in ids.items() if value}
+        return self.runtime_params | {"run_id": self.key} | known
 
 
 @contextmanager

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from image_classification.record import Statement
 
 OPEN_RUN = "open_run"
+EXPERIMENT = "experiment_id"
+"""Key of the MLflow experiment, among the results of that task."""
 ASK_REVIEWER = "ask_reviewer"
 REVIEW = "review"
 ASK_APPROVER = "ask_approver"
@@ -70,6 +72,8 @@ class PipelineOperator(BaseOperator):
         # Before Kedro's import, which would take the log handlers away from Airflow.
         os.environ["KEDRO_LOGGING_CONFIG"] = str(project_path / "airflow" / "kedro_logging.yml")
         os.environ.setdefault("DO_NOT_TRACK", "1")
+        # Its log names the run above; MLflow would ask for the run once more to print that.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from image_classification.orchestration.kedro_run import KedroRun  # noqa: PLC0415
 
         run_id = str(context["run_id"])
@@ -80,7 +84,8 @@ class PipelineOperator(BaseOperator):
             dag_run_id=run_id,
             dag_run_url=locate_dag_run(context["dag"].dag_id, run_id),
             runtime_params=self.settings.runtime_params(context["params"]),
-            mlflow_run_id=mlflow_run_id or self._pull_run_id(context),
+            mlflow_run_id=mlflow_run_id or self._pull_id(context),
+            experiment_id=self._pull_id(context, EXPERIMENT),
             backfill=str(getattr(context["dag_run"].run_type, "value", "")) == "backfill",
             age_hours=measure_age(context),
         )
@@ -110,10 +115,11 @@ class PipelineOperator(BaseOperator):
         notice = make_notice(context, event, subject, reason, links)
         send_notice(notice, self.settings.notifications)
 
-    def _pull_run_id(self, context: Context) -> str | None:
+    def _pull_id(self, context: Context, key: str = "return_value") -> str | None:
+        """Return an id that `open_run` has handed on: of the run, or of its experiment."""
         if self.task_id == OPEN_RUN:
             return None
-        return context["ti"].xcom_pull(task_ids=OPEN_RUN)  # type: ignore[no-any-return]
+        return context["ti"].xcom_pull(task_ids=OPEN_RUN, key=key)  # type: ignore[no-any-return]
 
 
 class OpenRunOperator(PipelineOperator):
@@ -123,6 +129,7 @@ class OpenRunOperator(PipelineOperator):
         """Open the run, and link it from the DAG run."""
         run = self.start(context)
         mlflow_run_id = run.open_mlflow_run()
+        context["ti"].xcom_push(key=EXPERIMENT, value=run.experiment_id)
         address = run.locate_mlflow_run()
         self.log.info("MLflow run: %s", address)
         write_note(context, f"MLflow run: {address}")
