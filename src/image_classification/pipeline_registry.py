@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -82,5 +83,11 @@ def describe_model() -> dict[str, Any]:
         "name": "model",
         "signature": "auto",
         "code_paths": [str(Path(__file__).parent)],
-        "pip_requirements": [f"{name}=={version(name)}" for name in MODEL_REQUIREMENTS],
+        "pip_requirements": list(pin_requirements()),
     }
+
+
+@cache
+def pin_requirements() -> tuple[str, ...]:
+    """Return the requirements with their versions, looked up once in a process."""
+    return tuple(f"{name}=={version(name)}" for name in MODEL_REQUIREMENTS)

@@ -1,11 +1,13 @@
 """Kedro's settings of this project."""
 
+from image_classification.config_loader import ReadOnceConfigLoader
 from image_classification.hooks import TRACKING_HOOK, ChallengerHook, CheckHook, WriterHook
 from image_classification.resolvers import RESOLVERS
 
 HOOKS = (CheckHook(), WriterHook(), ChallengerHook(), TRACKING_HOOK)
 # Its hook is TRACKING_HOOK's base.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")
+CONFIG_LOADER_CLASS = ReadOnceConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
