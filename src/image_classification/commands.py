@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from image_classification import champion, delivery, index, registry
+from image_classification import champion, delivery, index, plots, registry, timing, tracking
 from image_classification import trend as trends
 from image_classification.console import (
     check_suffix,
@@ -22,7 +22,7 @@ from image_classification.console import (
     run_pipeline,
     show_table,
 )
-from image_classification.errors import ImageClassificationError
+from image_classification.errors import DataError, ImageClassificationError
 from image_classification.resolvers import find_project_path
 
 SHOWN = ["image_id", "path", "label", "patient", "captured_on", "batch", "split"]
@@ -159,6 +159,26 @@ def trend(to: Path | None) -> None:
     """List how the champion did on the newest labelled days, night after night."""
     table = trends.settle_trend(load_entry(open_context(), "champion_trend"))
     show_table(table.round(dict.fromkeys(trends.MEASURES, 4)), TREND_SHOWN, to)
+
+
+@commands.command(name="profile")
+@click.argument("run", required=False)
+@click.option("--to", type=click.Path(path_type=Path), help="A .png of it, a bar per task.")
+@report_errors
+def show_profile(run: str | None, to: Path | None) -> None:
+    """List where each second of RUN went: waiting, starting, loading, computing, saving.
+
+    RUN is <dag>/<DAG run> or the id of an MLflow run; without it, the newest retraining.
+    """
+    if to is not None and to.suffix != ".png":
+        raise DataError(f"'{to}' ends in '{to.suffix}': .png is allowed.")
+    context = open_context()
+    experiment = context.mlflow.tracking.experiment.name  # type: ignore[attr-defined]
+    run_id, name = tracking.select_run(experiment, run, "retraining")
+    table = timing.tabulate_profile(tracking.read_profile(run_id))
+    show_table(table.round(2), list(table.columns), None)
+    if to is not None:
+        plots.plot_profile(table, name).savefig(to, dpi=90)
 
 
 def _trace_image(model_name: str, image: str) -> pd.DataFrame:

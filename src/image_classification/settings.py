@@ -1,10 +1,16 @@
 """Kedro's settings of this project."""
 
 from image_classification.config_loader import ReadOnceConfigLoader
-from image_classification.hooks import TRACKING_HOOK, ChallengerHook, CheckHook, WriterHook
+from image_classification.hooks import (
+    TRACKING_HOOK,
+    ChallengerHook,
+    CheckHook,
+    TimingHook,
+    WriterHook,
+)
 from image_classification.resolvers import RESOLVERS
 
-HOOKS = (CheckHook(), WriterHook(), ChallengerHook(), TRACKING_HOOK)
+HOOKS = (CheckHook(), WriterHook(), ChallengerHook(), TRACKING_HOOK, TimingHook())
 # Its hook is TRACKING_HOOK's base.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")
 CONFIG_LOADER_CLASS = ReadOnceConfigLoader

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,6 +50,8 @@ WATCH_TAG = "champion_watch"
 COMMAND_TAG = "kedro_command"
 NETWORK_TAG = "network_digest"
 NOTE_TAG = "mlflow.note.content"
+PIPELINE_TAG = "pipeline_names"
+PROFILE_ARTIFACT = "profile/timings.json"
 IMAGES_ARTIFACT = "data/images.parquet"
 MOST_METRICS = 1000
 """Points that MLflow takes in one request."""
@@ -391,6 +395,57 @@ def read_images(run_id: str) -> pd.DataFrame | None:
 def log_json(run_id: str, content: Mapping[str, Any], path: str) -> None:
     """Keep a dictionary as an artifact of a run, whether it is active or not."""
     MlflowClient().log_dict(run_id, dict(content), path)
+
+
+def log_profile(
+    run_id: str, tasks: Sequence[Mapping[str, Any]], timings: Sequence[Mapping[str, Any]]
+) -> None:
+    """Keep where the seconds of a run went: what Airflow and what the tasks measured."""
+    log_json(run_id, {"tasks": list(tasks), "timings": list(timings)}, PROFILE_ARTIFACT)
+
+
+def read_profile(run_id: str) -> dict[str, Any]:
+    """Return what `log_profile` kept.
+
+    Raises:
+        TrackingError: the run has none.
+    """
+    content = read_artifact(run_id, PROFILE_ARTIFACT)
+    if content is None:
+        raise TrackingError(
+            f"MLflow run {run_id} keeps no {PROFILE_ARTIFACT}: it has not ended yet, or was made "
+            "by a version of this project that did not measure."
+        )
+    profile: dict[str, Any] = json.loads(content)
+    return profile
+
+
+def select_run(experiment_name: str, name: str | None, pipeline: str) -> tuple[str, str]:
+    """Return the id and the name of a run: one that is named, or the newest of a pipeline.
+
+    Args:
+        experiment_name: where to look.
+        name: ``<dag_id>/<run_id>`` or the id of an MLflow run; None for the newest.
+        pipeline: whose newest run is meant.
+
+    Raises:
+        TrackingError: there is no such run.
+    """
+    experiment = MlflowClient().get_experiment_by_name(experiment_name)
+    wanted = f"tags.{PIPELINE_TAG} LIKE '%{pipeline}%'"
+    if name is not None:
+        key = "/".join(re.sub(r"[^A-Za-z0-9_.-]", "-", part) for part in name.split("/", 1))
+        by_tag = "/" in name
+        wanted = f"tags.`{AIRFLOW_RUN_TAG}` = '{key}'" if by_tag else f"run_id = '{key}'"
+    found = experiment and MlflowClient().search_runs(
+        [experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"], max_results=1
+    )
+    if not found:
+        raise TrackingError(
+            f"There is no run of '{name or pipeline}' in the MLflow experiment "
+            f"'{experiment_name}'. Name one as <dag>/<DAG run>, or by its MLflow id."
+        )
+    return str(found[0].info.run_id), str(found[0].info.run_name)
 
 
 def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:

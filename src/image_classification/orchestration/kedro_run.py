@@ -391,6 +391,15 @@ class KedroRun:
             self._required_run_id, {tracking.OUTCOME_TAG: outcome, tracking.NOTE_TAG: outcome}
         )
 
+    def log_profile(self, tasks: list[dict[str, Any]]) -> None:
+        """Keep where the seconds of this run went with the MLflow run.
+
+        Args:
+            tasks: what Airflow knows of the tasks: when each was queued, began and ended.
+        """
+        timings = list(self._catalog.load("task_timings").values())
+        tracking.log_profile(self._required_run_id, tasks, timings)
+
     def close_mlflow_run(self, succeeded: bool) -> str:
         """Set the final status of the MLflow run and return it."""
         self._context  # noqa: B018 - see above

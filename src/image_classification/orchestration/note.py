@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_NOTE = 1000
 TIMEOUT_S = 10
+TASK_KEYS = ("task_id", "state", "try_number", "queued_when", "start_date", "end_date")
 
 
 def write_dag_run_note(dag_id: str, run_id: str, note: str) -> bool:
@@ -45,6 +46,18 @@ def read_dag_run_note(dag_id: str, run_id: str) -> str | None:
     except (requests.RequestException, KeyError) as error:
         logger.warning("The note of the DAG run was not read: %s", error)
         return None
+
+
+def read_tasks(dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Return when each task of a DAG run was queued, began and ended; [] if it cannot be read."""
+    if not _may_ask():
+        return []
+    try:
+        tasks = _ask("GET", f"{_path_of_run(dag_id, run_id)}/taskInstances")["task_instances"]
+        return [{key: task.get(key) for key in TASK_KEYS} for task in tasks]
+    except (requests.RequestException, LookupError) as error:
+        logger.warning("The times of the tasks were not read: %s", error)
+        return []
 
 
 def read_error(dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> str:

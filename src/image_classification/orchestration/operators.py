@@ -412,6 +412,7 @@ class CloseRunOperator(PipelineOperator):
         elif watch:
             # What came of the run was written while the champion was still being measured.
             write_outcome(context, run, run.read_outcome())
+        run.log_profile(read_tasks(context))
         status = run.close_mlflow_run(succeeded)
         self.log.info("MLflow run closed: %s", status)
         return status
@@ -474,6 +475,13 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
         lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")
     write_note(context, "\n\n".join(lines))
+
+
+def read_tasks(context: Context) -> list[dict[str, Any]]:
+    """Return when each task of the DAG run was queued, began and ended, as far as is known."""
+    from image_classification.orchestration import note  # noqa: PLC0415
+
+    return note.read_tasks(context["dag"].dag_id, str(context["run_id"]))
 
 
 def write_note(context: Context, note: str) -> None:
