@@ -1,47 +1,81 @@
-"""An executor whose tasks start with the heavy libraries already imported."""
+"""A LocalExecutor whose tasks start with the heavy libraries already imported."""
 
 from __future__ import annotations
 
-import importlib
-import os
-from pathlib import Path
+import multiprocessing
+from dataclasses import dataclass
+from multiprocessing import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
-from airflow.configuration import conf
 from airflow.executors.local_executor import LocalExecutor
 
-PRELOADED = (
-    "tensorflow",
-    "keras",
-    "mlflow",
-    "mlflow.pyfunc",
-    "kedro.framework.session",
-    "kedro_mlflow.framework.hooks.mlflow_hook",
-    "kedro_datasets.tensorflow.tensorflow_model_dataset",
-    "matplotlib.figure",
-    "sklearn.metrics",
-    "image_classification.orchestration.kedro_run",
-    "image_classification.plots",
+from image_classification.orchestration.preload import (
+    count_tasks_per_worker,
+    is_wanted,
+    preload_modules,
 )
-"""Imported, never used, before the workers are forked: every task then finds them in memory."""
+
+if TYPE_CHECKING:
+    from airflow.executors.workloads import ExecutorWorkload
 
 
 class PreloadedLocalExecutor(LocalExecutor):
     """LocalExecutor that imports TensorFlow, MLflow and Kedro once, before it forks its workers.
 
-    Importing them takes most of the time of a small task. Nothing is initialised here: no
-    thread, session or connection crosses the fork.
+    Importing them takes most of the time of a small task. Options, of the section
+    `image_classification` of Airflow's configuration:
+
+    - `preload`: false for the stock behaviour.
+    - `tasks_per_worker`: a worker ends after so many, and a new one is forked in its place, so that
+      nothing that a worker gathers stays for good.
     """
 
     def start(self) -> None:
-        """Import, then fork the workers."""
-        # Kedro configures logging when it is imported; this configuration touches no handler.
-        project_path = Path(conf.get_mandatory_value("core", "dags_folder")).parent
-        os.environ.setdefault(
-            "KEDRO_LOGGING_CONFIG", str(project_path / "airflow" / "kedro_logging.yml")
-        )
-        for name in PRELOADED:
-            try:
-                importlib.import_module(name)
-            except Exception as error:  # noqa: BLE001 - a task will meet and report the same
-                self.log.warning("Not preloaded, tasks will import it: %s (%s)", name, error)
+        """Import, then start the workers.
+
+        Where an import has left something that does not survive a fork, workers are fresh
+        processes instead, and tasks import what they use.
+        """
+        self._tasks_per_worker = count_tasks_per_worker()
+        if self.is_mp_using_fork and is_wanted():
+            preload = preload_modules()
+            for sentence in preload.describe():
+                self.log.warning(sentence)
+            if preload.unsafe:
+                self.log.warning("Workers are spawned, not forked: every task imports what it uses")
+                multiprocessing.set_start_method("spawn", force=True)
+                self.is_mp_using_fork = False
         super().start()
+
+    def _check_workers(self) -> None:
+        super()._check_workers()
+        missing = self.parallelism - len(self.workers)
+        if self.is_mp_using_fork and missing:
+            self._spawn_workers_with_gc_freeze(missing)
+
+    def _spawn_worker(self) -> None:
+        queue = self.activity_queue
+        ration: Any = _Ration(queue, self._tasks_per_worker)
+        self.activity_queue = ration
+        try:
+            super()._spawn_worker()
+        finally:
+            self.activity_queue = queue
+
+
+@dataclass
+class _Ration:
+    """The queue as one worker sees it: empty for good once the worker has had its share.
+
+    A worker that is told so ends between two workloads; what waits stays for the others.
+    """
+
+    queue: SimpleQueue[ExecutorWorkload | None]
+    left: int
+
+    def get(self) -> ExecutorWorkload | None:
+        """Return the next workload, or None where this worker has to end."""
+        if self.left <= 0:
+            return None
+        self.left -= 1
+        return self.queue.get()
