@@ -156,7 +156,10 @@ class Stack:
             "API__WORKERS": "1",
             "API_AUTH__JWT_SECRET": known["jwt_secret"],
             "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            # A supervisor that has read all that its task wrote before the task's process is gone
+            # sleeps this long before it looks again; a worker is taken up by it meanwhile.
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "LOGGING__WORKER_LOG_SERVER_HOST": HOST,
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
