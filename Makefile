@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo replay up down dags lock lint test test-all clean
+.PHONY: help install data demo replay up down dags lock lint test test-all benchmark clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,13 @@ test: install ## The tests that need no service
 
 test-all: install ## All tests: real services, a real browser
 	$(BIN)/python -m pytest
+
+benchmark: install ## The quick benchmarks, side by side with what people would use instead (DATA=folder or zip)
+	@for name in parsing training scoring intake task_cost memory; do \
+	    echo "==> benchmarks/$$name.py"; \
+	    data=; case $$name in training|scoring|intake) data="$(DATA)";; esac; \
+	    $(BIN)/python benchmarks/$$name.py --quick $${data:+--data "$$data"} || exit 1; \
+	done
 
 clean: ## Remove caches and the demonstration's data; .venv and data/ stay
 	rm -rf .local/demo .local/replay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -1,6 +1,6 @@
 """A night under Airflow against the same night in one process: what the orchestration costs.
 
-    python benchmarks/retraining.py --data ../shared/data/cell_images.zip
+    python benchmarks/retraining.py --data cell_images.zip
     python benchmarks/retraining.py --quick        # synthetic cells
 
 The same batch is delivered into two empty storages. In one, the DAG `retraining` runs in a real
