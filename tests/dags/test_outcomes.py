@@ -366,7 +366,8 @@ def test_artifacts_of_all_tasks_are_in_the_one_mlflow_run(
     run_id = first_night.mlflow_run.info.run_id
     folders = {item.path for item in laboratory.client.list_artifacts(run_id)}
     assert folders == {
-        *("data", "evaluation", "intake", "monitoring", "plots", "predictions", "promotion")
+        *("data", "evaluation", "intake", "monitoring", "plots", "predictions", "profile"),
+        *("promotion", "training"),
     }
 
 
