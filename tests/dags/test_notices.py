@@ -72,6 +72,14 @@ def test_run_that_succeeds_sends_nothing(
     assert notices == []
 
 
+def test_a_profile_that_cannot_be_kept_fails_nothing(
+    notices: list[Notice], run_dag: Callable[[str], DagRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "log_profile")
+    assert states_of(run_dag("inference"))["close_run"] == "success"
+    assert notices == []
+
+
 def test_task_that_fails_is_told_once(
     notices: list[Notice], run_dag: Callable[[str], DagRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:

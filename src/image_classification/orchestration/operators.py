@@ -412,10 +412,17 @@ class CloseRunOperator(PipelineOperator):
         elif watch:
             # What came of the run was written while the champion was still being measured.
             write_outcome(context, run, run.read_outcome())
-        run.log_profile(read_tasks(context))
         status = run.close_mlflow_run(succeeded)
         self.log.info("MLflow run closed: %s", status)
+        self._keep_profile(context, run)
         return status
+
+    def _keep_profile(self, context: Context, run: KedroRun) -> None:
+        """Keep where the seconds went: a convenience, for which no run fails."""
+        try:
+            run.log_profile(read_tasks(context))
+        except Exception as error:  # noqa: BLE001 - the run is closed, measured or not
+            self.log.warning("Where the seconds of this run went is not kept: %s", error)
 
     def _explain_failure(self, context: Context, run: KedroRun, failed: list[str]) -> None:
         outcome = f"failed: {', '.join(failed)}. {run.describe_champion()}"
