@@ -320,7 +320,7 @@ class TestBatches:
         def fail(*_: object) -> None:
             raise TimeoutError("no answer")
 
-        monkeypatch.setattr(type(batches.filesystem), "cat_file", fail)
+        monkeypatch.setattr("image_classification.datasets.folder.read_file", fail)
         with pytest.raises(TimeoutError):
             batches.try_read(["b/P/1.png"])
 
@@ -489,7 +489,7 @@ class TestImageSource:
         def fail(*_: object) -> None:
             raise TimeoutError("no answer")
 
-        monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.cat_file", fail)
+        monkeypatch.setattr("image_classification.datasets.source.read_file", fail)
         with pytest.raises(TimeoutError):
             ImageSource("").read([f"{tmp_path}/1.png"])
 

@@ -114,7 +114,7 @@ def test_a_store_that_fails_fails_the_run_and_blames_no_image(
         raise TimeoutError("no answer")
 
     fill_folder(tmp_path, FILES)
-    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.cat_file", fail)
+    monkeypatch.setattr("image_classification.datasets.source.read_file", fail)
     with pytest.raises(TimeoutError):
         score(tmp_path, champion)
 

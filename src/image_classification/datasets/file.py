@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -55,6 +57,29 @@ def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
     """Return whether the files lie on a disk of this machine, or one that it has mounted."""
     protocol = filesystem.protocol
     return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+
+def read_file(filesystem: fsspec.AbstractFileSystem, path: str) -> bytes:
+    """Return the content of a file; of a local one at a fifth of what fsspec takes for it."""
+    if is_local(filesystem):
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as reading
+            return file.readall()
+    return bytes(filesystem.cat_file(path))
+
+
+def read_in_parts(
+    read: Callable[[Sequence[str]], list[Loaded]], paths: Sequence[str], readers: int
+) -> list[Loaded]:
+    """Read many files by several threads, in order.
+
+    Each thread gets a part: handing over files one by one takes as long as reading them.
+    """
+    if not len(paths):
+        return []
+    size = -(-len(paths) // readers)
+    parts = [paths[start : start + size] for start in range(0, len(paths), size)]
+    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+        return [content for part in pool.map(read, parts) for content in part]
 
 
 def write_whole(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import fsspec
 import pandas as pd
 
-from image_classification.datasets.file import is_local
+from image_classification.datasets.file import is_local, read_file, read_in_parts
 from image_classification.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -73,23 +72,17 @@ def try_read_files(
     filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str]
 ) -> list[bytes | OSError]:
     """Return the content of files below a folder, in order, or why one cannot be read."""
-    if not len(paths):
-        return []
 
     def try_read(some: Sequence[str]) -> list[bytes | OSError]:
         contents: list[bytes | OSError] = []
         for path in some:
             try:
-                contents.append(bytes(filesystem.cat_file(posixpath.join(root, path))))
+                contents.append(read_file(filesystem, f"{root}/{path}"))
             except OSError as error:
                 contents.append(error)
         return contents
 
-    # A part for each thread: handing over files one by one takes as long as reading them.
-    size = -(-len(paths) // READERS)
-    parts = [paths[start : start + size] for start in range(0, len(paths), size)]
-    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
-        return [content for part in pool.map(try_read, parts) for content in part]
+    return read_in_parts(try_read, paths, READERS)
 
 
 def _walk(folder: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

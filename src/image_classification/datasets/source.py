@@ -6,7 +6,6 @@ import errno
 import io
 import posixpath
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Never
@@ -15,7 +14,12 @@ import fsspec
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from image_classification.datasets.file import is_local, open_filesystem
+from image_classification.datasets.file import (
+    is_local,
+    open_filesystem,
+    read_file,
+    read_in_parts,
+)
 from image_classification.datasets.folder import (
     IMAGE_SUFFIXES,
     LASTING_ERRORS,
@@ -80,14 +84,13 @@ class ImageSource:
             OSError: a file cannot be read for a reason that may pass, such as a network that is
                 down.
         """
-        with ThreadPoolExecutor(max_workers=READERS) as pool:
-            return list(pool.map(self._read_file, paths))
+        return read_in_parts(lambda some: [self._try_read(path) for path in some], paths, READERS)
 
-    def _read_file(self, path: str) -> bytes | str:
+    def _try_read(self, path: str) -> bytes | str:
         protocol, separator, _ = path.partition("://")
         try:
             filesystem = fsspec.filesystem(protocol if separator else "file", **self.credentials)
-            return bytes(filesystem.cat_file(filesystem._strip_protocol(path)))
+            return read_file(filesystem, filesystem._strip_protocol(path))
         except (OSError, ValueError) as error:
             if reason := _explain(error):
                 return f"the file cannot be read: {reason}"
