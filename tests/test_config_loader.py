@@ -35,3 +35,5 @@ def test_a_value_that_is_set_holds(loader: ReadOnceConfigLoader) -> None:
     assert loader["parameters"]["image"]["size_px"] == 64
     loader["parameters"] = {"image": {"size_px": 32}}
     assert loader["parameters"]["image"]["size_px"] == 32
+    del loader["parameters"]
+    assert loader["parameters"]["image"]["size_px"] == 64

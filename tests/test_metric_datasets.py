@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -11,6 +12,7 @@ import pytest
 from kedro.io import DatasetError
 from kedro_mlflow.io import metrics as stock
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from image_classification import datasets, tracking
 
@@ -86,3 +88,42 @@ def test_what_is_saved_together_is_sent_together(
 def test_without_a_run_they_refuse(experiment_id: str) -> None:
     with pytest.raises(DatasetError, match="No MLflow run is active"):
         datasets.MlflowMetricDataset(key="accuracy").save(0.5)
+
+
+def test_parameters_that_another_task_logs_in_the_same_moment_are_no_error(
+    experiment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = tracking.start_run(experiment_id, "night", {})
+    send, tries = MlflowClient.log_batch, []
+
+    def lose_the_first(self: MlflowClient, *arguments: Any, **options: Any) -> None:
+        tries.append(1)
+        send(self, *arguments, **options)
+        if len(tries) == 1:
+            raise MlflowException("UNIQUE constraint failed: params.key, params.run_uuid")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", lose_the_first)
+    tracking.log_parameters(run_id, {"seed": 1})
+    mlflow.end_run()
+    assert len(tries) == 2
+    assert MlflowClient().get_run(run_id).data.params == {"seed": "1"}
+    with pytest.raises(MlflowException, match="Changing param values is not allowed"):
+        tracking.log_parameters(run_id, {"seed": 2})
+    assert len(tries) == 3
+
+
+def test_metrics_that_cannot_be_sent_hide_no_error_of_a_node(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from image_classification.hooks import TrackingHook
+
+    def refuse() -> None:
+        raise MlflowException("no server")
+
+    hook, left = TrackingHook(), []
+    hook.mlflow_config = SimpleNamespace(tracking=SimpleNamespace(run=SimpleNamespace(id="abc")))
+    monkeypatch.setattr(tracking, "send_points", refuse)
+    monkeypatch.setattr(tracking, "leave_run", lambda: left.append(1))
+    hook.on_pipeline_error(ValueError("the node's own"), {}, None, None)  # type: ignore[arg-type]
+    assert left == [1]
+    assert "no server" in caplog.text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,16 @@ def test_the_figure_has_a_bar_per_task_and_phase() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["open_run", "train_network"]
     assert len(axes.patches) == 2 * len(plots.PHASE_COLOURS)
     assert set(plots.PHASE_COLOURS) == set(timing.COLUMNS)
+
+
+def test_a_process_that_only_begins_with_kedro_books_its_imports_as_start() -> None:
+    code = (
+        "import time; time.sleep(0.3)\n"
+        "from image_classification.hooks import TimingHook\n"
+        "hook = TimingHook(); hook.after_context_created()\n"
+        "print(hook._watch.seconds['start'])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert float(answer.stdout.splitlines()[-1]) >= 0.3

@@ -26,3 +26,8 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         """Let a value hold that is given explicitly, from now on."""
         self._known.pop(key, None)
         super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        """Let the files hold again."""
+        self._known.pop(key, None)
+        super().__delitem__(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +126,19 @@ class MlflowConfig(KedroMlflowConfig):
         """Return the id of the experiment, made where it is not there."""
         experiment = self.tracking.experiment
         creation = experiment.create_experiment_kwargs.model_dump()
-        return tracking.open_experiment(experiment.name, **creation)
+        return tracking.open_experiment(
+            experiment.name, restore=experiment.restore_if_deleted, **creation
+        )
 
     def _set_experiment(self) -> None:
-        """Leave out what kedro-mlflow asks three times in each session."""
+        """Leave out what kedro-mlflow asks three times in each session.
+
+        A run that somebody else starts, in a notebook, names its experiment itself.
+        """
+
+
+_parameters: ContextVar[dict[str, str]] = ContextVar("parameters")
+"""Of the node that is about to run in this thread."""
 
 
 class TrackingHook(MlflowHook):
@@ -141,7 +151,6 @@ class TrackingHook(MlflowHook):
 
     def __init__(self) -> None:
         super().__init__()
-        self._parameters: dict[str, Any] = {}
         self._logged: dict[str, Any] = {}
 
     @hook_impl
@@ -190,9 +199,10 @@ class TrackingHook(MlflowHook):
         self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], is_async: bool
     ) -> None:
         """Log the parameters of the node that this session has not logged yet."""
-        self._parameters = {}
+        parameters: dict[str, str] = {}
+        _parameters.set(parameters)
         super().before_node_run(node, catalog, inputs, is_async)
-        new = dict(self._parameters.items() - self._logged.items())
+        new = dict(parameters.items() - self._logged.items())
         if new and self.run_id:
             tracking.log_parameters(self.run_id, new)
             self._logged |= new
@@ -203,7 +213,7 @@ class TrackingHook(MlflowHook):
         if len(str(value)) > tracking.LONGEST_PARAMETER:
             super()._log_param(name, value)
         else:
-            self._parameters[name] = str(value)
+            _parameters.get()[name] = str(value)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
@@ -238,7 +248,10 @@ class TrackingHook(MlflowHook):
         catalog: CatalogProtocol[Any, Any],
     ) -> None:
         """Fail the run where it was started here."""
-        tracking.send_points()
+        try:
+            tracking.send_points()
+        except Exception as unsent:  # noqa: BLE001 - the error that is told is the first one
+            logger.warning("Metrics that the failed node had saved are lost: %s", unsent)
         if self.mlflow_config.tracking.run.id:
             tracking.leave_run()
         else:
@@ -252,8 +265,9 @@ class TimingHook:
     process.
     """
 
+    _watch: Stopwatch
+
     def __init__(self) -> None:
-        self._watch = Stopwatch()
         self._run_id: str | None = None
 
     @hook_impl(tryfirst=True)

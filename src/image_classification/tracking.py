@@ -115,11 +115,12 @@ def connect(tracking_uri: str) -> None:
     mlflow.set_tracking_uri(tracking_uri)
 
 
-def open_experiment(name: str, **creation: Any) -> str:
-    """Return the id of an experiment, made or restored where it is not there.
+def open_experiment(name: str, *, restore: bool = True, **creation: Any) -> str:
+    """Return the id of an experiment, made where it is not there.
 
     Args:
         name: of the experiment.
+        restore: it, where it was deleted.
         creation: arguments of `MlflowClient.create_experiment`.
     """
     client = MlflowClient()
@@ -130,8 +131,8 @@ def open_experiment(name: str, **creation: Any) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return open_experiment(name)  # another run was quicker
-    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+            return open_experiment(name, restore=restore)  # another run was quicker
+    if restore and experiment.lifecycle_stage == LifecycleStage.DELETED:
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)
 
@@ -383,7 +384,13 @@ def log_parameters(run_id: str, parameters: Mapping[str, Any]) -> None:
         MlflowException: the run has another value of one.
     """
     params = [Param(name, str(value)) for name, value in parameters.items()]
-    MlflowClient().log_batch(run_id, params=params)
+    try:
+        MlflowClient().log_batch(run_id, params=params)
+    except MlflowException as error:
+        if "unique constraint" not in str(error).lower():
+            raise
+        # Another task has logged one of them between MLflow's look and its writing.
+        MlflowClient().log_batch(run_id, params=params)
 
 
 def read_images(run_id: str) -> pd.DataFrame | None:

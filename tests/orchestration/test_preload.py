@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from image_classification.errors import ConfigurationError
 from image_classification.orchestration import preload
 from image_classification.orchestration.preload import PRELOADED, preload_modules
 
@@ -53,6 +54,14 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - before:
         if name.endswith("_module"):
             del sys.modules[name]
+
+
+def test_a_worker_needs_a_task_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__IMAGE_CLASSIFICATION__TASKS_PER_WORKER", "7")
+    assert preload.count_tasks_per_worker() == 7
+    monkeypatch.setenv("AIRFLOW__IMAGE_CLASSIFICATION__TASKS_PER_WORKER", "0")
+    with pytest.raises(ConfigurationError, match=r"TASKS_PER_WORKER is 0: .* one task at least"):
+        preload.count_tasks_per_worker()
 
 
 def test_a_module_that_cannot_be_imported_is_named_and_the_rest_is_imported(modules: Path) -> None:

@@ -490,6 +490,16 @@ class TestBadFiles:
         assert read.empty()
         assert [len(chunk) for chunk, _ in chunks] == [16, 8]
 
+    def test_no_more_bytes_are_held_together_than_allowed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nodes, "CHUNK_IMAGES", 3)
+        monkeypatch.setattr(nodes, "CHUNK_BYTES", 100)
+        files = pd.DataFrame({"size_bytes": [10, 20, 30, 40, 60, 500, 1, 99, 2]})
+        chunks = [chunk["size_bytes"].tolist() for chunk in nodes._cut_chunks(files)]
+        assert chunks == [[10, 20, 30], [40, 60], [500], [1, 99], [2]]
+        assert list(nodes._cut_chunks(files.head(0))) == []
+
     def test_inspecting_in_small_chunks_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

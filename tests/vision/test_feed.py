@@ -92,16 +92,30 @@ def test_a_window_holds_a_whole_batch_at_least() -> None:
     assert [len(batch) for batch in list_windowed(CountingSource(), window=1)] == [5, 5, 2] * 2
 
 
-def test_validation_is_in_order_and_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("held_bytes", "reads"),
+    [
+        (2**20, [list(range(IMAGES))]),
+        (1, [[6, 7, 8, 9, 10], [11, 0, 1, 2, 3], [4, 5]]),
+    ],
+)
+def test_validation_is_read_once_or_shard_by_shard_where_it_is_too_large(
+    held_bytes: int, reads: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(feed, "VALIDATION_BATCH", 5)
+    monkeypatch.setattr(feed, "HELD_BYTES", held_bytes)
     source = CountingSource()
+    source.shards = [np.arange(6, 12), np.arange(6)]
 
-    found = list(feed.feed_validation(source, np.arange(IMAGES) % 2, 2))
+    batches = feed.feed_validation(source, np.arange(IMAGES) % 2, 2)
+    for _ in range(2 if held_bytes > 1 else 1):
+        found = list(batches)
+        numbers = np.concatenate([part for part, _ in found]).reshape(IMAGES, -1).max(axis=1)
+        labels = np.concatenate([labels for _, labels in found])
+        assert sorted(numbers) == list(range(1, IMAGES + 1))
+        np.testing.assert_array_equal(labels.argmax(axis=1), (numbers - 1) % 2)
 
-    assert source.reads == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
-    np.testing.assert_array_equal(np.concatenate([part for part, _ in found]), source.pixels)
-    labels = np.concatenate([labels for _, labels in found])
-    np.testing.assert_array_equal(labels.argmax(axis=1), np.arange(IMAGES) % 2)
+    assert source.reads == reads
 
 
 def test_a_batch_is_turned_in_all_honest_ways_and_no_other() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from image_classification import vision
 from image_classification.vision import pixels as decoding
+from image_classification.vision.pixels import FEW_IMAGES, _decode_files
 
 
 def draw(seed: int = 0, size: tuple[int, int] = (16, 16), kind: str = "PNG") -> bytes:
@@ -73,13 +74,12 @@ def test_more_images_than_a_batch_keep_their_order() -> None:
 
 
 def test_another_number_or_size_of_images_is_decoded_by_the_same_graph() -> None:
-    from image_classification.vision import pixels
+    many = [draw()] * (FEW_IMAGES + 1)
+    vision.decode_images(many, 16)
+    traces = _decode_files.experimental_get_tracing_count()
 
-    vision.decode_images([draw()], 16)
-    traces = pixels._decode_files.experimental_get_tracing_count()
-
-    assert vision.decode_images([draw(), draw(1)], 24).shape == (2, 24, 24, 3)
-    assert pixels._decode_files.experimental_get_tracing_count() == traces == 1
+    assert vision.decode_images([*many, draw(1)], 24).shape == (len(many) + 1, 24, 24, 3)
+    assert _decode_files.experimental_get_tracing_count() == traces == 1
 
 
 def test_no_images_give_an_empty_array() -> None:
@@ -105,8 +105,9 @@ def test_a_file_that_cannot_be_decoded_is_told_before_and_refused(content: bytes
     assert "{{" not in reason
     assert "[Op:" not in reason
     assert "\n" not in reason
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        vision.decode_images([draw(), content], 16)
+    for others in (1, FEW_IMAGES):  # one by one, and in a graph
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            vision.decode_images([draw()] * others + [content], 16)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])

@@ -31,8 +31,8 @@ def preload_worker(**_: Any) -> None:
     """Import in the worker's first process, before it forks its pool.
 
     Raises:
-        SystemExit: an import has left something that does not survive a fork. The pool has no
-            other way to start, so the worker does not.
+        SystemExit: an import has left something that does not survive a fork. Celery's usual pool
+            has no other way to start, so the worker does not.
     """
     if not is_wanted():
         return

@@ -126,8 +126,12 @@ class KedroRun:
             TrackingError: a parameter was changed since this run logged it.
         """
         session = self._take_session()
-        with _plain_pipeline(self.pipeline), tracking.explain_refusals():
-            session.run(pipeline_names=[self.pipeline], node_names=[node_name])
+        try:
+            with _plain_pipeline(self.pipeline), tracking.explain_refusals():
+                session.run(pipeline_names=[self.pipeline], node_names=[node_name])
+        finally:
+            # Kedro's hooks do not hear of a timeout; MLflow would finish at exit what is active.
+            tracking.leave_run()
 
     def find_batches(self) -> list[str]:
         """Return the batches that an intake would do something about.

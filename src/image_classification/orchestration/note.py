@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_NOTE = 1000
 TIMEOUT_S = 10
+PAGE = 100
+"""Tasks that Airflow tells of at once, at most."""
 TASK_KEYS = ("task_id", "state", "try_number", "queued_when", "start_date", "end_date")
 
 
@@ -53,7 +55,13 @@ def read_tasks(dag_id: str, run_id: str) -> list[dict[str, Any]]:
     if not _may_ask():
         return []
     try:
-        tasks = _ask("GET", f"{_path_of_run(dag_id, run_id)}/taskInstances")["task_instances"]
+        path = f"{_path_of_run(dag_id, run_id)}/taskInstances?limit={PAGE}"
+        tasks: list[dict[str, Any]] = []
+        while True:
+            page = _ask("GET", f"{path}&offset={len(tasks)}")
+            tasks += page["task_instances"]
+            if not page["task_instances"] or len(tasks) >= page["total_entries"]:
+                break
         return [{key: task.get(key) for key in TASK_KEYS} for task in tasks]
     except (requests.RequestException, LookupError) as error:
         logger.warning("The times of the tasks were not read: %s", error)

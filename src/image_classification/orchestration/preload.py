@@ -16,6 +16,8 @@ from pathlib import Path
 
 from airflow.configuration import conf
 
+from image_classification.errors import ConfigurationError
+
 PRELOADED = (
     "tensorflow",
     "keras",
@@ -67,6 +69,9 @@ SECTION = "image_classification"
 
 TASKS_PER_WORKER = 100
 
+MODULE_FILES = "the modules that are looked at"
+"""The last step: what is lazy may be woken by it."""
+
 FORK_SAFE_THREADS = frozenset({"jemalloc_bg_thd"})
 """Names of native threads that a fork does not harm: pyarrow's allocator locks itself around it."""
 
@@ -103,8 +108,17 @@ def count_tasks_per_worker() -> int:
     """Return after how many tasks a worker is replaced by a new one.
 
     The option `tasks_per_worker`.
+
+    Raises:
+        ConfigurationError: it is less than 1.
     """
-    return conf.getint(SECTION, "tasks_per_worker", fallback=TASKS_PER_WORKER)
+    tasks = conf.getint(SECTION, "tasks_per_worker", fallback=TASKS_PER_WORKER)
+    if tasks < 1:
+        raise ConfigurationError(
+            f"AIRFLOW__{SECTION.upper()}__TASKS_PER_WORKER is {tasks}: a worker needs one task at "
+            "least."
+        )
+    return tasks
 
 
 def preload_modules(names: Iterable[str] | None = None) -> Preload:
@@ -122,16 +136,15 @@ def preload_modules(names: Iterable[str] | None = None) -> Preload:
     keep_log_handlers()
     preload, threads, files = Preload(), _list_threads(), _list_devices()
     started: dict[int, str] = {}
-    for name in PRELOADED if names is None else names:
+    for name in (*(PRELOADED if names is None else names), MODULE_FILES):
         try:
-            importlib.import_module(name)
+            _resolve_module_files() if name == MODULE_FILES else importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - a task will meet and report the same
             preload.failed[name] = str(error)
         started |= dict.fromkeys(_list_threads() - threads - started.keys(), name)
         for device in _list_devices() - files:
             preload.unsafe[name] = f"{device} open"
             files.add(device)
-    _resolve_module_files()
     for thread, name in _find_survivors(started):
         preload.unsafe.setdefault(name, f"a thread running ('{thread}')")
     return preload

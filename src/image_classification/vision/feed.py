@@ -10,7 +10,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from image_classification.vision.pixels import Pixels
-from image_classification.vision.source import PixelSource, Rows, count_bytes, read_chunks
+from image_classification.vision.source import (
+    HeldPixels,
+    PixelSource,
+    Rows,
+    count_bytes,
+    read_chunks,
+)
 
 Targets = npt.NDArray[np.integer]
 
@@ -52,8 +58,8 @@ def feed_pixels(
     """Yield batches of a source too large to be held, a window at a time.
 
     A window is filled from shards in random order, and its images are shuffled: nearly as random
-    as a shuffle of all, and each shard is read once an epoch, from one end to the other. Three
-    windows at most exist at a time.
+    as a shuffle of all, while a shard is needed for one window of an epoch, or for two where it
+    lies across an edge. Three windows at most exist at a time.
 
     Yields:
         ``((pixels, key), labels)``: uint8 ``(batch, size, size, 3)``, the others as `feed_rows`.
@@ -93,8 +99,10 @@ def shuffle_shards(source: PixelSource, window: int, random: np.random.Generator
 
 
 def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> tf.data.Dataset:
-    """Yield ``(pixels, labels)`` in order, read as they are needed."""
+    """Yield ``(pixels, labels)`` of each image once; more than may be held are read as needed."""
     labels = np.eye(class_count, dtype=np.float32)[targets]
+    if fits(source, HELD_BYTES):
+        source = HeldPixels(source.read(np.arange(source.shape[0])))
 
     def read() -> Iterator[tuple[Pixels, npt.NDArray[np.float32]]]:
         for rows, pixels in read_chunks(source, VALIDATION_BATCH):

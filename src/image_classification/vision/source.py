@@ -57,7 +57,11 @@ def count_bytes(source: PixelSource) -> int:
 
 
 def read_chunks(source: PixelSource, images: int) -> Iterator[tuple[Rows, Pixels]]:
-    """Yield the rows and pixels of a source in order, at most so many images at a time."""
-    for start in range(0, source.shape[0], images):
-        rows = np.arange(start, min(start + images, source.shape[0]))
+    """Yield rows and their pixels, each row once, at most so many images at a time.
+
+    In the order of the shards: row by row, nearly every chunk would need every shard.
+    """
+    order = np.concatenate([np.empty(0, np.intp), *source.shards])
+    for start in range(0, len(order), images):
+        rows = order[start : start + images]
         yield rows, source.read(rows)

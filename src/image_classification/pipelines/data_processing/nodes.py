@@ -9,11 +9,12 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
@@ -39,8 +40,8 @@ from image_classification.pipelines.data_processing.judging import Judge, admit_
 
 logger = logging.getLogger(__name__)
 
-CHUNK_IMAGES = 2048
-"""Images read, decoded and written together: bounds memory."""
+CHUNK_IMAGES, CHUNK_BYTES = 1024, 2**28
+"""Images read, decoded and written together, and the size of their files: bounds memory."""
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -107,8 +108,7 @@ def inspect_images(
         files = image_batches.list_files(batch)
         logger.info("Batch '%s': %d files", batch, len(files))
         parts = []
-        for chunk, contents in _read_ahead(image_batches, files):
-            inspected, shard = _inspect_files(chunk, contents, image_size_px, parameters)
+        for inspected, shard in _inspect_files(image_batches, files, image_size_px, parameters):
             parts.append(inspected)
             yield shard, {}
             logger.info("Inspected %d of %d files", sum(map(len, parts)), len(files))
@@ -285,11 +285,12 @@ def pack_images(
     if len(new):
         new = new[~new["image_id"].isin(known_pixels.image_ids(image_size_px))]
     logger.info("%d of %d images are new at %d px", len(new), len(images), image_size_px)
-    for start in range(0, len(new), CHUNK_IMAGES):
-        chunk = new.iloc[start : start + CHUNK_IMAGES]
+    packed = 0
+    for chunk in _cut_chunks(new):
         contents = image_batches.read(chunk["path"].tolist())
         yield PixelShard(chunk["image_id"].tolist(), vision.decode_images(contents, image_size_px))
-        logger.info("Packed %d of %d images", start + len(chunk), len(new))
+        packed += len(chunk)
+        logger.info("Packed %d of %d images", packed, len(new))
 
 
 class _Content(NamedTuple):
@@ -299,14 +300,23 @@ class _Content(NamedTuple):
     image_id: str
 
 
+def _cut_chunks(files: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Cut a table of files into parts that are small enough to be held, of one file at least."""
+    ends = files["size_bytes"].to_numpy(np.int64).cumsum()
+    start = 0
+    while start < len(files):
+        before = ends[start - 1] if start else 0
+        fitting = int(np.searchsorted(ends, before + CHUNK_BYTES, side="right"))
+        end = min(max(fitting, start + 1), start + CHUNK_IMAGES)
+        yield files.iloc[start:end].reset_index(drop=True)
+        start = end
+
+
 def _read_ahead(
     image_batches: ImageBatches, files: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, list[_Content]]]:
-    """Read and hash files, `CHUNK_IMAGES` at a time: the next ones while these are decoded."""
-    chunks = [
-        files.iloc[start : start + CHUNK_IMAGES].reset_index(drop=True)
-        for start in range(0, len(files), CHUNK_IMAGES)
-    ]
+    """Read and hash files, a chunk at a time: the next ones while these are decoded."""
+    chunks = list(_cut_chunks(files))
 
     def read(chunk: pd.DataFrame) -> list[_Content]:
         contents = image_batches.try_read(chunk["path"].tolist())
@@ -321,12 +331,33 @@ def _read_ahead(
 
 
 def _inspect_files(
+    image_batches: ImageBatches,
     files: pd.DataFrame,
-    contents: Sequence[_Content],
     image_size_px: int,
     parameters: DataProcessingParameters,
-) -> tuple[pd.DataFrame, PixelShard]:
-    """Return the inspections of some files, and the pixels of those that can be used."""
+) -> Iterator[tuple[pd.DataFrame, PixelShard]]:
+    """Yield the inspections of some files, and the pixels of those that can be used.
+
+    While one chunk is described and saved, the next is decoded, and the one after it read.
+    """
+    waiting: list[tuple[pd.DataFrame, Future[tuple[Any, list[str]]]]] = []
+    with ThreadPoolExecutor(max_workers=1) as decoder:
+        for chunk, contents in _read_ahead(image_batches, files):
+            table = _inspect_headers(chunk, contents, parameters)
+            readable = table.index[table["refusal"] == ""]
+            datas = [contents[row].data or b"" for row in readable]
+            decoding = decoder.submit(vision.decode_sound_images, datas, image_size_px)
+            waiting.append((table, decoding))
+            if len(waiting) > 1:
+                yield _describe_chunk(*waiting.pop(0), image_size_px)
+        for table, decoding in waiting:
+            yield _describe_chunk(table, decoding, image_size_px)
+
+
+def _inspect_headers(
+    files: pd.DataFrame, contents: Sequence[_Content], parameters: DataProcessingParameters
+) -> pd.DataFrame:
+    """Return the files with `image_id`, `width`, `height` and `refusal`, as far as is known."""
     limits = (parameters["minimum_image_side_px"], parameters["maximum_image_pixels"])
     with warnings.catch_warnings():
         # The size limit is ours, checked before anything is decoded.
@@ -340,10 +371,15 @@ def _inspect_files(
     if classes := parameters["classes"]:
         strange = ~table["label"].isin(["", *classes])
         table.loc[strange, "refusal"] = "its folder is not a class (data_processing.classes)"
+    return table
+
+
+def _describe_chunk(
+    table: pd.DataFrame, decoding: Future[tuple[Any, list[str]]], image_size_px: int
+) -> tuple[pd.DataFrame, PixelShard]:
+    """Add to inspected files what their pixels tell; return them and the pixels."""
     readable = table.index[table["refusal"] == ""]
-    pixels, reasons = vision.decode_sound_images(
-        [contents[row].data or b"" for row in readable], image_size_px
-    )
+    pixels, reasons = decoding.result()
     table.loc[readable, "refusal"] = reasons
     statistics = screening.describe_pixels(pixels).astype("float32").set_index(readable)
     sound = [place for place, reason in enumerate(reasons) if not reason]

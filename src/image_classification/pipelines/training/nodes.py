@@ -265,10 +265,10 @@ def _gather(
 
 def _score(network: Network, source: PixelSource) -> np.ndarray:
     """Return the probabilities of all images of a source, read a chunk at a time."""
-    scored = [np.empty((0, network.output_shape[-1]), np.float32)]
-    for _, pixels in vision.read_chunks(source, CHUNK_IMAGES):
-        scored.append(vision.score_pixels(network, pixels))
-    return np.concatenate(scored)
+    scored = np.empty((source.shape[0], network.output_shape[-1]), np.float32)
+    for rows, pixels in vision.read_chunks(source, CHUNK_IMAGES):
+        scored[rows] = vision.score_pixels(network, pixels)
+    return scored
 
 
 def _as_mlflow_metrics(measures: dict[str, float]) -> dict[str, dict[str, float]]:
