@@ -27,7 +27,6 @@ import hashlib
 import json
 import logging
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -44,7 +43,17 @@ import psutil
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
-from measuring import PROJECT, Comparison, add_options, alternate, compare, keep, time_call
+from measuring import (
+    PROJECT,
+    Comparison,
+    add_options,
+    alternate,
+    compare,
+    keep,
+    read_peak_mib,
+    reset_peak,
+    time_call,
+)
 
 from image_classification import contract, index, screening
 from image_classification.pipelines import data_processing
@@ -282,9 +291,10 @@ def _run_alone(kind: str, size: int, root: str) -> dict[str, Any]:
 
 def measure_alone(kind: str, size: str, root: str, storage: Path) -> dict[str, Any]:
     """Measure one size, in this process; all numbers are seconds, or MiB."""
+    reset_peak()
     files = sorted(Path(root).rglob("*.png"))
     warm_up(storage.with_name("warm"), files)
-    warm = _read_peak()
+    warm = read_peak_mib()
     measured: dict[str, Any] = {kind: int(size)}
     if kind == "images":
         deliver(storage, "first", files, int(size))
@@ -297,15 +307,11 @@ def measure_alone(kind: str, size: str, root: str, storage: Path) -> dict[str, A
         write_log(storage, rows, parts)
         measured |= measure_operations(storage)
         count = 100
-    measured["peak_mib"], measured["warm_mib"] = _read_peak(), warm
+    measured["peak_mib"], measured["warm_mib"] = read_peak_mib(), warm
     measured["night_s"] = statistics.median(take_in_nights(storage, files, count))
     measured["night_images"] = count
-    measured["night_peak_mib"] = _read_peak()
+    measured["night_peak_mib"] = read_peak_mib()
     return measured
-
-
-def _read_peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def write_log(storage: Path, count: int, parts: int) -> None:

@@ -111,6 +111,17 @@ def compare(  # noqa: PLR0913 - the columns of the table
     return Comparison(what, against, ours, theirs, unit, ratio, goal, better, len(ratios), spread)
 
 
+def reset_peak() -> None:
+    """Forget the peak memory of this process so far: it begins with that of who started it."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def read_peak_mib() -> float:
+    """Return the peak of the resident memory of this process, in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def describe_machine() -> dict[str, Any]:
     """Return what the figures depend on: processor, its flags, cores, memory, versions."""
     cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""

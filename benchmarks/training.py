@@ -18,7 +18,6 @@ import argparse
 import logging
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -339,14 +338,11 @@ def read_epoch(folder: Path, images: int) -> tuple[float, float]:
     source = dataset.load().select(ids, 64)
     targets = np.arange(images) % 2
     tf.data.Dataset.range(1).reduce(np.int64(0), lambda total, _: total)
-    before = read_peak()
+    measuring.reset_peak()
+    before = measuring.read_peak_mib() / 1024
     for _ in feed.feed_pixels(source, targets, 2, 256, seed=1):
         pass
-    return read_peak(), before
-
-
-def read_peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return measuring.read_peak_mib() / 1024, before
 
 
 def trace_curve(data: dict[str, Labelled], plan: dict[str, Any]) -> list[dict[str, Any]]:
