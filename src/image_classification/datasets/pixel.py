@@ -17,7 +17,7 @@ from image_classification.datasets.file import FilesystemDataset, is_local, writ
 from image_classification.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass
 class PixelShard:
     """Pixels of some images: `pixels` uint8 ``(n, size, size, 3)``, `image_ids` n strings."""
 
@@ -28,6 +28,10 @@ class PixelShard:
     def empty(cls, size_px: int) -> PixelShard:
         """Return a shard of no images."""
         return cls([], np.empty((0, size_px, size_px, 3), np.uint8))
+
+    def release(self) -> None:
+        """Let go of the images: whoever still holds the shard holds no pixels."""
+        self.image_ids, self.pixels = [], self.pixels[:0].copy()
 
 
 class PackedPixels:
@@ -142,7 +146,11 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
         return PackedPixels(self._root, self._filesystem)
 
     def save(self, data: PixelShard) -> None:
-        """Add a shard; one of no images adds nothing."""
+        """Add a shard, and let go of its pixels; one of no images adds nothing.
+
+        Of what a node with several outputs yields, Kedro's runner keeps up to 57 items
+        (`itertools.tee`): with their pixels, memory would grow with the images.
+        """
         if not data.image_ids:
             return
         name = hashlib.sha256("\n".join(data.image_ids).encode()).hexdigest()[:16]
@@ -150,6 +158,7 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
         write_whole(self._filesystem, f"{stem}.npy", _encode(data.pixels))
         ids = pd.DataFrame({"image_id": data.image_ids})
         write_whole(self._filesystem, f"{stem}.parquet", ids.to_parquet(index=False))
+        data.release()
 
     def _exists(self) -> bool:
         return bool(self._filesystem.glob(f"{self._root}/*px/*.parquet"))

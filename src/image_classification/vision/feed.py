@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
@@ -96,6 +96,23 @@ def shuffle_shards(source: PixelSource, window: int, random: np.random.Generator
     order = np.concatenate([shards[number] for number in random.permutation(len(shards))])
     for start in range(0, len(order), window):
         yield random.permutation(order[start : start + window])
+
+
+def prepare_ahead(
+    batches: tf.data.Dataset, prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+) -> tf.data.Dataset:
+    """Yield ``(pixels, labels)`` of batches of `feed_rows` or `feed_pixels`, made in advance.
+
+    Args:
+        batches: ``((batch, key), labels)``.
+        prepare: makes the pixels of a batch and its key.
+    """
+
+    def make(inputs: tuple[tf.Tensor, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return prepare(*inputs), labels
+
+    with tf.device("/CPU:0"):
+        return batches.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> tf.data.Dataset:

@@ -94,11 +94,20 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     number_format = choose_precision(precision)
     trained = network if number_format == "float32" else copy_in_precision(network, number_format)
     on_card = _find_card()
-    trainer = _Trainer(trained, _hold(source, on_card), seed)
+    prepare = _Preparation(_hold(source, on_card), seed)
+    batches = (
+        feed.feed_pixels(source, targets, class_count, batch_size, seed)
+        if prepare.held is None
+        else feed.feed_rows(targets, class_count, batch_size, seed)
+    )
+    # A card prepares its own batches; a CPU does so beside the step, which seldom uses all cores.
+    trainer = _Trainer(trained, prepare) if on_card else trained
+    if not on_card:
+        batches = feed.prepare_ahead(batches, prepare)
     setup = {
         "device": "GPU" if on_card else "CPU",
         "precision": number_format,
-        "pixels": "read in windows" if trainer.held is None else "held by the device",
+        "pixels": "read in windows" if prepare.held is None else "held by the device",
         "jit_compile": on_card and JIT_ON_CARD,
         "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch) if on_card else 1,
     }
@@ -111,11 +120,6 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=setup["jit_compile"],
         steps_per_execution=setup["steps_per_execution"],
-    )
-    batches = (
-        feed.feed_pixels(source, targets, class_count, batch_size, seed)
-        if trainer.held is None
-        else feed.feed_rows(targets, class_count, batch_size, seed)
     )
     progress = _Progress(epochs, len(targets), steps_per_epoch)
     trainer.fit(
@@ -151,24 +155,35 @@ def _hold(source: PixelSource, on_card: bool) -> tf.Variable | None:
         return None
 
 
-class _Trainer(keras.Model):
-    """A network that reads rows of pixels that the device holds, and augments them.
+@dataclass(frozen=True)
+class _Preparation:
+    """Makes the pixels that are trained on of what `feed` gives.
 
-    What it is trained on are batches of `feed`; what it is validated on are pixels.
+    Attributes:
+        held: all pixels, of which a batch names rows; None where a batch brings them.
+        seed: of the turns.
     """
 
-    def __init__(self, network: keras.Model, held: tf.Variable | None, seed: int) -> None:
+    held: tf.Variable | None
+    seed: int
+
+    def __call__(self, batch: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """Pick the rows, and turn them."""
+        pixels = batch if self.held is None else tf.gather(self.held, batch)
+        return feed.augment(pixels, key, self.seed)
+
+
+class _Trainer(keras.Model):
+    """A network that prepares its batches itself, on the device; it is validated on pixels."""
+
+    def __init__(self, network: keras.Model, prepare: _Preparation) -> None:
         super().__init__(name="trainer")
         self.network = network
-        self.held = held
-        self._seed_of_turns = seed
+        self.prepare = prepare
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        if not training:
-            return self.network(inputs, training=False)
-        batch, key = inputs
-        pixels = batch if self.held is None else tf.gather(self.held, batch)
-        return self.network(feed.augment(pixels, key, self._seed_of_turns), training=True)
+        pixels = self.prepare(*inputs) if training else inputs
+        return self.network(pixels, training=training)
 
 
 def _make_optimizer(
