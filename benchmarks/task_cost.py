@@ -114,10 +114,15 @@ def measure_costs(ours: Side, stock: Side, rounds: int) -> list[Comparison]:
     for name, measured in seen.items():
         print(f"{name}: {_split(measured)}", flush=True)
     against = "kedro-airflow's DAG, kedro-mlflow as it comes, LocalExecutor"
-    better: dict[str, Any] = {"unit": "s", "goal": GOAL, "better": "at least", "inverse": True}
+    better: dict[str, Any] = {"unit": "s", "better": "at least", "inverse": True}
+    task, run = (
+        "a task whose node does nothing, queued to ended",
+        f"a DAG run of {NODES} such nodes",
+    )
     return [
-        compare("a task whose node does nothing, queued to ended", against, costs, **better),
-        compare(f"a DAG run of {NODES} such nodes", against, (runs[0], runs[1]), **better),
+        compare(task, against, costs, goal=GOAL, **better),
+        # Between two tasks Airflow's scheduler takes its time, for both.
+        compare(run, against, (runs[0], runs[1]), goal=1, **better),
     ]
 
 
