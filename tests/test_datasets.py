@@ -24,7 +24,7 @@ from image_classification.datasets import (
     WholeJSONDataset,
     pixel,
 )
-from image_classification.datasets.file import open_filesystem, write_whole
+from image_classification.datasets.file import PIECE_BYTES, open_filesystem, write_whole
 from image_classification.datasets.folder import find_files
 from image_classification.errors import DataError
 
@@ -133,10 +133,10 @@ class TestPackedPixels:
         dataset = PackedPixelsDataset(filepath=str(tmp_path))
         write = pixel.write_whole
 
-        def killed(filesystem: object, path: str, content: bytes) -> None:
+        def killed(filesystem: object, path: str, *parts: bytes) -> None:
             if path.endswith(".parquet"):
                 raise KeyboardInterrupt
-            write(filesystem, path, content)
+            write(filesystem, path, *parts)
 
         monkeypatch.setattr(pixel, "write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -204,7 +204,7 @@ class TestAppendedTable:
         def killed(*paths: object, **options: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(type(log._filesystem), "mv", killed)
+        monkeypatch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             log.save(pd.DataFrame({"n": [2], "at": "2026-11-23"}))
         monkeypatch.undo()
@@ -376,6 +376,16 @@ def test_files_on_a_disk_are_found_as_fsspec_finds_them(tmp_path: Path) -> None:
     assert find_files(filesystem, f"{root}/absent") == {}
 
 
+def test_a_file_is_written_whole_of_many_pieces(root: str) -> None:
+    content = np.random.default_rng(0).integers(0, 256, 3 * PIECE_BYTES + 5, np.uint8)
+    filesystem, path = open_filesystem(f"{root}/folder/file")
+
+    write_whole(filesystem, path, b"head", content.data, b"")
+
+    assert filesystem.cat_file(path) == b"head" + content.tobytes()
+    assert len(filesystem.find(path.rpartition("/")[0])) == 1
+
+
 def test_a_kill_leaves_the_old_json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = WholeJSONDataset(filepath=str(tmp_path / "names.json"))
     dataset.save(["a", "b"])
@@ -383,7 +393,7 @@ def test_a_kill_leaves_the_old_json_file(tmp_path: Path, monkeypatch: pytest.Mon
     def killed(*paths: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(dataset._fs), "mv", killed)
+    monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         dataset.save(["c"])
     assert dataset.load() == ["a", "b"]

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from image_classification.screening import (
     DEFAULT_LIMITS,
+    LIT_LEVEL,
     STATISTICS,
     Evidence,
     ScreeningParameters,
@@ -289,6 +290,25 @@ def test_twice_the_light_changes_the_brightness_alone() -> None:
     assert bright["brightness"] - dim["brightness"] == pytest.approx(0.85, abs=0.1)
     assert bright["lit_share"] == dim["lit_share"] == 1
     assert bright["red_over_green"] == pytest.approx(dim["red_over_green"], abs=0.1)
+
+
+def test_statistics_are_those_of_exact_sums() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+    pixels[:, :, :7] = 0
+    lit = np.pad(pixels.max(3) > LIT_LEVEL, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    inner = lit[:, 1:-1, 1:-1] & lit[:, 2:, 1:-1] & lit[:, :-2, 1:-1]
+    inner &= lit[:, 1:-1, 2:] & lit[:, 1:-1, :-2]
+    for number, statistics in describe_pixels(pixels).iterrows():
+        stops = np.log2(pixels[number][inner[number]].astype(np.float64) + LIT_LEVEL)
+        red, green, blue = stops.mean(0)
+        shade = (stops - stops.mean(0)).mean(1)
+        slopes = (stops - stops.mean(0)).T @ shade / (shade @ shade)
+        assert statistics["brightness"] == pytest.approx(stops.mean(), abs=1e-4)
+        assert statistics["contrast"] == pytest.approx(np.sqrt((shade**2).mean()), abs=1e-4)
+        assert statistics["red_over_green"] == pytest.approx(red - green, abs=1e-4)
+        assert statistics["blue_over_green"] == pytest.approx(blue - green, abs=1e-4)
+        assert statistics["red_slope"] == pytest.approx(slopes[0] - slopes[1], abs=1e-4)
+        assert statistics["blue_slope"] == pytest.approx(slopes[2] - slopes[1], abs=1e-4)
 
 
 def test_statistics_do_not_depend_on_the_chunks() -> None:

@@ -173,13 +173,15 @@ def describe_pixels(pixels: npt.NDArray[np.uint8]) -> pd.DataFrame:
 
 def _describe_chunk(pixels: npt.NDArray[np.uint8]) -> Values:
     step = max(1, pixels.shape[1] // 32)
-    lit, inner = _find_lit(pixels)
+    # A plane per colour: sums run along memory, twice as fast and more exact.
+    planes = np.ascontiguousarray(np.moveaxis(pixels, 3, 0))
+    lit, inner = _find_lit(planes)
     weight = inner[:, ::step, ::step].astype(np.float32)
     count = np.maximum(weight.sum((1, 2)), 1)
     levels = np.log2(np.arange(256, dtype=np.float32) + LIT_LEVEL)
-    stops = np.moveaxis(levels.take(pixels[:, ::step, ::step]), 3, 0)
-    means = np.einsum("cnij,nij->cn", stops, weight) / count
-    away = stops - means[:, :, None, None]
+    away = levels.take(planes[:, :, ::step, ::step])
+    means = np.einsum("cnij,nij->cn", away, weight) / count
+    away -= means[:, :, None, None]
     away *= weight
     # As `away.mean(0)` adds them, five times as fast.
     shade = (away[0] + (away[1] + away[2])) / np.float32(3)
@@ -195,10 +197,10 @@ def _describe_chunk(pixels: npt.NDArray[np.uint8]) -> Values:
 
 
 def _find_lit(
-    pixels: npt.NDArray[np.uint8],
+    planes: npt.NDArray[np.uint8],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which pixels are lit, and which of these have lit neighbours on all four sides."""
-    brightest = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    brightest = np.maximum(np.maximum(planes[0], planes[1]), planes[2])
     lit = brightest > LIT_LEVEL
     inner = lit.copy()
     inner[:, 1:] &= lit[:, :-1]

@@ -43,12 +43,12 @@ def killed_after(writes: int) -> Iterator[None]:
     count = 0
     sound = table.write_whole
 
-    def write(filesystem: object, path: str, content: bytes) -> None:
+    def write(filesystem: object, path: str, *parts: bytes) -> None:
         nonlocal count
         count += 1
         if count == writes:
             raise Killed
-        sound(filesystem, path, content)
+        sound(filesystem, path, *parts)
         if count + 0.5 == writes:
             raise Killed
 

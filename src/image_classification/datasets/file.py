@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from kedro.io import AbstractDataset
 from kedro.io.core import get_protocol_and_path
 
 PARTIAL = ".partial"
+PIECE_BYTES = 2**16
 
 Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")
@@ -82,15 +84,27 @@ def read_in_parts(
         return [content for part in pool.map(read, parts) for content in part]
 
 
-def write_whole(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
-    """Write a file that appears whole or not at all.
+def write_whole(
+    filesystem: fsspec.AbstractFileSystem, path: str, *parts: bytes | memoryview
+) -> None:
+    """Write a file that appears whole or not at all, of one or more parts.
 
     An object store does so by itself; on a disk the file is written aside, then renamed.
     """
     if not is_local(filesystem):
-        filesystem.pipe_file(path, content)
+        filesystem.pipe_file(path, b"".join(parts))
         return
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-    aside = f"{path}.{uuid4().hex}{PARTIAL}"
-    filesystem.pipe_file(aside, content)
-    filesystem.mv(aside, path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(f"{path}.{uuid4().hex}{PARTIAL}")
+    with aside.open("wb", buffering=0) as file:
+        for part in parts:
+            # Linux takes up to six times as long to find room for many megabytes in one piece.
+            for start in range(0, len(part), PIECE_BYTES):
+                _write(file, part[start : start + PIECE_BYTES])
+    aside.replace(path)
+
+
+def _write(file: FileIO, piece: bytes | memoryview) -> None:
+    """Write all of a piece: a raw file may take a part of it."""
+    while piece:
+        piece = piece[file.write(piece) :]

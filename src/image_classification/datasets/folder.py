@@ -107,10 +107,12 @@ def _stat(entry: os.DirEntry[str]) -> dict[str, Any] | None:
         own = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
-    try:
-        size = entry.stat().st_size
-    except OSError:  # a link to nothing
-        size = 0
+    size = own.st_size
+    if entry.is_symlink():
+        try:
+            size = entry.stat().st_size
+        except OSError:  # a link to nothing
+            size = 0
     return {"size": size, "mtime": own.st_mtime}
 
 

@@ -155,7 +155,7 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
             return
         name = hashlib.sha256("\n".join(data.image_ids).encode()).hexdigest()[:16]
         stem = posixpath.join(self._root, f"{data.pixels.shape[1]}px", name)
-        write_whole(self._filesystem, f"{stem}.npy", _encode(data.pixels))
+        write_whole(self._filesystem, f"{stem}.npy", *_encode(data.pixels))
         ids = pd.DataFrame({"image_id": data.image_ids})
         write_whole(self._filesystem, f"{stem}.parquet", ids.to_parquet(index=False))
         data.release()
@@ -164,9 +164,9 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
         return bool(self._filesystem.glob(f"{self._root}/*px/*.parquet"))
 
 
-def _encode(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return the bytes of a file that `np.load` reads, as `np.save` writes it, copied once."""
+def _encode(pixels: npt.NDArray[np.uint8]) -> tuple[bytes, memoryview]:
+    """Return header and content of a file that `np.load` reads, as `np.save` writes it."""
     pixels = np.ascontiguousarray(pixels)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(pixels))
-    return b"".join((header.getvalue(), pixels.data))
+    return header.getvalue(), pixels.data.cast("B")

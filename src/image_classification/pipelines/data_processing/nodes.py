@@ -452,7 +452,9 @@ def _complete_inspections(
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     names = [
         _read_name(name, image_id, pattern, parameters["captured_on_format"])
-        for name, image_id in zip(table["image_name"], table["image_id"], strict=True)
+        for name, image_id in zip(
+            table["image_name"].tolist(), table["image_id"].tolist(), strict=True
+        )
     ]
     known = ["patient", "captured_on"]
     table = table.join(pd.DataFrame(names, columns=known, index=table.index, dtype=str))
