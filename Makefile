@@ -66,7 +66,7 @@ test-all: install ## All tests: real services, a real browser
 	$(BIN)/python -m pytest
 
 benchmark: install ## The quick benchmarks, side by side with what people would use instead (DATA=folder or zip)
-	@for name in parsing training scoring intake task_cost memory; do \
+	@for name in parsing training scoring intake task_cost mlflow_requests memory; do \
 	    echo "==> benchmarks/$$name.py"; \
 	    data=; case $$name in training|scoring|intake) data="$(DATA)";; esac; \
 	    $(BIN)/python benchmarks/$$name.py --quick $${data:+--data "$$data"} || exit 1; \

@@ -8,7 +8,7 @@ Reads the JSON that each benchmark left in .local/benchmarks; what was not measu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -87,6 +87,8 @@ def draw(results: Results) -> Figure:
     add("intake", "first_intake", _draw_intake)
     add("intake", "known_index", _draw_index)
     add("training", "curve", _draw_curve)
+    add("training", "curve", _draw_epochs)
+    add("mlflow_requests", "requests", _draw_requests)
     add("training", "memory", _draw_memory)
     rows = max(-(-len(panels) // 2), 1)
     figure = Figure(figsize=(10, 3.4 * rows), layout="constrained")
@@ -159,6 +161,27 @@ def _draw_curve(axes: Axes, rows: Iterable[Mapping[str, Any]]) -> None:
         ylabel="validation accuracy",
         xscale="log",
     )
+    axes.legend()
+
+
+def _draw_epochs(axes: Axes, rows: Iterable[Mapping[str, Any]]) -> None:
+    rows = list(rows)
+    for network in dict.fromkeys(row["network"] for row in rows):
+        own = [row for row in rows if row["network"] == network]
+        axes.plot(
+            [row["epochs"] for row in own], [row["seconds"] for row in own], "o-", label=network
+        )
+    axes.set(title="Training, against its epochs", xlabel="epochs", ylabel="seconds")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+
+
+def _draw_requests(axes: Axes, asked: Mapping[str, Sequence[Mapping[str, int]]]) -> None:
+    for pipeline, rows in asked.items():
+        epochs, requests = ([row[key] for row in rows] for key in ("epochs", "requests"))
+        axes.plot(epochs, requests, "o-", label=f"pipeline {pipeline}")
+    axes.set(title="Requests to MLflow, against epochs", xlabel="epochs", ylabel="requests")
+    axes.set_ylim(bottom=0)
     axes.legend()
 
 

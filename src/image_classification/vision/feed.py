@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from image_classification.vision.pixels import Pixels
+from image_classification.vision.pixels import Pixels, without_tuning
 from image_classification.vision.source import (
     HeldPixels,
     PixelSource,
@@ -26,6 +27,9 @@ HELD_BYTES = 2**29
 At 64 pixels a side 43,690 images."""
 
 VALIDATION_BATCH = 256
+
+PREPARED = 4
+"""Batches ready for the step; more would only take memory."""
 
 
 def fits(source: PixelSource, limit_bytes: int) -> bool:
@@ -112,7 +116,8 @@ def prepare_ahead(
         return prepare(*inputs), labels
 
     with tf.device("/CPU:0"):
-        return batches.map(make, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        made = batches.map(make, os.cpu_count(), deterministic=True)
+        return without_tuning(made.prefetch(PREPARED))
 
 
 def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> tf.data.Dataset:
@@ -131,14 +136,15 @@ def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> 
             tf.TensorSpec((None, class_count), tf.float32),
         )
         batches = tf.data.Dataset.from_generator(read, output_signature=signature)
-        return batches.prefetch(tf.data.AUTOTUNE)
+        return without_tuning(batches.prefetch(PREPARED))
 
 
 def _add_keys(batches: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     """Give each batch a key, from one seeded generator that runs on through the epochs."""
     keys = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
     keyed = tf.data.Dataset.zip(batches, keys)
-    return keyed.map(lambda batch, key: ((batch[0], key), batch[1])).prefetch(tf.data.AUTOTUNE)
+    keyed = keyed.map(lambda batch, key: ((batch[0], key), batch[1]))
+    return without_tuning(keyed.prefetch(PREPARED))
 
 
 def augment(pixels: tf.Tensor, key: tf.Tensor, seed: int) -> tf.Tensor:
