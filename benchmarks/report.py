@@ -186,11 +186,11 @@ def _draw_requests(axes: Axes, asked: Mapping[str, Sequence[Mapping[str, int]]])
 
 
 def _draw_memory(axes: Axes, rows: Iterable[Mapping[str, float]]) -> None:
-    images, peak = zip(*((row["images"], row["gib"]) for row in rows), strict=True)
-    axes.plot(images, peak, "o-")
+    thousands, peak = zip(*((row["images"] / 1000, row["gib"]) for row in rows), strict=True)
+    axes.plot(thousands, peak, "o-")
     axes.set(
         title="Peak memory of reading an epoch",
-        xlabel="images of 64 px on disk",
+        xlabel="thousands of images of 64 px on disk",
         ylabel="GiB, TensorFlow included",
     )
     axes.set_ylim(bottom=0)
