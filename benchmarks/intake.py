@@ -49,6 +49,7 @@ from measuring import (
     add_options,
     alternate,
     compare,
+    compare_peaks,
     keep,
     read_peak_mib,
     reset_peak,
@@ -97,7 +98,7 @@ def main() -> None:
         lines = compare_first(Path(folder), pick(files, sizes["images"] or len(files)), rounds)
         lines.append(compare_known(Path(folder), files, sizes, options.quick))
         series = measure_series(files, sizes)
-        lines.append(compare_memory(series["first_intake"]))
+        lines.append(compare_peaks("a first intake", series["first_intake"], "peak_mib"))
         keep("intake", lines, series, options.to, images=len(files), real=bool(options.data))
 
 
@@ -370,19 +371,6 @@ def measure_operations(storage: Path) -> dict[str, float]:
         name: statistics.median(time_call(call) for _ in range(3))
         for name, call in operations.items()
     }
-
-
-def compare_memory(first_intakes: Sequence[dict[str, Any]]) -> Comparison:
-    """Compare the peak memory of the largest first intake with that of one of a few chunks."""
-    few, many = first_intakes[-2], first_intakes[-1]
-    return compare(
-        f"peak memory of {many['images']:,} images",
-        f"of {few['images']:,}",
-        ([many["peak_mib"]], [few["peak_mib"]]),
-        unit="MiB",
-        goal=1.1,
-        better="at most",
-    )
 
 
 if __name__ == "__main__":

@@ -111,6 +111,25 @@ def compare(  # noqa: PLR0913 - the columns of the table
     return Comparison(what, against, ours, theirs, unit, ratio, goal, better, len(ratios), spread)
 
 
+def compare_peaks(what: str, rows: Sequence[Mapping[str, float]], key: str) -> Comparison:
+    """Compare the peak memory of the largest size with that of the size before it.
+
+    Args:
+        what: is done with a number of images, for the name of the line.
+        rows: a size each, rising: `images`, and the peak.
+        key: of the peak, which ends in its unit: `peak_mib`, `gib`.
+    """
+    few, many = rows[-2:]
+    return compare(
+        f"peak memory of {what}, {many['images']:,} images",
+        f"{few['images']:,} images",
+        ([many[key]], [few[key]]),
+        unit={"mib": "MiB", "gib": "GiB"}[key[-3:]],
+        goal=1.1,
+        better="at most",
+    )
+
+
 def reset_peak() -> None:
     """Forget the peak memory of this process so far: it begins with that of who started it."""
     Path("/proc/self/clear_refs").write_text("5")

@@ -29,6 +29,7 @@ MOST = 30
 EPOCHS = (2, 5, 10)
 PATIENTS, CELLS = 40, 10
 PIPELINES = ("training", "retraining")
+UNCOUNTED = ("/artifacts/list", "/server-info")
 
 
 def main() -> None:
@@ -51,11 +52,10 @@ def main() -> None:
                 print(f"{pipeline}, {epochs} epochs: {sum(asked.values())} requests", flush=True)
                 for path, number in asked.most_common():
                     print(f"  {number:3} {path}")
-    most = [row["requests"] for row in counts["training"][-1:]]
     line = measuring.compare(
         f"requests to MLflow of the pipeline training, {EPOCHS[-1]} epochs",
         f"{MOST} beyond artifacts",
-        (most, [MOST]),
+        ([counts["training"][-1]["requests"]], [MOST]),
         unit="requests",
         goal=1,
         better="at most",
@@ -116,13 +116,16 @@ def run(pipeline: str, params: dict[str, Any]) -> None:
 
 @contextmanager
 def count_requests() -> Iterator[Counter[str]]:
-    """Count what this process asks over HTTP, without the artifacts."""
+    """Count what this process asks over HTTP, without the artifacts.
+
+    What the server can do is left out: MLflow asks again whenever it has known for some minutes.
+    """
     asked: Counter[str] = Counter()
     send = requests.Session.send
 
     def count(self: requests.Session, request: Any, **options: Any) -> Any:
         path = request.path_url.partition("?")[0]
-        if "mlflow-artifacts" not in path and not path.endswith("/artifacts/list"):
+        if "mlflow-artifacts" not in path and not path.endswith(UNCOUNTED):
             asked[f"{request.method} {path}"] += 1
         return send(self, request, **options)
 

@@ -142,19 +142,11 @@ def _draw_index(axes: Axes, rows: Iterable[Mapping[str, float]]) -> None:
 
 
 def _draw_curve(axes: Axes, rows: Iterable[Mapping[str, Any]]) -> None:
-    rows = list(rows)
-    for network in dict.fromkeys(row["network"] for row in rows):
-        own = [row for row in rows if row["network"] == network]
-        axes.plot(
-            [row["seconds"] for row in own],
-            [row["accuracy"] for row in own],
-            "o-",
-            label=network,
-        )
-        for row in own:
-            axes.annotate(
-                f" {row['epochs']}", (row["seconds"], row["accuracy"]), fontsize=8, va="top"
-            )
+    for network, own in _group_by_network(rows).items():
+        places = [(row["seconds"], row["accuracy"]) for row in own]
+        axes.plot(*zip(*places, strict=True), "o-", label=network)
+        for row, place in zip(own, places, strict=True):
+            axes.annotate(f" {row['epochs']}", place, fontsize=8, va="top")
     axes.set(
         title="Accuracy against time, by epochs",
         xlabel="seconds of training",
@@ -165,15 +157,19 @@ def _draw_curve(axes: Axes, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _draw_epochs(axes: Axes, rows: Iterable[Mapping[str, Any]]) -> None:
-    rows = list(rows)
-    for network in dict.fromkeys(row["network"] for row in rows):
-        own = [row for row in rows if row["network"] == network]
-        axes.plot(
-            [row["epochs"] for row in own], [row["seconds"] for row in own], "o-", label=network
-        )
+    for network, own in _group_by_network(rows).items():
+        epochs, seconds = ([row[key] for row in own] for key in ("epochs", "seconds"))
+        axes.plot(epochs, seconds, "o-", label=network)
     axes.set(title="Training, against its epochs", xlabel="epochs", ylabel="seconds")
     axes.set_ylim(bottom=0)
     axes.legend()
+
+
+def _group_by_network(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["network"], []).append(row)
+    return groups
 
 
 def _draw_requests(axes: Axes, asked: Mapping[str, Sequence[Mapping[str, int]]]) -> None:

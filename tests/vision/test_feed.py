@@ -137,3 +137,29 @@ def test_held_pixels_are_a_source_of_one_shard() -> None:
     np.testing.assert_array_equal(source.read(np.array([3, 1])), pixels[[3, 1]])
     assert feed.fits(source, pixels.nbytes)
     assert not feed.fits(source, pixels.nbytes - 1)
+
+
+def test_no_dataset_is_left_to_the_tuner() -> None:
+    source, targets = CountingSource(), np.arange(IMAGES) % 2
+    batches = feed.feed_rows(targets, 2, BATCH, seed=0)
+    datasets = [
+        batches,
+        feed.feed_pixels(source, targets, 2, BATCH, seed=0),
+        feed.prepare_ahead(batches, lambda rows, _: rows),
+        feed.feed_validation(source, targets, 2),
+    ]
+    assert [dataset.options().autotune.enabled for dataset in datasets] == [False] * 4
+
+
+def test_turns_are_those_of_tensorflow() -> None:
+    pixels = tf.constant(np.random.default_rng(0).integers(0, 256, (7, 6, 6, 3), np.uint8))
+    for number in range(8):
+        key = tf.constant(number, tf.int64)
+        keys = tf.random.split(tf.stack([tf.constant(3, tf.int64), key]), 3)
+        flipped = tf.image.stateless_random_flip_left_right(pixels, keys[0])
+        flipped = tf.image.stateless_random_flip_up_down(flipped, keys[1])
+
+        turned = feed.augment(pixels, key, 3).numpy()
+
+        expected = (flipped.numpy(), tf.transpose(flipped, [0, 2, 1, 3]).numpy())
+        assert any(np.array_equal(turned, one) for one in expected)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import FileIO
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
@@ -96,15 +95,9 @@ def write_whole(
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     aside = Path(f"{path}.{uuid4().hex}{PARTIAL}")
-    with aside.open("wb", buffering=0) as file:
+    with aside.open("wb") as file:
         for part in parts:
             # Linux takes up to six times as long to find room for many megabytes in one piece.
             for start in range(0, len(part), PIECE_BYTES):
-                _write(file, part[start : start + PIECE_BYTES])
+                file.write(part[start : start + PIECE_BYTES])
     aside.replace(path)
-
-
-def _write(file: FileIO, piece: bytes | memoryview) -> None:
-    """Write all of a piece: a raw file may take a part of it."""
-    while piece:
-        piece = piece[file.write(piece) :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -28,7 +27,7 @@ At 64 pixels a side 43,690 images."""
 
 VALIDATION_BATCH = 256
 
-PREPARED = 4
+PREPARED = 2
 """Batches ready for the step; more would only take memory."""
 
 
@@ -116,8 +115,8 @@ def prepare_ahead(
         return prepare(*inputs), labels
 
     with tf.device("/CPU:0"):
-        made = batches.map(make, os.cpu_count(), deterministic=True)
-        return without_tuning(made.prefetch(PREPARED))
+        # One at a time: preparing two at once disturbs the step more than it hastens the batches.
+        return without_tuning(batches.map(make).prefetch(PREPARED))
 
 
 def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> tf.data.Dataset:
@@ -156,7 +155,23 @@ def augment(pixels: tf.Tensor, key: tf.Tensor, seed: int) -> tf.Tensor:
         seed: of the run.
     """
     keys = tf.random.split(tf.stack([tf.cast(seed, tf.int64), key]), 3)
-    turned = tf.image.stateless_random_flip_left_right(pixels, keys[0])
-    turned = tf.image.stateless_random_flip_up_down(turned, keys[1])
+    batch, height, width, channels = tf.unstack(tf.shape(pixels))
+    # Reversed as rows of pixels, and as columns of rows: TensorFlow copies each of these whole.
+    turned = _flip_some(pixels, (batch * height, width, channels), keys[0])
+    turned = _flip_some(turned, (batch, height, width * channels), keys[1])
     quarter_turn = tf.random.stateless_uniform([], keys[2]) < 0.5
     return tf.cond(quarter_turn, lambda: tf.transpose(turned, [0, 2, 1, 3]), lambda: turned)
+
+
+def _flip_some(pixels: tf.Tensor, view: tuple[tf.Tensor, ...], key: tf.Tensor) -> tf.Tensor:
+    """Reverse about half of the images along the middle axis of a view.
+
+    The same images as `tf.image.stateless_random_flip_*` would, which multiplies and adds, in half
+    the time.
+    """
+    batch = tf.shape(pixels)[0]
+    flipped = tf.reshape(tf.reverse(tf.reshape(pixels, view), [1]), tf.shape(pixels))
+    chosen = tf.round(tf.random.stateless_uniform([batch], key))
+    return tf.gather(
+        tf.concat([pixels, flipped], 0), tf.range(batch) + batch * tf.cast(chosen, tf.int32)
+    )
