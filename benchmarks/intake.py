@@ -173,6 +173,9 @@ def build_catalog(storage: Path) -> DataCatalog:
     }
     for name in ("data_processing", "image_size_px"):
         catalog[f"params:{name}"] = parameters[name]
+    # Kedro makes a dataset when it is first asked for: part of what is fixed, as the session is.
+    for name in catalog:
+        catalog.get(name)
     return catalog
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,8 +27,15 @@ from image_classification.datasets import (
     WholeJSONDataset,
     pixel,
 )
-from image_classification.datasets.file import PIECE_BYTES, open_filesystem, write_whole
+from image_classification.datasets import file as file_module
+from image_classification.datasets.file import (
+    PIECE_BYTES,
+    open_filesystem,
+    read_in_parts,
+    write_whole,
+)
 from image_classification.datasets.folder import find_files
+from image_classification.datasets.parquet import decode_table, encode_table
 from image_classification.errors import DataError
 
 
@@ -384,6 +394,38 @@ def test_a_file_is_written_whole_of_many_pieces(root: str) -> None:
 
     assert filesystem.cat_file(path) == b"head" + content.tobytes()
     assert len(filesystem.find(path.rpartition("/")[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("from_memory_s", "alone", "threaded"),
+    [(1e9, True, False), (0.0, True, True), (1e9, False, True)],
+)
+def test_files_are_read_by_threads_unless_they_come_as_from_memory(
+    from_memory_s: float, alone: bool, threaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_module, "FROM_MEMORY_S", from_memory_s)
+    parts: list[tuple[int, list[str]]] = []
+
+    def read(some: Sequence[str]) -> list[str]:
+        parts.append((threading.get_ident(), list(some)))
+        return [f"content of {path}" for path in some]
+
+    paths = [f"{number}.png" for number in range(60)]
+    contents = read_in_parts(read, paths, 4, alone=alone)
+    assert contents == [f"content of {path}" for path in paths]
+    assert sorted(path for _, some in parts for path in some) == sorted(paths)
+    by_threads = [some for thread, some in parts if thread != threading.get_ident()]
+    assert bool(by_threads) == threaded
+    assert len(by_threads) <= 4
+    assert read_in_parts(read, [], 4, alone=alone) == []
+
+
+def test_a_table_of_the_index_is_what_pandas_reads() -> None:
+    table = pd.DataFrame({"name": ["a", "b", ""], "count": [1, 2, 3], "share": [0.5, np.nan, 1.0]})
+    content = encode_table(table)
+    pd.testing.assert_frame_equal(decode_table(content), table)
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(content)), table)
+    pd.testing.assert_frame_equal(decode_table(table.to_parquet()), table)
 
 
 def test_a_kill_leaves_the_old_json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

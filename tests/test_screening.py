@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from scipy.stats import ks_2samp
 
 from image_classification.screening import (
     DEFAULT_LIMITS,
@@ -278,6 +279,18 @@ def test_statistics_are_finite_for_any_pixels(size: int, count: int, seed: int, 
     assert list(statistics.columns) == list(STATISTICS)
     assert statistics.shape == (count, len(STATISTICS))
     assert np.isfinite(statistics.to_numpy()).all()
+
+
+def test_the_distances_recorded_are_those_of_the_textbook() -> None:
+    batch, known = make_evidence(range(60, 64), cells=40, shift=0.5), make_evidence(range(20))
+    numbers = screen_batch(batch, known, DEFAULT_LIMITS).numbers
+    for name in STATISTICS:
+        new, old = batch.images[name].to_numpy(), known.images[name].to_numpy()
+        assert numbers[f"ks_{name}"] == pytest.approx(ks_2samp(new, old).statistic)
+        edges = [-np.inf, *np.quantile(old, np.linspace(0.1, 0.9, 9)), np.inf]
+        counts = [pd.cut(values, edges).value_counts().to_numpy() for values in (new, old)]
+        p, q = ((count + 0.5) / (count.sum() + 5) for count in counts)
+        assert numbers[f"psi_{name}"] == pytest.approx(((p - q) * np.log(p / q)).sum())
 
 
 def test_twice_the_light_changes_the_brightness_alone() -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from image_classification.errors import ConfigurationError
@@ -40,10 +41,12 @@ def settle_index(log: pd.DataFrame) -> pd.DataFrame:
         The columns of `log`, one row per `image_id`. But for the order of the rows, and for which
         of several equal files was seen first, it does not depend on the order of the batches.
     """
-    files = log.drop_duplicates("path", keep="last", ignore_index=True)
-    repeated = files["image_id"].duplicated(keep=False)
-    if not repeated.any():  # nearly always: the rest is for the few
+    files = log.reset_index(drop=True)
+    if not files["path"].is_unique:
+        files = files.drop_duplicates("path", keep="last", ignore_index=True)
+    if files["image_id"].is_unique:  # nearly always: the rest is for the few
         return files
+    repeated = files["image_id"].duplicated(keep=False)
     ranked = files[repeated].assign(rank=files["status"].map(LASTING_ORDER))
     ranked = ranked.sort_values(["image_id", "rank", "first_seen", "path"])
     beaten = ranked.index[ranked["image_id"].duplicated()]
@@ -58,6 +61,14 @@ def select_accepted(log: pd.DataFrame) -> pd.DataFrame:
     """Return the images that may be trained on, one row per content."""
     settled = settle_index(log)
     return settled[settled["status"] == ACCEPTED].reset_index(drop=True)
+
+
+def select_usable(inspections: pd.DataFrame) -> pd.DataFrame:
+    """Return the files of a batch that were not refused, each content once per label."""
+    usable = inspections[inspections["refusal"] == ""]
+    if usable["image_id"].is_unique:  # nearly always
+        return usable
+    return usable.drop_duplicates(["image_id", "label"])
 
 
 def name_classes(images: pd.DataFrame, classes: Sequence[str] | None) -> list[str]:
@@ -86,6 +97,8 @@ def describe_quarantine(batch: pd.DataFrame, others: pd.DataFrame) -> pd.DataFra
     usable = batch[batch["refusal"] == ""]
     # The few files that may repeat one of the batch first: the log is long.
     similar = others.loc[others["image_id"].isin(usable["image_id"]), "path"]
+    if similar.empty and usable["image_id"].is_unique:  # nearly always
+        return refused
     known = others[others["path"].isin(similar)].drop_duplicates("path", keep="last")
     known = known[(known["status"] == ACCEPTED) & known["image_id"].isin(usable["image_id"])]
     files = pd.concat([known[["path", "label", "image_id"]], usable[["path", "label", "image_id"]]])
@@ -130,8 +143,9 @@ def split_patients(patients: pd.Series, parameters: Mapping[str, Any]) -> pd.Ser
         *(parameters["split_salt"], parameters["validation_share"]),
         parameters["test_share"],
     )
-    split_of = {patient: split_patient(patient, *rule) for patient in patients.unique()}
-    return patients.map(split_of).astype(object)
+    rows, names = pd.factorize(patients, use_na_sentinel=False)
+    splits = [split_patient(patient, *rule) for patient in names]
+    return pd.Series(np.array(splits, dtype=object)[rows], patients.index, name=patients.name)
 
 
 def check_splits_stay(log: pd.DataFrame, parameters: Mapping[str, Any]) -> None:
@@ -140,7 +154,7 @@ def check_splits_stay(log: pd.DataFrame, parameters: Mapping[str, Any]) -> None:
     Raises:
         ConfigurationError: a patient would move to another split.
     """
-    patients = log[["patient", "split"]].drop_duplicates("patient")
+    patients = log.loc[~log["patient"].duplicated(), ["patient", "split"]]
     moved = patients[split_patients(patients["patient"], parameters) != patients["split"]]
     if len(moved):
         patient, split = moved.iloc[0]

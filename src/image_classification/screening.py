@@ -26,14 +26,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from functools import cached_property
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import ConfigDict, Field, with_config
 from scipy.spatial.distance import cdist, pdist
-from scipy.stats import beta, ks_2samp
+from scipy.stats import beta
 from typing_extensions import TypedDict
 
 Values = npt.NDArray[np.floating]
@@ -127,6 +128,11 @@ class Evidence:
     class_names: Sequence[str] = ()
     embeddings: Values | None = None
     probabilities: Values | None = None
+
+    @cached_property
+    def statistics(self) -> Values:
+        """The image statistics, shape ``(n, len(STATISTICS))``, finite."""
+        return _tame(self.images[list(STATISTICS)].to_numpy(dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -278,12 +284,8 @@ def _group_images(patients: pd.Series) -> npt.NDArray[np.object_]:
     return names
 
 
-def _average(values: Values, groups: npt.NDArray[np.object_]) -> pd.DataFrame:
+def _average(values: Values, groups: npt.NDArray[Any]) -> pd.DataFrame:
     return pd.DataFrame(values).groupby(groups).mean()
-
-
-def _statistics(evidence: Evidence) -> Values:
-    return _tame(evidence.images[list(STATISTICS)].to_numpy(dtype=np.float64))
 
 
 def _tame(values: Values) -> Values:
@@ -308,20 +310,31 @@ def _check_blank(batch: Evidence, report: _Report) -> npt.NDArray[np.bool_]:
 
 def _compare_columns(batch: Evidence, reference: Evidence, report: _Report) -> None:
     """Record, for information, how far the distributions are apart."""
-    new, old = _statistics(batch), _statistics(reference)
-    for column, name in enumerate(STATISTICS):
-        report.numbers[f"ks_{name}"] = float(ks_2samp(new[:, column], old[:, column]).statistic)
-        report.numbers[f"psi_{name}"] = _measure_psi(new[:, column], old[:, column])
+    new, old = batch.statistics, reference.statistics
+    columns = zip(STATISTICS, np.sort(new.T), np.sort(old.T), strict=True)
+    for name, of_new, of_old in columns:
+        report.numbers[f"ks_{name}"] = _measure_ks(of_new, of_old)
+        report.numbers[f"psi_{name}"] = _measure_psi(of_new, of_old)
     scale = old.std(axis=0) + 1e-9
     report.numbers["mmd"] = _measure_mmd(new / scale, old / scale)
 
 
+def _measure_ks(new: Values, old: Values) -> float:
+    """Return the largest distance of the distribution functions of sorted values.
+
+    As `scipy.stats.ks_2samp`, which takes ten times as long for a probability that nobody reads.
+    """
+    places = np.concatenate([new, old])
+    below = [values.searchsorted(places, side="right") / len(values) for values in (new, old)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
 def _measure_psi(new: Values, old: Values) -> float:
-    """Return the population stability index over the deciles of `old`."""
+    """Return the population stability index of sorted values over the deciles of `old`."""
     edges = np.unique(np.quantile(old, np.linspace(0.1, 0.9, 9)))
     bins = len(edges) + 1
     shares = [
-        (np.bincount(np.searchsorted(edges, values), minlength=bins) + 0.5)
+        (np.diff(values.searchsorted(edges, side="right"), prepend=0, append=len(values)) + 0.5)
         / (len(values) + 0.5 * bins)
         for values in (new, old)
     ]
@@ -369,17 +382,17 @@ class _Space:
         groups: npt.NDArray[np.object_],
         weigh: Callable[[Values, Values], Values],
     ) -> None:
-        centres = _average(values, groups)
-        inside = values - centres.loc[list(groups)].to_numpy()
-        metric = weigh(np.cov(inside.T), np.cov(centres.to_numpy().T))
+        own = pd.factorize(groups, sort=True)[0]
+        centres = _average(values, own).to_numpy()
+        inside = values - centres[own]
+        metric = weigh(np.cov(inside.T), np.cov(centres.T))
         metric = metric + np.eye(len(metric)) * (1e-3 * np.trace(metric) / len(metric) + 1e-9)
         self.axes = np.linalg.inv(np.linalg.cholesky(metric)).T
-        self.centres = centres.to_numpy() @ self.axes
+        self.centres = centres @ self.axes
         self.noise = float(((inside @ self.axes) ** 2).sum(axis=1).mean())
         nearest = self._leave_out(self.centres, np.arange(len(centres)))
         self.usual = float(np.quantile(nearest, USUAL_SHARE))
         self.tail = _measure_tail(nearest)
-        own = pd.factorize(groups, sort=True)[0]
         self.usual_image = float(np.quantile(self._leave_out(values @ self.axes, own), 0.99))
 
     def _leave_out(self, points: Values, own: npt.NDArray[np.integer]) -> Values:
@@ -403,7 +416,7 @@ class _Space:
         number of groups, along the tail of the distances between known patients.
         """
         means = _average(values, groups)
-        counts = pd.Series(groups).value_counts().reindex(means.index).to_numpy()
+        counts = np.unique(groups, return_counts=True)[1]
         squared = self.measure(means.to_numpy()) ** 2 - 2 * self.noise / counts
         usual = self.usual * self.grow(len(means)) + 1e-9
         return pd.Series(np.sqrt(np.maximum(squared, 0)) / usual, means.index)
@@ -428,7 +441,7 @@ def _measure_tail(distances: Values) -> float:
 def _check_look(
     batch: Grouped, reference: Grouped, blank: npt.NDArray[np.bool_], report: _Report
 ) -> None:
-    known, values = _statistics(reference[0]), _statistics(batch[0])
+    known, values = reference[0].statistics, batch[0].statistics
     patients = _Space(known, reference[1], _weigh_patients)
     _hold_distant(patients.measure_groups(values, batch[1]), "look", "look different from", report)
     images = _Space(known, reference[1], _weigh_images)
@@ -474,12 +487,12 @@ def _bound_shares(marks: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_])
     One-sided bound of Clopper and Pearson at `CONFIDENCE`, shared out over the groups after
     Bonferroni. The last row is the batch as a whole.
     """
-    counts = pd.Series(marks).groupby(groups).agg(["sum", "size"])
-    counts.loc["The batch"] = [marks.sum(), len(marks)]
-    level = (1 - CONFIDENCE) / len(counts)
-    found, size = counts["sum"].to_numpy(float), counts["size"].to_numpy(float)
+    names, own, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    found = np.append(np.bincount(own, marks), marks.sum())
+    size = np.append(counts, len(marks))
+    level = (1 - CONFIDENCE) / len(size)
     bounds = np.nan_to_num(beta.ppf(level, found, size - found + 1))
-    return pd.DataFrame({"share": found / size, "bound": bounds}, counts.index)
+    return pd.DataFrame({"share": found / size, "bound": bounds}, [*names, "The batch"])
 
 
 def _check_labels(batch: Grouped, reference: Grouped, report: _Report) -> None:

@@ -367,7 +367,10 @@ class TestProvenance:
 
 BAD_FILES = {
     "empty": (b"", "the file is empty (0 bytes)"),
-    "no image": (b"These are not the bytes you are looking for.", "cannot be read as an image"),
+    "no image": (
+        b"These are not the bytes you are looking for.",
+        "cannot be read as an image: it has no known format; PNG, JPEG, BMP, TIFF are allowed",
+    ),
     "truncated": (draw_image(99)[:200], "cannot be decoded"),
     "truncated in the header": (draw_image(99)[:20], "cannot be read as an image"),
     "greyscale": (draw_image(99, mode="L"), "the colour mode is L: RGB is allowed"),

@@ -82,7 +82,7 @@ def try_read_files(
                 contents.append(error)
         return contents
 
-    return read_in_parts(try_read, paths, READERS)
+    return read_in_parts(try_read, paths, READERS, alone=is_local(filesystem))
 
 
 def _walk(folder: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

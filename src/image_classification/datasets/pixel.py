@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from image_classification.datasets.file import FilesystemDataset, is_local, write_whole
+from image_classification.datasets.file import (
+    FilesystemDataset,
+    is_local,
+    read_file,
+    write_whole,
+)
+from image_classification.datasets.parquet import decode_table, encode_table
 from image_classification.errors import DataError
 
 
@@ -79,9 +85,8 @@ class PackedPixels:
             self._filesystem.invalidate_cache()
             places = {}
             for ids_path in sorted(self._filesystem.glob(f"{self._root}/{size_px}px/*.parquet")):
-                content = io.BytesIO(self._filesystem.cat_file(ids_path))
                 shard = ids_path.removesuffix(".parquet") + ".npy"
-                ids = pd.read_parquet(content)["image_id"]
+                ids = decode_table(read_file(self._filesystem, ids_path))["image_id"]
                 places.update({image_id: (shard, row) for row, image_id in enumerate(ids)})
             self._places[size_px] = places
         return self._places[size_px]
@@ -157,7 +162,7 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
         stem = posixpath.join(self._root, f"{data.pixels.shape[1]}px", name)
         write_whole(self._filesystem, f"{stem}.npy", *_encode(data.pixels))
         ids = pd.DataFrame({"image_id": data.image_ids})
-        write_whole(self._filesystem, f"{stem}.parquet", ids.to_parquet(index=False))
+        write_whole(self._filesystem, f"{stem}.parquet", encode_table(ids))
         data.release()
 
     def _exists(self) -> bool:

@@ -84,7 +84,10 @@ class ImageSource:
             OSError: a file cannot be read for a reason that may pass, such as a network that is
                 down.
         """
-        return read_in_parts(lambda some: [self._try_read(path) for path in some], paths, READERS)
+        local = not any("://" in path for path in paths)
+        return read_in_parts(
+            lambda some: [self._try_read(path) for path in some], paths, READERS, alone=local
+        )
 
     def _try_read(self, path: str) -> bytes | str:
         protocol, separator, _ = path.partition("://")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,13 @@ import pyarrow as pa
 from kedro_datasets.json import JSONDataset
 from pyarrow import parquet
 
-from image_classification.datasets.file import FilesystemDataset, is_local, write_whole
+from image_classification.datasets.file import (
+    FilesystemDataset,
+    is_local,
+    read_file,
+    write_whole,
+)
+from image_classification.datasets.parquet import decode_table, encode_table
 
 READERS = 8
 """Files of a table that are read at the same time from a store."""
@@ -47,8 +52,8 @@ class BatchTables:
 
     def read(self, batch: str) -> pd.DataFrame:
         """Return the part of one batch."""
-        path = posixpath.join(self._root, f"{batch}.parquet")
-        return pd.read_parquet(io.BytesIO(self._filesystem.cat_file(path)))
+        content = read_file(self._filesystem, posixpath.join(self._root, f"{batch}.parquet"))
+        return decode_table(content)
 
 
 class BatchTablesDataset(_IndexDataset):
@@ -63,7 +68,7 @@ class BatchTablesDataset(_IndexDataset):
     def save(self, data: Mapping[str, pd.DataFrame]) -> None:
         """Write the parts of some batches, each whole."""
         for batch, table in data.items():
-            write_whole(self._filesystem, self._locate(batch), table.to_parquet(index=False))
+            write_whole(self._filesystem, self._locate(batch), encode_table(table))
 
 
 class Records(Mapping[str, dict[str, Any]]):
@@ -77,7 +82,7 @@ class Records(Mapping[str, dict[str, Any]]):
     def __getitem__(self, name: str) -> dict[str, Any]:
         if name not in self._names:
             raise KeyError(name)
-        content = self._filesystem.cat_file(posixpath.join(self._root, f"{name}.json"))
+        content = read_file(self._filesystem, posixpath.join(self._root, f"{name}.json"))
         record: dict[str, Any] = json.loads(content)
         return record
 
@@ -163,18 +168,22 @@ class AppendedTableDataset(_IndexDataset):
         """Add rows; adding none writes nothing."""
         if data.empty:
             return
-        content = data.to_parquet(index=False)
+        content = encode_table(data)
         digest = hashlib.sha256(content).hexdigest()[:12]
         time = str(data[self._order_by].iloc[0]).replace(":", "").replace("+", "")
         write_whole(self._filesystem, self._locate(f"{time}-{digest}"), content)
 
     def _read_part(self, name: str) -> pa.Table:
         # Opened, not fetched: columns that are not asked for are not read either.
-        with self._filesystem.open(self._locate(name), "rb") as file:
-            columns = None if self._more_columns else self._columns
-            # Not `read_table`, which plans a scan of a data set: four times the cost of a night.
+        columns = None if self._more_columns else self._columns
+        with self._open(self._locate(name)) as file:
             table = parquet.ParquetFile(file).read(columns=columns, use_threads=False)
         return table if self._more_columns else table.select(self._columns)
+
+    def _open(self, path: str) -> Any:
+        if is_local(self._filesystem):
+            return pa.memory_map(path)
+        return self._filesystem.open(path, "rb")
 
 
 class WholeJSONDataset(JSONDataset):

@@ -18,6 +18,8 @@ from image_classification.parameters import DataProcessingParameters
 REFERENCE_IMAGES = 3000
 """Accepted images that a batch is compared with: enough to know the patients, soon scored."""
 
+REFERENCE_COLUMNS = ["image_id", "path", "label", "patient", *screening.STATISTICS]
+
 CHUNK = 2048
 """Images looked at together: bounds memory."""
 
@@ -41,7 +43,8 @@ class Judge:
         self._pixels = pixels
         self._champion = champion
         self._parameters = parameters
-        accepted = images[images["status"] == index.ACCEPTED]
+        columns = images.columns.intersection(REFERENCE_COLUMNS)  # the first batch finds fewer
+        accepted = images.loc[images["status"] == index.ACCEPTED, columns]
         self._reference = self._gather(sample_patients(accepted, REFERENCE_IMAGES))
 
     def screen(self, batch: str, inspections: pd.DataFrame) -> dict[str, Any]:
@@ -56,7 +59,7 @@ class Judge:
             counts of `files`, `images` and `patients`, `suspects` (the most suspicious images),
             `champion` (the version that looked at it, or None) and `screened_at`.
         """
-        usable = inspections[inspections["refusal"] == ""].drop_duplicates(["image_id", "label"])
+        usable = index.select_usable(inspections)
         breaches = self._find_breaches(batch, inspections)
         evidence = self._gather(usable)
         found = screening.screen_batch(evidence, self._reference, self._parameters["screening"])
@@ -77,7 +80,7 @@ class Judge:
 
     def preview(self, inspections: pd.DataFrame) -> pd.DataFrame:
         """Return the rows that a batch would add to the index."""
-        usable = inspections[inspections["refusal"] == ""].drop_duplicates(["image_id", "label"])
+        usable = index.select_usable(inspections)
         splits = index.split_patients(usable["patient"], self._parameters)
         return usable.assign(split=splits, status=index.ACCEPTED)
 
@@ -150,10 +153,10 @@ def sample_patients(images: pd.DataFrame, maximum: int) -> pd.DataFrame:
     if len(images) <= maximum:
         return images
     share = -(-maximum // images["patient"].nunique())
-    # By sha256: as good as drawn at random, and the same again in the next run. Of the few rows
-    # that are chosen alone all columns are touched.
-    patients = images[["image_id", "patient"]].sort_values("image_id")["patient"]
-    return images.loc[patients.groupby(patients).head(share).index]
+    # By sha256: as good as drawn at random, and the same again in the next run.
+    order = images["image_id"].argsort().to_numpy()
+    patients = pd.Series(pd.factorize(images["patient"])[0][order])
+    return images.iloc[order[patients.groupby(patients).cumcount() < share]]
 
 
 def _find_breaches(parts: list[pd.DataFrame], parameters: DataProcessingParameters) -> list[str]:

@@ -52,6 +52,7 @@ PLAIN_PIXELS = 2**26
 """Of more, Pillow warns."""
 
 NAME_GROUPS = ("patient", "captured_on")
+UNREVIEWED = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
 INSPECTION_COLUMNS = [
     *("path", "image_name", "label", "size_bytes", "image_id", "width", "height", "refusal"),
     *("packed_px", "patient", "captured_on", "labelled_by", "labelled_on", "batch", "first_seen"),
@@ -162,12 +163,12 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
         return {"judged": {}, "stops": []}, {}
     images = index.settle_index(known_images)
     judge = Judge(images, image_batches, inspected_pixels, open_champion(), parameters)
-    screenings = {batch: judge.screen(batch, image_inspections.read(batch)) for batch in due}
-    candidates = {
-        batch: judge.preview(image_inspections.read(batch))
-        for batch, screening in screenings.items()
-        if screening["verdict"] == "accepted"
-    }
+    screenings, candidates = {}, {}
+    for batch in due:
+        inspections = image_inspections.read(batch)
+        screenings[batch] = judge.screen(batch, inspections)
+        if screenings[batch]["verdict"] == "accepted":
+            candidates[batch] = judge.preview(inspections)
     for batch, breaches in admit_together(images, candidates, parameters).items():
         screenings[batch] |= {"verdict": "waiting", "reasons": breaches}
     stops = []
@@ -205,15 +206,16 @@ def index_images(
         ConfigurationError: the split rule was changed, so that patients would move.
     """
     index.check_splits_stay(known_index, parameters)
-    known = known_index.drop_duplicates("batch", keep="last").set_index("batch")
+    known = _read_statuses(known_index)
     statuses = _find_statuses(batch_screenings, batch_reviews)
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    quarantine, rows, log = {}, [], known_index
+    columns = ["batch", "path", "label", "image_id", "status"]
+    quarantine, rows, log = {}, [], known_index[columns]
     for batch, status in statuses.items():
-        if batch in known.index and (known.loc[batch, list(status)] == pd.Series(status)).all():
+        if known.get(batch) == status:
             continue
         inspections = image_inspections.read(batch)
-        others = log.loc[log["batch"] != batch, ["path", "label", "image_id", "status"]]
+        others = log[log["batch"] != batch] if batch in known else log
         quarantine[batch] = (
             index.describe_quarantine(inspections, others)
             if status["status"] == index.ACCEPTED
@@ -222,7 +224,7 @@ def index_images(
         added = _make_rows(inspections, parameters).assign(**status, recorded_at=now)
         if len(added):
             rows.append(added)
-            log = pd.concat([log, added], ignore_index=True) if len(log) else added
+            log = pd.concat([log, added[columns]], ignore_index=True) if len(log) else added
     added = pd.concat(rows, ignore_index=True) if rows else known_index.head(0)
     return quarantine, _count_statuses(added, quarantine), added
 
@@ -398,7 +400,7 @@ def _inspect_header(
         return 0, 0, "the file is empty (0 bytes)"
     try:
         width, height, mode, kind = _read_plain_png(content) or _read_header(content)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         return 0, 0, f"the file cannot be read as an image: {_one_line(error)}"
     reason = ""
     if width * height > maximum_pixels:
@@ -414,8 +416,11 @@ def _inspect_header(
 
 def _read_header(content: bytes) -> tuple[int, int, str, str | None]:
     """Return width, height, colour mode and format of an image file."""
-    with Image.open(io.BytesIO(content)) as image:
-        return *image.size, image.mode, image.format
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return *image.size, image.mode, image.format
+    except UnidentifiedImageError:  # Pillow names an object in memory
+        raise ValueError(f"it has no known format; {', '.join(FORMATS)} are allowed") from None
 
 
 def _read_plain_png(content: bytes) -> tuple[int, int, str, str | None] | None:
@@ -463,25 +468,34 @@ def _complete_inspections(
     except DataError as error:  # the batch is quarantined for it
         logger.warning("%s", error)
         labelled = pd.DataFrame(columns=["labelled_by", "labelled_on"], dtype=str)
-    table = table.join(labelled, on="image_name").fillna({"labelled_by": "", "labelled_on": ""})
+    if labelled.empty:
+        table = table.assign(labelled_by="", labelled_on="")
+    else:
+        table = table.join(labelled, on="image_name")
+        table = table.fillna({"labelled_by": "", "labelled_on": ""})
     return table.assign(batch=batch, first_seen=image_batches.read_manifest(batch)["taken_at"])
 
 
 def _make_rows(inspections: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Return the usable files of a batch, each content once per label, with their splits."""
-    usable = inspections[inspections["refusal"] == ""].sort_values("path")
-    usable = usable.drop_duplicates(["image_id", "label"])
+    usable = index.select_usable(inspections.sort_values("path"))
     splits = index.split_patients(usable["patient"], parameters)
     return usable.drop(columns="refusal").assign(split=splits).reset_index(drop=True)
 
 
+def _read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the status of each batch as it stands in the log, by name."""
+    names = ["status", *UNREVIEWED]
+    last = log[~log["batch"].duplicated(keep="last")].set_index("batch")[names]
+    return {batch: dict(zip(names, status, strict=True)) for batch, *status in last.itertuples()}
+
+
 def _find_statuses(screenings: Records, reviews: Records) -> dict[str, dict[str, str]]:
     """Return the status of each batch, by name: the last review's, or else the screening's."""
-    unreviewed = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
     statuses = {}
     for batch in sorted(screenings):
         accepted = screenings[batch]["verdict"] == "accepted"
-        statuses[batch] = {"status": index.ACCEPTED if accepted else index.HELD, **unreviewed}
+        statuses[batch] = {"status": index.ACCEPTED if accepted else index.HELD, **UNREVIEWED}
     for name in sorted(reviews):
         review = reviews[name]
         statuses[review["batch"]] = {
