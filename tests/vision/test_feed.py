@@ -141,14 +141,24 @@ def test_held_pixels_are_a_source_of_one_shard() -> None:
 
 def test_no_dataset_is_left_to_the_tuner() -> None:
     source, targets = CountingSource(), np.arange(IMAGES) % 2
-    batches = feed.feed_rows(targets, 2, BATCH, seed=0)
     datasets = [
-        batches,
+        feed.feed_rows(targets, 2, BATCH, seed=0),
         feed.feed_pixels(source, targets, 2, BATCH, seed=0),
-        feed.prepare_ahead(batches, lambda rows, _: rows),
         feed.feed_validation(source, targets, 2),
     ]
-    assert [dataset.options().autotune.enabled for dataset in datasets] == [False] * 4
+    assert [dataset.options().autotune.enabled for dataset in datasets] == [False] * 3
+
+
+def test_keras_knows_how_many_batches_there_are() -> None:
+    source, targets = CountingSource(), np.arange(IMAGES) % 2
+    bytes_each = source.pixels[0].nbytes
+    for batches in (
+        feed.feed_rows(targets, 2, 5, seed=0),
+        feed.feed_pixels(source, targets, 2, 5, seed=0, held_bytes=7 * bytes_each),
+        feed.feed_pixels(source, targets, 2, 5, seed=0),
+        feed.feed_validation(source, targets, 2),
+    ):
+        assert batches.cardinality().numpy() == len(list(batches))
 
 
 def test_turns_are_those_of_tensorflow() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 import numpy as np
@@ -90,7 +90,8 @@ def feed_pixels(
             tf.TensorSpec((None, class_count), tf.float32),
         )
         windows = tf.data.Dataset.from_generator(read_windows, output_signature=signature)
-        return _add_keys(windows.prefetch(1).flat_map(cut), seed)
+        batches = _count(windows.prefetch(1).flat_map(cut), images, batch_size)
+        return _add_keys(batches, seed)
 
 
 def shuffle_shards(source: PixelSource, window: int, random: np.random.Generator) -> Iterator[Rows]:
@@ -99,24 +100,6 @@ def shuffle_shards(source: PixelSource, window: int, random: np.random.Generator
     order = np.concatenate([shards[number] for number in random.permutation(len(shards))])
     for start in range(0, len(order), window):
         yield random.permutation(order[start : start + window])
-
-
-def prepare_ahead(
-    batches: tf.data.Dataset, prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-) -> tf.data.Dataset:
-    """Yield ``(pixels, labels)`` of batches of `feed_rows` or `feed_pixels`, made in advance.
-
-    Args:
-        batches: ``((batch, key), labels)``.
-        prepare: makes the pixels of a batch and its key.
-    """
-
-    def make(inputs: tuple[tf.Tensor, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return prepare(*inputs), labels
-
-    with tf.device("/CPU:0"):
-        # One at a time: preparing two at once disturbs the step more than it hastens the batches.
-        return without_tuning(batches.map(make).prefetch(PREPARED))
 
 
 def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> tf.data.Dataset:
@@ -135,7 +118,13 @@ def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> 
             tf.TensorSpec((None, class_count), tf.float32),
         )
         batches = tf.data.Dataset.from_generator(read, output_signature=signature)
+        batches = _count(batches, source.shape[0], VALIDATION_BATCH)
         return without_tuning(batches.prefetch(PREPARED))
+
+
+def _count(batches: tf.data.Dataset, images: int, batch_size: int) -> tf.data.Dataset:
+    """Say how many batches there are: of an unknown number, Keras takes the end for a fault."""
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-images // batch_size)))
 
 
 def _add_keys(batches: tf.data.Dataset, seed: int) -> tf.data.Dataset:
