@@ -59,8 +59,11 @@ lint: install ## Style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A file of tests is one process's: they share what they set up. Each process holds a TensorFlow.
+SPREAD := -n logical --maxprocesses 4 --dist loadfile
+
 test: install ## The tests that need no service
-	$(BIN)/python -m pytest -m "not slow and not end_to_end and not browser"
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow and not end_to_end and not browser"
 
 test-all: install ## All tests: real services, a real browser
 	$(BIN)/python -m pytest
