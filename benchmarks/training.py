@@ -48,6 +48,7 @@ REAL_ACCURACY, MADE_ACCURACY = 0.955, 0.9
 
 ORIGINAL_SIDE_PX, ORIGINAL_BATCH = 224, 32
 CURVE_EPOCHS = (1, 2, 4, 8)
+BATCH_SIZES = (32, 64, 128, 256)
 STORED_IMAGES = (25_000, 50_000, 100_000, 200_000)
 QUICK_STORED_IMAGES = (100_000, 200_000)
 
@@ -69,6 +70,7 @@ def main() -> None:
     lines.append(measuring.compare_peaks("an epoch of stored pixels", series["memory"], "gib"))
     if options.curve:
         series["curve"] = trace_curve(data, plan)
+        series["batch_sizes"] = try_batch_sizes(data, plan)
         series["precision"] = compare_precisions(data, plan)
     if options.formats:
         series["formats"] = try_formats(data, plan)
@@ -358,6 +360,19 @@ def trace_curve(data: dict[str, Labelled], plan: dict[str, Any]) -> list[dict[st
                 {"network": network, "epochs": epochs, "seconds": seconds, "accuracy": accuracy}
             )
             print(f"{network}, {epochs} epochs: {accuracy:.4f} in {seconds:.0f} s", flush=True)
+    return rows
+
+
+def try_batch_sizes(data: dict[str, Labelled], plan: dict[str, Any]) -> list[dict[str, float]]:
+    """Return accuracy, a mean over seeds, and time of a schedule by images per step."""
+    rows = []
+    for size in BATCH_SIZES:
+        reached = [
+            time_epochs(data, plan | {"batch_size": size, "seed": seed})[-1] for seed in range(3)
+        ]
+        seconds, accuracy = (statistics.mean(values) for values in zip(*reached, strict=True))
+        rows.append({"batch_size": size, "seconds": seconds, "accuracy": accuracy})
+        print(f"{size} images a step: {accuracy:.4f} in {seconds:.0f} s", flush=True)
     return rows
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from image_classification.errors import name_near_misses
@@ -86,7 +84,9 @@ def check_images(
         A sentence for each breach; empty for none.
     """
     minimum, patients = contract["minimum_class_share"], contract["minimum_patients"]
-    counts = _Counts.of(images)
+    # Of many images a few rows a patient: they are grouped twice.
+    groups = images[["patient", "label", "split"]].drop_duplicates()
+    splits = groups.groupby("patient")["split"].nunique()
     return [
         *(
             f"There are {value} classes ({', '.join(class_names)}); a classifier needs two."
@@ -94,17 +94,17 @@ def check_images(
         ),
         *(
             f"Patient '{patient}' is in {value} splits; one is allowed."
-            for patient, value in _find_faults(counts.splits_of_patients(), "eq", 1)
+            for patient, value in _find_faults(splits, "eq", 1)
         ),
         *(
             f"Class '{name}' has {value:.1%} of the images; at least {minimum:.1%} is "
             "required (contract.minimum_class_share)."
-            for name, value in _find_faults(counts.shares_of(class_names), "ge", minimum)
+            for name, value in _find_faults(_measure_balance(images, class_names), "ge", minimum)
         ),
         *(
             f"{group}: {value} patients; at least {patients} are required "
             "(contract.minimum_patients)."
-            for group, value in _find_faults(counts.patients_of(class_names), "ge", patients)
+            for group, value in _find_faults(_count_patients(groups, class_names), "ge", patients)
         ),
     ]
 
@@ -135,47 +135,19 @@ def _name_label(label: str, classes: Sequence[str] | None) -> str:
     )
 
 
-class _Counts(NamedTuple):
-    """How many images there are of each patient, class and split.
+def _measure_balance(images: pd.DataFrame, class_names: Sequence[str]) -> pd.Series:
+    counts = images["label"].value_counts().reindex(list(class_names), fill_value=0)
+    return counts / max(len(images), 1)
 
-    Attributes:
-        images: shape ``(patients, classes, splits)``; what they are called is in the others.
-    """
 
-    images: npt.NDArray[np.intp]
-    patients: pd.Index
-    labels: pd.Index
-    splits: pd.Index
-
-    @classmethod
-    def of(cls, images: pd.DataFrame) -> _Counts:
-        """Count all rows once, since they are many; whatever is asked afterwards is little."""
-        columns = [pd.factorize(images[name], sort=True) for name in ("patient", "label", "split")]
-        names = [pd.Index(found) for _, found in columns]
-        shape = [len(found) for found in names]
-        counts = np.zeros(shape, np.intp)
-        np.add.at(counts, tuple(rows for rows, _ in columns), 1)
-        return cls(counts, *names)
-
-    def splits_of_patients(self) -> pd.Series:
-        """Return in how many splits each patient is."""
-        return pd.Series(self.images.any(axis=1).sum(axis=1), self.patients)
-
-    def shares_of(self, class_names: Sequence[str]) -> pd.Series:
-        """Return the share that each class has of the images."""
-        shares = pd.Series(self.images.sum(axis=(0, 2)) / max(self.images.sum(), 1), self.labels)
-        return shares.reindex(list(class_names), fill_value=0.0)
-
-    def patients_of(self, class_names: Sequence[str]) -> pd.Series:
-        """Return how many patients each class has in each split."""
-        counts = pd.DataFrame((self.images > 0).sum(axis=0), self.labels, self.splits)
-        counts = counts.reindex(index=list(class_names), columns=list(SPLITS), fill_value=0)
-        rows = {
-            f"Class '{name}' in the split {split}": counts.at[name, split]
-            for name in class_names
-            for split in SPLITS
-        }
-        return pd.Series(rows)
+def _count_patients(groups: pd.DataFrame, class_names: Sequence[str]) -> pd.Series:
+    counts = groups.groupby(["label", "split"]).size()
+    rows = {
+        f"Class '{name}' in the split {split}": int(counts.get((name, split), 0))
+        for name in class_names
+        for split in SPLITS
+    }
+    return pd.Series(rows)
 
 
 def _find_faults(values: pd.Series, rule: str, allowed: Any) -> Iterator[tuple[Any, Any]]:

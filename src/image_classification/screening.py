@@ -416,7 +416,7 @@ class _Space:
         number of groups, along the tail of the distances between known patients.
         """
         means = _average(values, groups)
-        counts = np.unique(groups, return_counts=True)[1]
+        counts = np.unique(groups, return_counts=True)[1]  # sorted by name, as the means are
         squared = self.measure(means.to_numpy()) ** 2 - 2 * self.noise / counts
         usual = self.usual * self.grow(len(means)) + 1e-9
         return pd.Series(np.sqrt(np.maximum(squared, 0)) / usual, means.index)

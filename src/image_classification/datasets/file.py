@@ -18,7 +18,7 @@ PIECE_BYTES = 2**16
 
 TRIED_ALONE = 16
 FROM_MEMORY_S = 2e-4
-"""A file of some kB takes a tenth of it from memory, and more from any disk or network."""
+"""A file of some kB takes a tenth of it from memory; longer, and it waits for a disk or network."""
 
 Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")

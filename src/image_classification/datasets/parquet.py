@@ -1,4 +1,4 @@
-"""Small tables to and from Parquet, without what pandas adds for large ones."""
+"""Tables of the index to and from Parquet."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ def encode_table(table: pd.DataFrame) -> bytes:
 
     Most columns hold another name in each row, which a dictionary only makes longer.
     """
-    sink = pa.BufferOutputStream()
-    columns = pa.Table.from_pandas(table, preserve_index=False)
-    parquet.write_table(columns, sink, compression="lz4", use_dictionary=False)
-    content: bytes = sink.getvalue().to_pybytes()
+    content: bytes = table.to_parquet(index=False, compression="lz4", use_dictionary=False)
     return content
 
 

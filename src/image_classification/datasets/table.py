@@ -182,7 +182,7 @@ class AppendedTableDataset(_IndexDataset):
 
     def _open(self, path: str) -> Any:
         if is_local(self._filesystem):
-            return pa.memory_map(path)
+            return pa.OSFile(path)
         return self._filesystem.open(path, "rb")
 
 

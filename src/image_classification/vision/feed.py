@@ -90,7 +90,7 @@ def feed_pixels(
             tf.TensorSpec((None, class_count), tf.float32),
         )
         windows = tf.data.Dataset.from_generator(read_windows, output_signature=signature)
-        batches = _count(windows.prefetch(1).flat_map(cut), images, batch_size)
+        batches = _tell_length(windows.prefetch(1).flat_map(cut), images, batch_size)
         return _add_keys(batches, seed)
 
 
@@ -118,11 +118,11 @@ def feed_validation(source: PixelSource, targets: Targets, class_count: int) -> 
             tf.TensorSpec((None, class_count), tf.float32),
         )
         batches = tf.data.Dataset.from_generator(read, output_signature=signature)
-        batches = _count(batches, source.shape[0], VALIDATION_BATCH)
+        batches = _tell_length(batches, source.shape[0], VALIDATION_BATCH)
         return without_tuning(batches.prefetch(PREPARED))
 
 
-def _count(batches: tf.data.Dataset, images: int, batch_size: int) -> tf.data.Dataset:
+def _tell_length(batches: tf.data.Dataset, images: int, batch_size: int) -> tf.data.Dataset:
     """Say how many batches there are: of an unknown number, Keras takes the end for a fault."""
     return batches.apply(tf.data.experimental.assert_cardinality(-(-images // batch_size)))
 

@@ -468,11 +468,7 @@ def _complete_inspections(
     except DataError as error:  # the batch is quarantined for it
         logger.warning("%s", error)
         labelled = pd.DataFrame(columns=["labelled_by", "labelled_on"], dtype=str)
-    if labelled.empty:
-        table = table.assign(labelled_by="", labelled_on="")
-    else:
-        table = table.join(labelled, on="image_name")
-        table = table.fillna({"labelled_by": "", "labelled_on": ""})
+    table = table.join(labelled, on="image_name").fillna({"labelled_by": "", "labelled_on": ""})
     return table.assign(batch=batch, first_seen=image_batches.read_manifest(batch)["taken_at"])
 
 
