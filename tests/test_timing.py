@@ -104,6 +104,7 @@ def test_what_was_measured_is_kept_with_the_mlflow_run_and_listed(
     assert figure.stat().st_size > 1000
     unknown = CliRunner().invoke(commands, ["profile"])
     assert "There is no run of 'retraining'" in unknown.output
+    assert "MLFLOW_TRACKING_URI" in unknown.output
 
 
 def test_a_row_accounts_for_all_from_the_queue_to_the_end() -> None:

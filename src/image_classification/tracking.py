@@ -450,7 +450,8 @@ def select_run(experiment_name: str, name: str | None, pipeline: str) -> tuple[s
     if not found:
         raise TrackingError(
             f"There is no run of '{name or pipeline}' in the MLflow experiment "
-            f"'{experiment_name}'. Name one as <dag>/<DAG run>, or by its MLflow id."
+            f"'{experiment_name}'. Name one as <dag>/<DAG run>, or by its MLflow id. Which MLflow "
+            "is asked, MLFLOW_TRACKING_URI says, or else IMAGE_CLASSIFICATION_STORAGE."
         )
     return str(found[0].info.run_id), str(found[0].info.run_name)
 
