@@ -26,6 +26,7 @@ from image_classification.datasets import (
     RegisteredNetworkDataset,
     WholeJSONDataset,
     pixel,
+    table,
 )
 from image_classification.datasets import file as file_module
 from image_classification.datasets.file import (
@@ -166,6 +167,19 @@ class TestPackedPixels:
         assert written.read_bytes() == (tmp_path / "expected.npy").read_bytes()
 
 
+def count_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows with each part of an appended table that is opened."""
+    opened: list[str] = []
+    open_part = AppendedTableDataset._open
+
+    def note(dataset: AppendedTableDataset, path: str) -> object:
+        opened.append(path)
+        return open_part(dataset, path)
+
+    monkeypatch.setattr(AppendedTableDataset, "_open", note)
+    return opened
+
+
 class TestAppendedTable:
     def open(self, root: str) -> AppendedTableDataset:
         return AppendedTableDataset(filepath=f"{root}/log", columns=["n", "at"], order_by="at")
@@ -186,15 +200,47 @@ class TestAppendedTable:
         log = AppendedTableDataset(**settings, more_columns=True)
         log.save(pd.DataFrame({"n": [1], "at": "2026-11-22"}))
         log.save(pd.DataFrame({"n": [2], "at": "2026-11-23", "name": "x"}))
-        table = log.load()
-        assert table["n"].tolist() == [1, 2]
-        assert table["name"].isna().tolist() == [True, False]
+        loaded = log.load()
+        assert loaded["n"].tolist() == [1, 2]
+        assert loaded["name"].isna().tolist() == [True, False]
         assert AppendedTableDataset(**settings).load().columns.tolist() == ["n", "at"]
 
     def test_a_part_without_a_column_is_refused(self, root: str) -> None:
         self.open(root).save(pd.DataFrame({"at": ["2026-11-22"]}))
         with pytest.raises(Exception, match='"n" does not exist'):
             self.open(root).load()
+
+    def test_the_datasets_of_a_catalog_read_a_part_once(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wide = AppendedTableDataset(
+            filepath=f"{root}/log", columns=["n", "at"], order_by="at", more_columns=True
+        )
+        wide.save(pd.DataFrame({"n": [1], "at": "2026-11-22", "name": "x"}))
+        opened = count_opened(monkeypatch)
+        narrow = self.open(root)
+        assert wide.load().columns.tolist() == ["n", "at", "name"]
+        assert narrow.load().columns.tolist() == ["n", "at"]
+        narrow.save(pd.DataFrame({"n": [2], "at": "2026-11-23"}))
+        assert narrow.load()["n"].tolist() == wide.load()["n"].tolist() == [1, 2]
+        assert len(opened) == 3  # the second part with fewer columns, and whole
+
+    @pytest.mark.parametrize("end", ["released", "gone", "too long"])
+    def test_what_no_dataset_holds_is_read_again(
+        self, root: str, end: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log = self.open(root)
+        log.save(pd.DataFrame({"n": [1], "at": "2026-11-22"}))
+        if end == "too long":
+            monkeypatch.setattr(table, "HELD_ROWS", 0)
+        opened = count_opened(monkeypatch)
+        log.load()
+        if end == "released":
+            log.release()
+        if end == "gone":
+            log = self.open(root)
+        log.load()
+        assert len(opened) == 2
 
     def test_adding_no_rows_writes_nothing(self, root: str) -> None:
         self.open(root).save(pd.DataFrame({"n": [], "at": []}))

@@ -6,8 +6,8 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakValueDictionary
 
 import fsspec
 import pandas as pd
@@ -19,6 +19,7 @@ from image_classification.datasets.file import (
     FilesystemDataset,
     is_local,
     read_file,
+    read_in_parts,
     write_whole,
 )
 from image_classification.datasets.parquet import decode_table, encode_table
@@ -28,6 +29,12 @@ READERS = 8
 
 LOCAL_READERS = 2
 """From a disk: more threads get in one another's way."""
+
+HELD_ROWS = 200_000
+"""Of a longer table a dataset holds nothing, and it is read again: some 300 bytes a row."""
+
+_held: WeakValueDictionary[tuple[str, tuple[str, ...] | None], pa.Table] = WeakValueDictionary()
+"""Parts of appended tables that datasets of this process hold, by address and columns read."""
 
 
 class _IndexDataset(FilesystemDataset[Any, Any]):
@@ -152,15 +159,21 @@ class AppendedTableDataset(_IndexDataset):
         self._columns = list(columns)
         self._more_columns = more_columns
         self._order_by = order_by
+        self._parts: list[pa.Table] = []
 
     def load(self) -> pd.DataFrame:
-        """Read all rows, in the order they were added; no rows where nothing was added yet."""
+        """Read all rows, in the order they were added; no rows where nothing was added yet.
+
+        A part never changes, so the datasets of one catalog read it once.
+        """
         names = _list_names(self._filesystem, self._root, self.suffix)
         if not names:
             return pd.DataFrame(columns=self._columns)
         readers = LOCAL_READERS if is_local(self._filesystem) else READERS
-        with ThreadPoolExecutor(max_workers=readers) as pool:
-            parts = list(pool.map(self._read_part, names))
+        parts = read_in_parts(self._find_parts, names, readers, alone=is_local(self._filesystem))
+        self._parts = parts if sum(part.num_rows for part in parts) <= HELD_ROWS else []
+        if not self._more_columns:
+            parts = [part.select(self._columns) for part in parts]
         # Joined before they become pandas' columns: a year of nights costs little more than one.
         return pa.concat_tables(parts, promote_options="permissive").to_pandas()
 
@@ -173,17 +186,27 @@ class AppendedTableDataset(_IndexDataset):
         time = str(data[self._order_by].iloc[0]).replace(":", "").replace("+", "")
         write_whole(self._filesystem, self._locate(f"{time}-{digest}"), content)
 
-    def _read_part(self, name: str) -> pa.Table:
-        # Opened, not fetched: columns that are not asked for are not read either.
-        columns = None if self._more_columns else self._columns
-        with self._open(self._locate(name)) as file:
-            table = parquet.ParquetFile(file).read(columns=columns, use_threads=False)
-        return table if self._more_columns else table.select(self._columns)
+    def _find_parts(self, names: Sequence[str]) -> list[pa.Table]:
+        return [self._find_part(self._locate(name)) for name in names]
+
+    def _find_part(self, path: str) -> pa.Table:
+        address = self._filesystem.unstrip_protocol(path)
+        columns = None if self._more_columns else tuple(self._columns)
+        part = _held.get((address, None)) or _held.get((address, columns))
+        if part is None:
+            # Opened, not fetched: columns that are not asked for are not read either.
+            with self._open(path) as file:
+                part = parquet.ParquetFile(file).read(columns=columns, use_threads=False)
+            _held[address, columns] = part
+        return part
 
     def _open(self, path: str) -> Any:
         if is_local(self._filesystem):
             return pa.OSFile(path)
         return self._filesystem.open(path, "rb")
+
+    def _release(self) -> None:
+        self._parts = []
 
 
 class WholeJSONDataset(JSONDataset):
