@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from scipy.spatial.distance import cdist
 from scipy.stats import ks_2samp
 
 from image_classification.screening import (
@@ -291,6 +292,31 @@ def test_the_distances_recorded_are_those_of_the_textbook() -> None:
         counts = [pd.cut(values, edges).value_counts().to_numpy() for values in (new, old)]
         p, q = ((count + 0.5) / (count.sum() + 5) for count in counts)
         assert numbers[f"psi_{name}"] == pytest.approx(((p - q) * np.log(p / q)).sum())
+
+
+def test_the_mean_discrepancy_recorded_is_that_of_the_textbook() -> None:
+    batch, known = (
+        make_evidence(range(60, 64), cells=40, shift=0.5),
+        make_evidence(range(20), cells=20),
+    )
+    numbers = screen_batch(batch, known, DEFAULT_LIMITS).numbers
+    new, old = (evidence.statistics / known.statistics.std(axis=0) for evidence in (batch, known))
+    width = np.median(cdist(old, old, "sqeuclidean")[np.triu_indices(len(old), 1)])
+    near, far, across = (
+        np.exp(-cdist(left, right, "sqeuclidean") / width).mean()
+        for left, right in ((new, new), (old, old), (new, old))
+    )
+    assert numbers["mmd"] == pytest.approx(np.sqrt(near + far - 2 * across), rel=1e-5)
+
+
+def test_the_distance_of_distributions_holds_where_values_repeat() -> None:
+    batch, known = make_evidence(range(60, 64), cells=40, shift=0.5), make_evidence(range(20))
+    for evidence in (batch, known):
+        evidence.images[list(STATISTICS)] = evidence.images[list(STATISTICS)].round(1)
+    numbers = screen_batch(batch, known, DEFAULT_LIMITS).numbers
+    for name in STATISTICS:
+        new, old = batch.images[name].to_numpy(), known.images[name].to_numpy()
+        assert numbers[f"ks_{name}"] == pytest.approx(ks_2samp(new, old).statistic)
 
 
 def test_twice_the_light_changes_the_brightness_alone() -> None:

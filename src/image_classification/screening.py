@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -228,16 +228,17 @@ def screen_batch(
         limits: `ScreeningParameters`.
     """
     report = _Report(len(batch.images), limits)
-    groups = _group_images(batch.images["patient"])
     blank = _check_blank(batch, report)
-    known = _group_images(reference.images["patient"]) if reference is not None else np.array([])
-    report.numbers["known_patients"] = float(len(np.unique(known)))
-    if reference is None or len(np.unique(known)) < limits["minimum_known_patients"]:
+    known = _Groups(reference.images["patient"]) if reference is not None else None
+    count = len(known.names) if known else 0
+    report.numbers["known_patients"] = float(count)
+    if reference is None or known is None or count < limits["minimum_known_patients"]:
         report.notes.append(
-            f"Not judged but for blank images: {len(np.unique(known))} patients are known, fewer "
-            f"than {limits['minimum_known_patients']}."
+            f"Not judged but for blank images: {count} patients are known, fewer than "
+            f"{limits['minimum_known_patients']}."
         )
     elif len(batch.images):
+        groups = _Groups(batch.images["patient"])
         _compare_columns(batch, reference, report)
         _check_look((batch, groups), (reference, known), blank, report)
         _check_embeddings((batch, groups), (reference, known), report)
@@ -245,8 +246,37 @@ def screen_batch(
     return report.conclude()
 
 
-Grouped = tuple[Evidence, npt.NDArray[np.object_]]
-"""Images and the group, mostly the patient, of each."""
+class _Groups:
+    """A group for each image: its patient, or a pool of patients of very few images.
+
+    Attributes:
+        names: of the `k` groups, sorted.
+        own: the group of each image, shape ``(n,)``.
+        sizes: images of each group, shape ``(k,)``.
+    """
+
+    def __init__(self, patients: pd.Series) -> None:
+        names = patients.astype(str).to_numpy(dtype=object)
+        own = pd.factorize(names)[0]
+        few = np.bincount(own)[own] < SMALLEST_GROUP
+        pools = np.arange(few.sum()) // POOLED_IMAGES
+        names[few] = [f"patients of few images, {pool + 1}" for pool in pools]
+        self.own, self.names = pd.factorize(names, sort=True)
+        self.sizes: npt.NDArray[np.intp] = np.bincount(self.own)
+
+    def average(self, values: Values) -> Values:
+        """Return the mean of each group, shape ``(k, columns)``."""
+        sums = [np.bincount(self.own, column) for column in values.T]
+        means: Values = np.stack(sums, axis=1) / self.sizes[:, None]
+        return means
+
+    def share(self, marks: npt.NDArray[np.bool_]) -> Values:
+        """Return the share of marked images of each group, shape ``(k,)``."""
+        shares: Values = np.bincount(self.own, marks) / self.sizes
+        return shares
+
+
+Grouped = tuple[Evidence, _Groups]
 
 
 class _Report:
@@ -273,19 +303,6 @@ class _Report:
 
 def _limit(report: _Report, name: str) -> float:
     return report.numbers[f"limit_maximum_{name}"]
-
-
-def _group_images(patients: pd.Series) -> npt.NDArray[np.object_]:
-    """Return a group for each image: its patient, or a pool of patients of very few images."""
-    names = patients.astype(str).to_numpy(dtype=object)
-    few = (pd.Series(names).groupby(names).transform("size") < SMALLEST_GROUP).to_numpy(dtype=bool)
-    pools = np.arange(few.sum()) // POOLED_IMAGES
-    names[few] = [f"patients of few images, {pool + 1}" for pool in pools]
-    return names
-
-
-def _average(values: Values, groups: npt.NDArray[Any]) -> pd.DataFrame:
-    return pd.DataFrame(values).groupby(groups).mean()
 
 
 def _tame(values: Values) -> Values:
@@ -323,10 +340,13 @@ def _measure_ks(new: Values, old: Values) -> float:
     """Return the largest distance of the distribution functions of sorted values.
 
     As `scipy.stats.ks_2samp`, which takes ten times as long for a probability that nobody reads.
+    Between two new values only one function grows: the distance is largest at one, or just below.
     """
-    places = np.concatenate([new, old])
-    below = [values.searchsorted(places, side="right") / len(values) for values in (new, old)]
-    return float(np.abs(below[0] - below[1]).max())
+    distances = [
+        new.searchsorted(new, side) / len(new) - old.searchsorted(new, side) / len(old)
+        for side in ("left", "right")
+    ]
+    return float(np.abs(distances).max())
 
 
 def _measure_psi(new: Values, old: Values) -> float:
@@ -344,12 +364,15 @@ def _measure_psi(new: Values, old: Values) -> float:
 def _measure_mmd(new: Values, old: Values, most: int = 500) -> float:
     """Return the maximum mean discrepancy, Gaussian kernel of median width, of subsamples."""
     new, old = _thin(new, most), _thin(old, most)
-    width = float(np.median(pdist(old, "sqeuclidean"))) if len(old) > 1 else 1.0
-    kernels = [
-        np.exp(-cdist(left, right, "sqeuclidean") / max(width, 1e-9)).mean()
-        for left, right in ((new, new), (old, old), (new, old))
+    # Distances of pairs: those of a value to itself are 0, and each other pair counts twice.
+    of_new, of_old = pdist(new, "sqeuclidean"), pdist(old, "sqeuclidean")
+    width = max(float(np.median(of_old)) if len(of_old) else 1.0, 1e-9)
+    within = [
+        (len(values) + 2 * np.exp(-pairs / width).sum()) / len(values) ** 2
+        for values, pairs in ((new, of_new), (old, of_old))
     ]
-    return float(np.sqrt(max(0.0, kernels[0] + kernels[1] - 2 * kernels[2])))
+    across = np.exp(-cdist(new, old, "sqeuclidean") / width).mean()
+    return float(np.sqrt(max(0.0, sum(within) - 2 * across)))
 
 
 def _thin(values: Values, most: int) -> Values:
@@ -379,12 +402,12 @@ class _Space:
     def __init__(
         self,
         values: Values,
-        groups: npt.NDArray[np.object_],
+        groups: _Groups,
         weigh: Callable[[Values, Values], Values],
     ) -> None:
-        own = pd.factorize(groups, sort=True)[0]
-        centres = _average(values, own).to_numpy()
-        inside = values - centres[own]
+        self._values, self._own = values, groups.own
+        centres = groups.average(values)
+        inside = values - centres[groups.own]
         metric = weigh(np.cov(inside.T), np.cov(centres.T))
         metric = metric + np.eye(len(metric)) * (1e-3 * np.trace(metric) / len(metric) + 1e-9)
         self.axes = np.linalg.inv(np.linalg.cholesky(metric)).T
@@ -393,7 +416,12 @@ class _Space:
         nearest = self._leave_out(self.centres, np.arange(len(centres)))
         self.usual = float(np.quantile(nearest, USUAL_SHARE))
         self.tail = _measure_tail(nearest)
-        self.usual_image = float(np.quantile(self._leave_out(values @ self.axes, own), 0.99))
+
+    @cached_property
+    def usual_image(self) -> float:
+        """The distance to the nearest patient but its own that 99 % of known images keep."""
+        distances = self._leave_out(self._values @ self.axes, self._own)
+        return float(np.quantile(distances, 0.99))
 
     def _leave_out(self, points: Values, own: npt.NDArray[np.integer]) -> Values:
         distances = cdist(points, self.centres)
@@ -409,17 +437,15 @@ class _Space:
         ]
         return np.concatenate(distances) if distances else np.zeros(0)
 
-    def measure_groups(self, values: Values, groups: npt.NDArray[np.object_]) -> pd.Series:
+    def measure_groups(self, values: Values, groups: _Groups) -> pd.Series:
         """Return each group's distance, less what few images add by chance, in usual distances.
 
         The largest of many distances is larger than that of one: what is usual grows with the
         number of groups, along the tail of the distances between known patients.
         """
-        means = _average(values, groups)
-        counts = np.unique(groups, return_counts=True)[1]  # sorted by name, as the means are
-        squared = self.measure(means.to_numpy()) ** 2 - 2 * self.noise / counts
-        usual = self.usual * self.grow(len(means)) + 1e-9
-        return pd.Series(np.sqrt(np.maximum(squared, 0)) / usual, means.index)
+        squared = self.measure(groups.average(values)) ** 2 - 2 * self.noise / groups.sizes
+        usual = self.usual * self.grow(len(groups.names)) + 1e-9
+        return pd.Series(np.sqrt(np.maximum(squared, 0)) / usual, groups.names)
 
     def grow(self, count: int) -> float:
         """Return how many usual distances the largest of `count` usually is; 1 for one."""
@@ -447,7 +473,7 @@ def _check_look(
     images = _Space(known, reference[1], _weigh_images)
     distances = images.measure(values) / (images.usual_image + 1e-9)
     # A patient far out, as one of many is bound to be, takes its images along.
-    strange = distances > images.grow(len(np.unique(batch[1])))
+    strange = distances > images.grow(len(batch[1].names))
     report.suspect(np.where(blank, 10.0, distances / (1 + distances)))
     bounds = _bound_shares(strange, batch[1])["bound"]
     limit = _limit(report, "strange_share")
@@ -481,18 +507,17 @@ def _hold_distant(distances: pd.Series, kind: str, verb: str, report: _Report) -
         )
 
 
-def _bound_shares(marks: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> pd.DataFrame:
+def _bound_shares(marks: npt.NDArray[np.bool_], groups: _Groups) -> pd.DataFrame:
     """Return the `share` of marked images and its lower `bound`, of each group and of all.
 
     One-sided bound of Clopper and Pearson at `CONFIDENCE`, shared out over the groups after
     Bonferroni. The last row is the batch as a whole.
     """
-    names, own, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    found = np.append(np.bincount(own, marks), marks.sum())
-    size = np.append(counts, len(marks))
+    found = np.append(np.bincount(groups.own, marks), marks.sum())
+    size = np.append(groups.sizes, len(marks))
     level = (1 - CONFIDENCE) / len(size)
     bounds = np.nan_to_num(beta.ppf(level, found, size - found + 1))
-    return pd.DataFrame({"share": found / size, "bound": bounds}, [*names, "The batch"])
+    return pd.DataFrame({"share": found / size, "bound": bounds}, [*groups.names, "The batch"])
 
 
 def _check_labels(batch: Grouped, reference: Grouped, report: _Report) -> None:
@@ -503,8 +528,8 @@ def _check_labels(batch: Grouped, reference: Grouped, report: _Report) -> None:
     report.suspect(opposed)
     usual = _oppose_labels(reference[0])
     for kind, at in (("disagreement", 0.5), ("contradiction", SURE)):
-        shares = pd.Series(usual > at).groupby(reference[1]).mean()
-        report.numbers[f"usual_{kind}_share"] = float(shares.quantile(0.9))
+        shares = reference[1].share(usual > at)
+        report.numbers[f"usual_{kind}_share"] = float(np.quantile(shares, 0.9))
     _hold_contradicted(opposed, batch[1], report)
 
 
@@ -521,7 +546,7 @@ def _oppose_labels(evidence: Evidence) -> Values:
     return np.where(columns < 0, 0.0, np.clip(1 - of_label, 0, 1))
 
 
-def _hold_contradicted(opposed: Values, groups: npt.NDArray[np.object_], report: _Report) -> None:
+def _hold_contradicted(opposed: Values, groups: _Groups, report: _Report) -> None:
     """Hold a batch with a patient, or as a whole, whose labels the champion contradicts.
 
     A hard patient's images are doubtful, and a weak champion disagrees with many labels: the
