@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -84,9 +85,8 @@ def check_images(
         A sentence for each breach; empty for none.
     """
     minimum, patients = contract["minimum_class_share"], contract["minimum_patients"]
-    # Of many images a few rows a patient: they are grouped twice.
-    groups = images[["patient", "label", "split"]].drop_duplicates()
-    splits = groups.groupby("patient")["split"].nunique()
+    # Of many images a few rows a patient, which are soon counted.
+    groups = images.value_counts(["patient", "label", "split"], sort=False)
     return [
         *(
             f"There are {value} classes ({', '.join(class_names)}); a classifier needs two."
@@ -94,12 +94,12 @@ def check_images(
         ),
         *(
             f"Patient '{patient}' is in {value} splits; one is allowed."
-            for patient, value in _find_faults(splits, "eq", 1)
+            for patient, value in _find_faults(_count_splits(groups), "eq", 1)
         ),
         *(
             f"Class '{name}' has {value:.1%} of the images; at least {minimum:.1%} is "
             "required (contract.minimum_class_share)."
-            for name, value in _find_faults(_measure_balance(images, class_names), "ge", minimum)
+            for name, value in _find_faults(_measure_balance(groups, class_names), "ge", minimum)
         ),
         *(
             f"{group}: {value} patients; at least {patients} are required "
@@ -135,15 +135,23 @@ def _name_label(label: str, classes: Sequence[str] | None) -> str:
     )
 
 
-def _measure_balance(images: pd.DataFrame, class_names: Sequence[str]) -> pd.Series:
-    counts = images["label"].value_counts().reindex(list(class_names), fill_value=0)
-    return counts / max(len(images), 1)
+def _count_splits(groups: pd.Series) -> pd.Series:
+    """Return in how many splits each patient is; `groups` are images by patient, label, split."""
+    pairs = {(patient, split) for patient, _, split in groups.index}
+    return pd.Series(Counter(patient for patient, _ in sorted(pairs)), dtype=int)
 
 
-def _count_patients(groups: pd.DataFrame, class_names: Sequence[str]) -> pd.Series:
-    counts = groups.groupby(["label", "split"]).size()
+def _measure_balance(groups: pd.Series, class_names: Sequence[str]) -> pd.Series:
+    counts: Counter[str] = Counter()
+    for (_, label, _), count in zip(groups.index, groups, strict=True):
+        counts[label] += count
+    return pd.Series({name: counts[name] / max(counts.total(), 1) for name in class_names})
+
+
+def _count_patients(groups: pd.Series, class_names: Sequence[str]) -> pd.Series:
+    counts = Counter((label, split) for _, label, split in groups.index)
     rows = {
-        f"Class '{name}' in the split {split}": int(counts.get((name, split), 0))
+        f"Class '{name}' in the split {split}": counts[name, split]
         for name in class_names
         for split in SPLITS
     }
