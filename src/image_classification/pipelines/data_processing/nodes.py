@@ -210,22 +210,22 @@ def index_images(
     statuses = _find_statuses(batch_screenings, batch_reviews)
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     columns = ["batch", "path", "label", "image_id", "status"]
-    quarantine, rows, log = {}, [], known_index[columns]
+    quarantine: dict[str, pd.DataFrame] = {}
+    rows: list[pd.DataFrame] = []
+    log = known_index[columns]
     for batch, status in statuses.items():
         if known.get(batch) == status:
             continue
         inspections = image_inspections.read(batch)
+        log = _join_rows([log, *(added[columns] for added in rows[-1:])])
         others = log[log["batch"] != batch] if batch in known else log
         quarantine[batch] = (
             index.describe_quarantine(inspections, others)
             if status["status"] == index.ACCEPTED
             else index.describe_refusals(inspections)
         )
-        added = _make_rows(inspections, parameters).assign(**status, recorded_at=now)
-        if len(added):
-            rows.append(added)
-            log = pd.concat([log, added[columns]], ignore_index=True) if len(log) else added
-    added = pd.concat(rows, ignore_index=True) if rows else known_index.head(0)
+        rows.append(_make_rows(inspections, parameters).assign(**status, recorded_at=now))
+    added = _join_rows(rows) if rows else known_index.head(0)
     return quarantine, _count_statuses(added, quarantine), added
 
 
@@ -251,7 +251,7 @@ def check_contract(
             "the batches wait. Mend the parameters or answer the review, then run again:\n"
             + _list_lines(intake_report["stops"])
         )
-    images = index.select_accepted(image_index)
+    images = index.select_accepted(image_index[[*index.SETTLING_COLUMNS, "patient", "split"]])
     class_names = index.name_classes(images, parameters["classes"])
     if breaches := contract.check_images(images, class_names, parameters["contract"]):
         raise ContractError(
@@ -281,12 +281,13 @@ def pack_images(
     Yields:
         Shards of at most `CHUNK_IMAGES` images, uint8.
     """
-    images = index.select_accepted(image_index)
-    # What lies packed is listed only where there may be something to do.
-    new = images[images["packed_px"] != image_size_px]
+    new = image_index[image_index["packed_px"] != image_size_px]
+    # Nearly always there is nothing to do, and nothing is settled or listed.
     if len(new):
+        images = index.select_accepted(image_index)
+        new = images[images["packed_px"] != image_size_px]
         new = new[~new["image_id"].isin(known_pixels.image_ids(image_size_px))]
-    logger.info("%d of %d images are new at %d px", len(new), len(images), image_size_px)
+    logger.info("%d images are new at %d px", len(new), image_size_px)
     packed = 0
     for chunk in _cut_chunks(new):
         contents = image_batches.read(chunk["path"].tolist())
@@ -364,29 +365,43 @@ def _inspect_headers(
     with warnings.catch_warnings():
         # The size limit is ours, checked before anything is decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        found = [
-            (content.image_id, *_inspect_header(content.data, *limits)) for content in contents
-        ]
-    columns = ["image_id", "width", "height", "refusal"]
-    table = files.join(pd.DataFrame(found, columns=columns))
-    table.loc[table["label"] == "", "refusal"] = "the file lies in no class folder"
-    if classes := parameters["classes"]:
-        strange = ~table["label"].isin(["", *classes])
-        table.loc[strange, "refusal"] = "its folder is not a class (data_processing.classes)"
-    return table
+        found = [_inspect_header(content.data, *limits) for content in contents]
+    labels = files["label"].tolist()
+    return files.assign(
+        image_id=[content.image_id for content in contents],
+        width=[width for width, _, _ in found],
+        height=[height for _, height, _ in found],
+        refusal=[
+            _refuse_folder(label, parameters["classes"]) or refusal
+            for label, (_, _, refusal) in zip(labels, found, strict=True)
+        ],
+    )
+
+
+def _refuse_folder(label: str, classes: Sequence[str] | None) -> str:
+    """Return why a file cannot be used for the folder it lies in, "" if it can."""
+    if not label:
+        return "the file lies in no class folder"
+    if classes and label not in classes:
+        return "its folder is not a class (data_processing.classes)"
+    return ""
 
 
 def _describe_chunk(
     table: pd.DataFrame, decoding: Future[tuple[Any, list[str]]], image_size_px: int
 ) -> tuple[pd.DataFrame, PixelShard]:
     """Add to inspected files what their pixels tell; return them and the pixels."""
-    readable = table.index[table["refusal"] == ""]
+    readable = np.flatnonzero(table["refusal"] == "")
     pixels, reasons = decoding.result()
-    table.loc[readable, "refusal"] = reasons
-    statistics = screening.describe_pixels(pixels).astype("float32").set_index(readable)
+    refusals = table["refusal"].to_numpy(dtype=object, copy=True)
+    refusals[readable] = reasons
+    statistics = np.full((len(table), len(screening.STATISTICS)), np.nan, np.float32)
+    statistics[readable] = screening.describe_pixels(pixels)
     sound = [place for place, reason in enumerate(reasons) if not reason]
-    ids = table.loc[readable[sound], "image_id"].tolist()
-    table = table.assign(packed_px=image_size_px).join(statistics)
+    ids = table["image_id"].iloc[readable[sound]].tolist()
+    table = table.assign(refusal=refusals.tolist(), packed_px=image_size_px).join(
+        pd.DataFrame(statistics, columns=list(screening.STATISTICS))
+    )
     return table, PixelShard(ids, pixels if len(sound) == len(pixels) else pixels[sound])
 
 
@@ -454,36 +469,53 @@ def _complete_inspections(
 ) -> pd.DataFrame:
     """Join the parts of a batch, and add patient, date and who labelled each image."""
     columns = [*INSPECTION_COLUMNS[:9], *screening.STATISTICS]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    table = _join_rows(parts) if parts else pd.DataFrame(columns=columns)
     names = [
         _read_name(name, image_id, pattern, parameters["captured_on_format"])
         for name, image_id in zip(
             table["image_name"].tolist(), table["image_id"].tolist(), strict=True
         )
     ]
-    known = ["patient", "captured_on"]
-    table = table.join(pd.DataFrame(names, columns=known, index=table.index, dtype=str))
+    table = table.assign(
+        patient=pd.Series([patient for patient, _ in names], dtype=str),
+        captured_on=pd.Series([date for _, date in names], dtype=str),
+        labelled_by="",
+        labelled_on="",
+        batch=batch,
+        first_seen=image_batches.read_manifest(batch)["taken_at"],
+    )
     try:
         labelled = image_batches.read_labels(batch).set_index("image_name")
     except DataError as error:  # the batch is quarantined for it
         logger.warning("%s", error)
-        labelled = pd.DataFrame(columns=["labelled_by", "labelled_on"], dtype=str)
-    table = table.join(labelled, on="image_name").fillna({"labelled_by": "", "labelled_on": ""})
-    return table.assign(batch=batch, first_seen=image_batches.read_manifest(batch)["taken_at"])
+        return table
+    if labelled.empty:
+        return table
+    found = labelled.reindex(table["image_name"]).fillna("")
+    return table.assign(**{str(name): values.tolist() for name, values in found.items()})
 
 
 def _make_rows(inspections: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """Return the usable files of a batch, each content once per label, with their splits."""
-    usable = index.select_usable(inspections.sort_values("path"))
-    splits = index.split_patients(usable["patient"], parameters)
-    return usable.drop(columns="refusal").assign(split=splits).reset_index(drop=True)
+    usable = index.select_usable(inspections.sort_values("path", ignore_index=True))
+    usable = usable.drop(columns="refusal").reset_index(drop=True)
+    return usable.assign(split=index.split_patients(usable["patient"], parameters))
+
+
+def _join_rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of one or more tables; joined only where there is something to join."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)
 
 
 def _read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return the status of each batch as it stands in the log, by name."""
     names = ["status", *UNREVIEWED]
-    last = log[~log["batch"].duplicated(keep="last")].set_index("batch")[names]
-    return {batch: dict(zip(names, status, strict=True)) for batch, *status in last.itertuples()}
+    last = log[["batch", *names]].iloc[index.locate_last(log["batch"])]
+    return {
+        batch: dict(zip(names, status, strict=True))
+        for batch, *status in last.itertuples(index=False, name=None)
+    }
 
 
 def _find_statuses(screenings: Records, reviews: Records) -> dict[str, dict[str, str]]:
