@@ -22,5 +22,14 @@ def decode_table(content: bytes) -> pd.DataFrame:
     As `pandas.read_parquet`, which plans a scan of a data set: five times the cost of a small one.
     """
     file = parquet.ParquetFile(pa.BufferReader(content))
-    table: pd.DataFrame = file.read(use_threads=False).to_pandas()
-    return table
+    return as_frame(file.read(use_threads=False))
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table as pandas has it.
+
+    What pandas notes of row labels and types in a file is not looked at: there are no row labels,
+    and reading the notes takes as long as all columns.
+    """
+    frame: pd.DataFrame = table.to_pandas(use_threads=False, ignore_metadata=True)
+    return frame

@@ -22,7 +22,7 @@ from image_classification.datasets.file import (
     read_in_parts,
     write_whole,
 )
-from image_classification.datasets.parquet import decode_table, encode_table
+from image_classification.datasets.parquet import as_frame, decode_table, encode_table
 
 READERS = 8
 """Files of a table that are read at the same time from a store."""
@@ -175,7 +175,7 @@ class AppendedTableDataset(_IndexDataset):
         if not self._more_columns:
             parts = [part.select(self._columns) for part in parts]
         # Joined before they become pandas' columns: a year of nights costs little more than one.
-        return pa.concat_tables(parts, promote_options="permissive").to_pandas()
+        return as_frame(pa.concat_tables(parts, promote_options="permissive"))
 
     def save(self, data: pd.DataFrame) -> None:
         """Add rows; adding none writes nothing."""

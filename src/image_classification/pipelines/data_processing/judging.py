@@ -64,7 +64,7 @@ class Judge:
         evidence = self._gather(usable)
         found = screening.screen_batch(evidence, self._reference, self._parameters["screening"])
         order = found.suspicion.argsort()[::-1][:SUSPECTS]
-        suspects = usable.iloc[order][["image_id", "path", "label", "patient"]]
+        suspects = usable[["image_id", "path", "label", "patient"]].iloc[order]
         return {
             "verdict": "quarantined" if breaches else "held" if found.held else "accepted",
             "reasons": [*breaches, *found.reasons],

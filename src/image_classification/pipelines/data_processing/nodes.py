@@ -281,9 +281,9 @@ def pack_images(
     Yields:
         Shards of at most `CHUNK_IMAGES` images, uint8.
     """
-    new = image_index[image_index["packed_px"] != image_size_px]
+    new = image_index.head(0)
     # Nearly always there is nothing to do, and nothing is settled or listed.
-    if len(new):
+    if (image_index["packed_px"] != image_size_px).any():
         images = index.select_accepted(image_index)
         new = images[images["packed_px"] != image_size_px]
         new = new[~new["image_id"].isin(known_pixels.image_ids(image_size_px))]
