@@ -7,11 +7,12 @@ import sys
 import time
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from nights import PROJECT, Nights
 
-from image_classification.local.services import ServiceError, Stack
+from image_classification.local.services import HOST, ServiceError, Stack
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
@@ -41,6 +42,14 @@ def test_every_component_runs_and_is_healthy(nights: Nights) -> None:
     assert set(nights.stack.running()) == components
     health = requests.get(f"{nights.stack.airflow_url}/api/v2/monitor/health", timeout=30).json()
     assert {part["status"] for part in health.values()} == {"healthy"}
+
+
+def test_every_service_listens_on_localhost_alone(nights: Nights) -> None:
+    started = [psutil.Process(process_id) for process_id, _ in nights.stack.processes.values()]
+    family = [each for process in started for each in (process, *process.children(recursive=True))]
+    sockets = [socket for process in family for socket in process.net_connections("tcp")]
+    listening = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    assert listening == {HOST}
 
 
 def test_airflow_parses_every_dag_without_an_error(nights: Nights) -> None:

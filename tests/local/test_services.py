@@ -74,7 +74,6 @@ def test_keeps_its_secrets_and_shows_them_to_the_owner_alone(tmp_path: Path) -> 
 def test_binds_every_service_to_localhost(tmp_path: Path) -> None:
     environment = Stack("main", tmp_path, 5000, 8080).environment()
     assert environment["AIRFLOW__API__HOST"] == HOST
-    assert environment["AIRFLOW__LOGGING__WORKER_LOG_SERVER_HOST"] == HOST
     assert environment["MLFLOW_TRACKING_URI"] == f"http://{HOST}:5000"
 
 

@@ -29,7 +29,14 @@ STACKS = ("main", "demo", "replay")
 HOST = "127.0.0.1"
 HEALTH_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 20
-AIRFLOW_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Airflow's log servers listen on every interface; on one machine the api-server reads the files.
+AIRFLOW_COMPONENTS: dict[str, tuple[str, ...]] = {
+    "api-server": (),
+    "scheduler": ("--skip-serve-logs",),
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
+}
+"""With the options of each."""
 
 
 class ServiceError(ImageClassificationError):
@@ -160,7 +167,6 @@ class Stack:
             # A supervisor that has read all that its task wrote before the task's process is gone
             # sleeps this long before it looks again; a worker is taken up by it meanwhile.
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            "LOGGING__WORKER_LOG_SERVER_HOST": HOST,
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
         ours = {
@@ -196,8 +202,8 @@ class Stack:
             {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )
         self._migrate_database()
-        for component in AIRFLOW_COMPONENTS:
-            self._spawn(component, ["airflow", component])
+        for component, options in AIRFLOW_COMPONENTS.items():
+            self._spawn(component, ["airflow", component, *options])
         self._wait_for_mlflow()
         self._wait_for_airflow()
 
