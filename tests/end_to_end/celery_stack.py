@@ -1,0 +1,99 @@
+"""Airflow on PostgreSQL, with a Celery worker that Redis brings the tasks to."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from nights import PROJECT
+
+from image_classification.local.services import HOST, Stack, find_port
+
+PROGRAMS = ("redis-server", "initdb", "postgres")
+
+
+def find_missing() -> list[str]:
+    """Return the names of the programs that are not on this machine."""
+    return [name for name in PROGRAMS if find_program(name) is None]
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program; Debian keeps those of PostgreSQL off the PATH."""
+    debian = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *debian]))
+
+
+@dataclass
+class CeleryStack(Stack):
+    """A stack with the settings of the chapter on Celery in airflow/README.md.
+
+    Attributes:
+        data: a folder for Redis and PostgreSQL.
+        concurrency: how many tasks the worker runs at once.
+    """
+
+    data: str = ""
+    concurrency: int = 2
+    redis_port: int = field(default_factory=lambda: find_port(26379))
+    postgres_port: int = field(default_factory=lambda: find_port(25432))
+
+    @property
+    def database(self) -> str:
+        return f"postgresql://airflow@{HOST}:{self.postgres_port}/postgres"
+
+    def environment(self) -> dict[str, str]:
+        concurrency = {"AIRFLOW__CELERY__WORKER_CONCURRENCY": str(self.concurrency)}
+        return super().environment() | self._read_settings() | concurrency
+
+    def find_pool(self) -> list[psutil.Process]:
+        """Return the processes that the worker has forked, before they have run any task."""
+        worker = psutil.Process(self.processes["worker"][0])
+        return [each for each in worker.children() if "ForkPoolWorker" in " ".join(each.cmdline())]
+
+    def _read_settings(self) -> dict[str, str]:
+        manual = (PROJECT / "airflow" / "README.md").read_text()
+        chapter = manual.split("### Celery workers\n")[1].split("\n##")[0]
+        ours = {
+            "redis.example.org:6379": f"{HOST}:{self.redis_port}",
+            "airflow:...@db.example.org/airflow": self.database.split("//")[1],
+        }
+        for theirs, address in ours.items():
+            chapter = chapter.replace(theirs, address)
+        return dict(re.findall(r"^(AIRFLOW__\w+)=(\S+)", chapter, re.MULTILINE))
+
+    def _start_all(self) -> None:
+        self._start_redis()
+        self._start_postgres()
+        super()._start_all()
+        self._spawn("worker", ["airflow", "celery", "worker", "--skip-serve-logs"])
+        log = self.logs / "worker.log"
+        self._wait("The worker", ["worker"], lambda: " ready." in log.read_text())
+
+    def _start_redis(self) -> None:
+        where = ["--bind", HOST, "--port", str(self.redis_port), "--dir", self.data]
+        self._spawn("redis", ["redis-server", *where, "--save", ""])
+        self._wait("Redis", ["redis"], lambda: is_listening(self.redis_port))
+
+    def _start_postgres(self) -> None:
+        folder = f"{self.data}/postgres"
+        where = ["-D", folder, "-h", HOST, "-p", str(self.postgres_port), "-k", ""]
+        as_user: list[str] = []
+        if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
+            shutil.chown(self.data, "postgres", "postgres")
+            as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        initdb, postgres = ([*as_user, find_program(name) or name] for name in PROGRAMS[1:])
+        made = ["--username=airflow", "--auth=trust", "--no-sync", "-D", folder]
+        subprocess.run([*initdb, *made], check=True, cwd=self.data)
+        self._spawn("postgres", [*postgres, *where, "-F"])
+        self._wait("PostgreSQL", ["postgres"], lambda: is_listening(self.postgres_port))
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
