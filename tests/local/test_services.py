@@ -103,6 +103,25 @@ def test_stops_what_it_started(tmp_path: Path, sleeper: subprocess.Popen[bytes])
     assert stack.running() == []
 
 
+def test_stops_what_a_service_has_started_in_a_session_of_its_own(tmp_path: Path) -> None:
+    task = "import subprocess, time; subprocess.Popen(['sleep', '60'], start_new_session=True);"
+    service = subprocess.Popen(
+        [sys.executable, "-c", f"{task} print('started', flush=True); time.sleep(60)"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert service.stdout is not None
+    service.stdout.readline()
+    (started,) = psutil.Process(service.pid).children()
+    created = psutil.Process(service.pid).create_time()
+    stack = Stack("main", tmp_path, processes={"scheduler": (service.pid, created)})
+    stack.folder.mkdir(parents=True)
+    stack.stop()
+    service.communicate()
+    psutil.wait_procs([started], timeout=10)
+    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
+
+
 def test_leaves_alone_another_process_that_got_the_same_id(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:

@@ -127,13 +127,18 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """Stop the services that this stack started, and no other process."""
+        """Stop the services that this stack started, what these have, and no other process."""
         alive = [process for process in map(_find_process, self.processes.values()) if process]
+        descended = [each for process in alive for each in _list_descendants(process)]
         for process in alive:
             _signal_group(process, signal.SIGTERM)
         _, stubborn = psutil.wait_procs(alive, timeout=STOP_TIMEOUT_S)
         for process in stubborn:
             _signal_group(process, signal.SIGKILL)
+        # A task is a session of its own, and would outlive its service.
+        for process in descended:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         for child in self._children:
             child.wait()
         self._children.clear()
@@ -343,6 +348,13 @@ def _find_process(known: tuple[int, float]) -> psutil.Process | None:
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
+
+
+def _list_descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _signal_group(process: psutil.Process, number: signal.Signals) -> None:
