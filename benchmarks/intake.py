@@ -386,8 +386,13 @@ def measure_operations(storage: Path) -> dict[str, float]:
     parameters = catalog.load("params:data_processing")
     log = catalog.load("image_index")
     images = index.select_accepted(log)
+
+    def load_anew() -> None:
+        catalog.release("image_index")
+        catalog.load("image_index")
+
     operations = {
-        "load_s": lambda: catalog.load("image_index"),
+        "load_s": load_anew,
         "settle_s": lambda: index.settle_index(log),
         "select_s": lambda: index.select_accepted(log),
         "check_s": lambda: contract.check_images(images, CLASSES, parameters["contract"]),

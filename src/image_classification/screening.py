@@ -328,10 +328,11 @@ def _check_blank(batch: Evidence, report: _Report) -> npt.NDArray[np.bool_]:
 def _compare_columns(batch: Evidence, reference: Evidence, report: _Report) -> None:
     """Record, for information, how far the distributions are apart."""
     new, old = batch.statistics, reference.statistics
-    columns = zip(STATISTICS, np.sort(new.T), np.sort(old.T), strict=True)
-    for name, of_new, of_old in columns:
+    deciles = np.quantile(old, np.linspace(0.1, 0.9, 9), axis=0)
+    columns = zip(STATISTICS, np.sort(new.T), np.sort(old.T), deciles.T, strict=True)
+    for name, of_new, of_old, edges in columns:
         report.numbers[f"ks_{name}"] = _measure_ks(of_new, of_old)
-        report.numbers[f"psi_{name}"] = _measure_psi(of_new, of_old)
+        report.numbers[f"psi_{name}"] = _measure_psi(of_new, of_old, np.unique(edges))
     scale = old.std(axis=0) + 1e-9
     report.numbers["mmd"] = _measure_mmd(new / scale, old / scale)
 
@@ -349,9 +350,8 @@ def _measure_ks(new: Values, old: Values) -> float:
     return float(np.abs(distances).max())
 
 
-def _measure_psi(new: Values, old: Values) -> float:
-    """Return the population stability index of sorted values over the deciles of `old`."""
-    edges = np.unique(np.quantile(old, np.linspace(0.1, 0.9, 9)))
+def _measure_psi(new: Values, old: Values, edges: Values) -> float:
+    """Return the population stability index of sorted values over bins between these edges."""
     bins = len(edges) + 1
     shares = [
         (np.diff(values.searchsorted(edges, side="right"), prepend=0, append=len(values)) + 0.5)
