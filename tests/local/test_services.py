@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -104,9 +104,9 @@ def test_stops_what_it_started(tmp_path: Path, sleeper: subprocess.Popen[bytes])
 
 
 def test_stops_what_a_service_has_started_in_a_session_of_its_own(tmp_path: Path) -> None:
-    task = "import subprocess, time; subprocess.Popen(['sleep', '60'], start_new_session=True);"
+    task = "import subprocess, time; subprocess.Popen(['sleep', '600'], start_new_session=True);"
     service = subprocess.Popen(
-        [sys.executable, "-c", f"{task} print('started', flush=True); time.sleep(60)"],
+        [sys.executable, "-c", f"{task} print('started', flush=True); time.sleep(600)"],
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
@@ -116,10 +116,14 @@ def test_stops_what_a_service_has_started_in_a_session_of_its_own(tmp_path: Path
     created = psutil.Process(service.pid).create_time()
     stack = Stack("main", tmp_path, processes={"scheduler": (service.pid, created)})
     stack.folder.mkdir(parents=True)
-    stack.stop()
-    service.communicate()
-    psutil.wait_procs([started], timeout=10)
-    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
+    try:
+        stack.stop()
+        service.wait()
+        assert psutil.wait_procs([started], timeout=10)[1] == []
+    finally:
+        service.stdout.close()
+        with suppress(psutil.NoSuchProcess):
+            started.kill()
 
 
 def test_leaves_alone_another_process_that_got_the_same_id(
