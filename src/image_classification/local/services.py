@@ -129,10 +129,11 @@ class Stack:
     def stop(self) -> None:
         """Stop the services that this stack started, what these have, and no other process."""
         alive = [process for process in map(_find_process, self.processes.values()) if process]
-        descended = [each for process in alive for each in _list_descendants(process)]
+        descended = {each for process in alive for each in _list_descendants(process)}
         for process in alive:
             _signal_group(process, signal.SIGTERM)
         _, stubborn = psutil.wait_procs(alive, timeout=STOP_TIMEOUT_S)
+        descended |= {each for process in stubborn for each in _list_descendants(process)}
         for process in stubborn:
             _signal_group(process, signal.SIGKILL)
         # A task is a session of its own, and would outlive its service.
