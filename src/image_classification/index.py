@@ -44,11 +44,9 @@ def settle_index(log: pd.DataFrame) -> pd.DataFrame:
         of several equal files was seen first, it does not depend on the order of the batches.
     """
     files = log.reset_index(drop=True)
-    # A file has one content: where no content is repeated, no file is. Nearly always so.
-    if files["image_id"].is_unique:
-        return files
-    files = files.drop_duplicates("path", keep="last", ignore_index=True)
-    if files["image_id"].is_unique:
+    if not files["path"].is_unique:
+        files = files.drop_duplicates("path", keep="last", ignore_index=True)
+    if files["image_id"].is_unique:  # nearly always: the rest is for the few
         return files
     repeated = files["image_id"].duplicated(keep=False)
     ranked = files[repeated].assign(rank=files["status"].map(LASTING_ORDER))

@@ -67,6 +67,13 @@ class TestContract:
         laboratory.deliver("edge", files)
         assert laboratory.take_in()["judged"]["edge"]["verdict"] == "accepted"
 
+    def test_a_first_batch_without_a_usable_image_waits(self, tmp_path: Path) -> None:
+        laboratory = Laboratory(tmp_path)
+        laboratory.parameters["contract"]["maximum_refused_share"] = 1.0
+        laboratory.deliver("bad", {f"{POSITIVE}/{name_cell(600)}": b""})
+        with pytest.raises(ContractError, match=r"'bad' is waiting: .* 0 patients"):
+            laboratory.take_in()
+
     def test_the_next_night_goes_on_without_the_bad_batch(self, filled: Laboratory) -> None:
         filled.deliver("bad", {f"{POSITIVE}/{name_cell(600)}": b""})
         with pytest.raises(ContractError):

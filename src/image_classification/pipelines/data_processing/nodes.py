@@ -489,7 +489,7 @@ def _complete_inspections(
     except DataError as error:  # the batch is quarantined for it
         logger.warning("%s", error)
         return table
-    if labelled.empty:
+    if labelled.empty or table.empty:
         return table
     found = labelled.reindex(table["image_name"]).fillna("")
     return table.assign(**{str(name): values.tolist() for name, values in found.items()})
