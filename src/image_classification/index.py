@@ -73,6 +73,12 @@ def select_usable(inspections: pd.DataFrame) -> pd.DataFrame:
     return usable.drop_duplicates(["image_id", "label"])
 
 
+def join_rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of one or more tables; joined only where there is something to join."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)
+
+
 def locate_last(values: pd.Series) -> npt.NDArray[np.intp]:
     """Return the place of the last row of each value, in the order of their first ones.
 

@@ -29,14 +29,14 @@ STACKS = ("main", "demo", "replay")
 HOST = "127.0.0.1"
 HEALTH_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 20
-# Airflow's log servers listen on every interface; on one machine the api-server reads the files.
 AIRFLOW_COMPONENTS: dict[str, tuple[str, ...]] = {
     "api-server": (),
     "scheduler": ("--skip-serve-logs",),
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
 }
-"""With the options of each."""
+"""With the options of each. Airflow's log servers would listen on every interface; on one machine
+the api-server reads the files."""
 
 
 class ServiceError(ImageClassificationError):

@@ -161,8 +161,7 @@ def sample_patients(images: pd.DataFrame, maximum: int) -> pd.DataFrame:
 
 def _find_breaches(parts: list[pd.DataFrame], parameters: DataProcessingParameters) -> list[str]:
     columns = ["image_id", "label", "patient", "split"]
-    filled = [part for part in parts if len(part)] or parts[:1]
-    rows = pd.concat([part[columns] for part in filled], ignore_index=True)
+    rows = index.join_rows([part[columns] for part in parts])
     if not rows["image_id"].is_unique:
         # A content under two labels is not counted, a repeated one once.
         rows = rows.drop_duplicates(["image_id", "label"]).drop_duplicates("image_id", keep=False)

@@ -217,7 +217,8 @@ def index_images(
         if known.get(batch) == status:
             continue
         inspections = image_inspections.read(batch)
-        log = _join_rows([log, *(added[columns] for added in rows[-1:])])
+        # What the batch before has added: joined only where another one follows.
+        log = index.join_rows([log, *(added[columns] for added in rows[-1:])])
         others = log[log["batch"] != batch] if batch in known else log
         quarantine[batch] = (
             index.describe_quarantine(inspections, others)
@@ -225,7 +226,7 @@ def index_images(
             else index.describe_refusals(inspections)
         )
         rows.append(_make_rows(inspections, parameters).assign(**status, recorded_at=now))
-    added = _join_rows(rows) if rows else known_index.head(0)
+    added = index.join_rows(rows) if rows else known_index.head(0)
     return quarantine, _count_statuses(added, quarantine), added
 
 
@@ -469,7 +470,7 @@ def _complete_inspections(
 ) -> pd.DataFrame:
     """Join the parts of a batch, and add patient, date and who labelled each image."""
     columns = [*INSPECTION_COLUMNS[:9], *screening.STATISTICS]
-    table = _join_rows(parts) if parts else pd.DataFrame(columns=columns)
+    table = index.join_rows(parts) if parts else pd.DataFrame(columns=columns)
     names = [
         _read_name(name, image_id, pattern, parameters["captured_on_format"])
         for name, image_id in zip(
@@ -500,12 +501,6 @@ def _make_rows(inspections: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.D
     usable = index.select_usable(inspections.sort_values("path", ignore_index=True))
     usable = usable.drop(columns="refusal").reset_index(drop=True)
     return usable.assign(split=index.split_patients(usable["patient"], parameters))
-
-
-def _join_rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of one or more tables; joined only where there is something to join."""
-    filled = [table for table in tables if len(table)] or tables[:1]
-    return filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)
 
 
 def _read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
