@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from stored_predictions import read_parameters
 
-from image_classification import index, vision
-from image_classification.synthetic import make_cells
+from image_classification import vision
+from image_classification.intake import index
+from image_classification.local.synthetic import make_cells
 
 MADE_PATIENTS, MADE_CELLS = 120, 20
 

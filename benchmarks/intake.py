@@ -57,9 +57,9 @@ from measuring import (
     time_call,
 )
 
-from image_classification import contract, index, screening
+from image_classification.intake import contract, index, screening
+from image_classification.local.synthetic import make_cells
 from image_classification.pipelines import data_processing
-from image_classification.synthetic import make_cells
 
 CLASSES = ["Parasitized", "Uninfected"]
 SIZE_PX = 64

@@ -97,7 +97,7 @@ def answers(uri: str) -> bool:
 
 def deliver(folder: Path) -> None:
     """Let made cells arrive as a batch."""
-    from image_classification.synthetic import make_cells  # noqa: PLC0415
+    from image_classification.local.synthetic import make_cells  # noqa: PLC0415
 
     batch = folder / "storage" / "incoming" / "first"
     make_cells(batch, range(1, PATIENTS + 1), CELLS)

@@ -11,7 +11,7 @@ Models made so are equally good by construction, and yet right and wrong on the 
 networks are. A made gain turns each wrong answer into a right one with a fixed chance, and lessens
 the doubt of every answer by the same share, so that the better model is as well calibrated.
 
-The policy is that of `conf/base/parameters_promotion.yml`; the verdict is `gate.decide`'s.
+The policy is that of `conf/base/parameters_promotion.yml`; the verdict is `judgement.decide`'s.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from stored_predictions import (
     store_predictions,
 )
 
-from image_classification import gate
-from image_classification.comparison import bootstrap_gain, measure_mcnemar
-from image_classification.index import split_patients
-from image_classification.metrics import tabulate_predictions
+from image_classification.gate import judgement
+from image_classification.gate.comparison import bootstrap_gain, measure_mcnemar
+from image_classification.gate.metrics import tabulate_predictions
+from image_classification.intake.index import split_patients
 
 POSITIVE_CLASS = "Parasitized"
 
@@ -58,7 +58,7 @@ YEAR = 365
 MOST_NIGHTS = 100
 SOON = 30
 CHECKED = 100
-"""Nights of each table on which the short cut is compared with the whole `gate.decide`."""
+"""Nights of each table on which the short cut is compared with the whole `judgement.decide`."""
 
 AT_LEAST, ABOVE, MCNEMAR = "new >= old", "new > old", "McNemar alone"
 BOOTSTRAP, TESTS, GATE = "bootstrap alone", "both tests", "default gate"
@@ -222,7 +222,7 @@ class Trial:
             for weights in (self.difference, np.ones(len(night.patients)))
         )
         low, _ = bootstrap_gain(gains, images, rule["confidence"], rule["resamples"])
-        return round(low, gate.FINEST)
+        return round(low, number.DECIMALS)
 
     def decide(self) -> dict[str, Any]:
         """Return the decision of the project's gate."""
@@ -230,7 +230,7 @@ class Trial:
             tabulate_predictions(self.night.images, answers, CLASS_NAMES).assign(model_version=name)
             for name, answers in (("2", self.challenger), ("1", self.champion))
         ]
-        return gate.decide(*tables, CLASS_NAMES, POSITIVE_CLASS, self.policy)
+        return judgement.decide(*tables, CLASS_NAMES, POSITIVE_CLASS, self.policy)
 
 
 _measure_mcnemar = lru_cache(maxsize=None)(measure_mcnemar)

@@ -29,10 +29,10 @@ from typing import Any
 import pandas as pd
 from measuring import PROJECT, add_options, alternate, compare, keep
 
-from image_classification import delivery
+from image_classification.datasets import delivery
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.services import Stack, find_port
-from image_classification.synthetic import make_cells
+from image_classification.local.synthetic import make_cells
 
 DAG_ID = "retraining"
 PATIENTS, QUICK_PATIENTS, CELLS = 100, 40, 20

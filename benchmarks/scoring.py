@@ -42,8 +42,8 @@ from measuring import Comparison, add_options, alternate, compare, keep, time_ca
 
 from image_classification import vision
 from image_classification.datasets import ImageSourceDataset, RegisteredNetworkDataset
+from image_classification.local.synthetic import make_cells
 from image_classification.pipeline_registry import register_pipelines
-from image_classification.synthetic import make_cells
 
 MODEL = "cells"
 CLASSES = ["Parasitized", "Uninfected"]

@@ -25,15 +25,20 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import yaml
 from matplotlib import colors
 from matplotlib import pyplot as plt
 from scipy.ndimage import gaussian_filter, uniform_filter
 from sklearn.datasets import load_sample_images
 
-from image_classification import screening, vision
-from image_classification.screening import DEFAULT_LIMITS, STATISTICS, Evidence, screen_batch
-from image_classification.synthetic import make_cells
+from image_classification import vision
+from image_classification.intake import statistic
+from image_classification.intake.screening import Evidence, ScreeningParameters, screen_batch
+from image_classification.intake.statistic import STATISTICS
+from image_classification.local.synthetic import make_cells
 
+PARAMETERS = Path(__file__).parents[1] / "conf" / "base" / "parameters_data_processing.yml"
+LIMITS: ScreeningParameters = yaml.safe_load(PARAMETERS.read_text())["data_processing"]["screening"]
 CLASS_NAMES = ["Parasitized", "Uninfected"]
 SIZE_PX = 64
 TRAINING = {
@@ -313,11 +318,11 @@ class Trial:
 
     def __init__(self, store: Store, cases: list[Case], champions: dict[str, np.ndarray]) -> None:
         self.store, self.cases, self.champions = store, cases, champions
-        code = inspect.getsource(screening._describe_chunk).encode()
+        code = inspect.getsource(statistic._describe_chunk).encode()
         self.version = hashlib.sha256(code).hexdigest()[:8]
         self.statistics = store.keep(
             f"statistics honest {self.version}",
-            lambda: [screening.describe_pixels(store.pixels).to_numpy()],
+            lambda: [statistic.describe_pixels(store.pixels).to_numpy()],
         )[0]
         self.outputs = {name: store.outputs(name, known) for name, known in champions.items()}
 
@@ -360,7 +365,7 @@ class Trial:
             if kind in LABEL_KINDS:
                 batch = swap_labels(batch, LABEL_KINDS[kind])
             started = time.perf_counter()
-            screened = screen_batch(batch, self.sample_known(case), DEFAULT_LIMITS)
+            screened = screen_batch(batch, self.sample_known(case), LIMITS)
             results.append(
                 {"case": case.name, "kind": kind, "held": screened.held}
                 | {"patients": batch.images["patient"].nunique(), "judged": not screened.notes}
@@ -402,7 +407,7 @@ class Trial:
 
 def describe(pixels: Pixels, labels: np.ndarray) -> list[np.ndarray]:
     """Return the statistics and the labels in the form they are stored in."""
-    return [screening.describe_pixels(pixels).to_numpy(), labels.astype(str)]
+    return [statistic.describe_pixels(pixels).to_numpy(), labels.astype(str)]
 
 
 def swap_labels(batch: Evidence, share: float) -> Evidence:

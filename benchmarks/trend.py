@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from image_classification import plots, trend
-from image_classification.parameters import MonitoringParameters
+from image_classification.configuration.parameters import MonitoringParameters
+from image_classification.figures import plots
+from image_classification.gate import trend
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "base" / "parameters_monitoring.yml"
 LEVEL, SPREAD = 0.956, 0.033

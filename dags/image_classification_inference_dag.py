@@ -12,10 +12,11 @@ dag: DAG = build_dag(
         pipeline='inference',
         project_path=Path(__file__).resolve().parents[1],
         settings={
-            "description": 'Score a folder or a list of images with the champion: the table alone.',
+            "description": ('Score a folder or a list of images with the champion. Runs whenever there is '
+ 'a new champion, and by hand.'),
             "schedule": None,
             "on_new_images": False,
-            "on_new_champion": False,
+            "on_new_champion": True,
             "paused": True,
             "timezone": 'UTC',
             "catchup": False,
@@ -44,7 +45,7 @@ dag: DAG = build_dag(
  'column path): a path or a URL. Empty: the folder that the environment names, '
  'or else the images kept.'),
                     'type': ['string', 'null'],
-                    'parameter': 'scoring.images',
+                    'parameter': 'inference.images',
                     'default': '',
                 },
             },
@@ -52,13 +53,18 @@ dag: DAG = build_dag(
         nodes=(
             NodeSpec(
                 'list_images',
-                tags=['scoring'],
+                tags=['inference'],
                 after=[],
             ),
             NodeSpec(
                 'score_images',
-                tags=['scoring'],
+                tags=['inference'],
                 after=['list_images'],
+            ),
+            NodeSpec(
+                'report_scores',
+                tags=['inference'],
+                after=['score_images'],
             ),
         ),
         logs_model=False,

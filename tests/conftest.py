@@ -26,7 +26,7 @@ for name in list(os.environ):
 @pytest.fixture(scope="session")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 240 synthetic cells of 30 patients, two classes. Do not change it."""
-    from image_classification.synthetic import make_cells
+    from image_classification.local.synthetic import make_cells
 
     folder = tmp_path_factory.mktemp("cells")
     make_cells(folder, range(1, 31), 8)

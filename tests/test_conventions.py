@@ -89,7 +89,7 @@ def test_no_dataset_of_any_pipeline_is_in_memory(
 def test_the_table_of_the_index_has_the_columns_that_the_code_writes(
     declared: dict[str, dict[str, object]],
 ) -> None:
-    from image_classification.index import LOG_COLUMNS
+    from image_classification.intake.index import LOG_COLUMNS
 
     assert declared["image_index"]["columns"] == LOG_COLUMNS
 
@@ -125,7 +125,7 @@ def test_nothing_is_put_off(tmp_path: Path) -> None:
 def test_the_pipelines_of_the_design_are_registered(registered: dict[str, Pipeline]) -> None:
     assert set(registered) == {
         *("__default__", "data_processing", "training", "inference", "promotion", "retraining"),
-        *("monitoring", "review", "rollback", "scoring"),
+        *("monitoring", "review", "rollback"),
     }
 
 

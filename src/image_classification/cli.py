@@ -11,7 +11,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from kedro_airflow.plugin import create as create_dags
 
-from image_classification.commands import commands
+from image_classification.commands.group import commands
 from image_classification.errors import ConfigurationError, name_near_misses
 
 TEMPLATE = "airflow/dag_template.py.j2"

@@ -15,10 +15,10 @@ from image_classification.pipelines import (
     data_processing,
     inference,
     monitoring,
+    packaged,
     promotion,
     review,
     rollback,
-    scoring,
     training,
 )
 
@@ -47,12 +47,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "data_processing": processing,
         "training": bind_inference(trains),
-        "scoring": scoring.create_pipeline(),
-        # The table alone.
-        "inference": pipeline(
-            scoring.create_pipeline().only_nodes("list_images", "score_images"),
-            outputs={"scores": "predictions"},
-        ),
+        "inference": inference.create_pipeline(),
         # On its own, promotion judges the registered challenger.
         "promotion": selection + pipeline(promoting, inputs={"network": "challenger"}),
         "monitoring": watching,
@@ -70,9 +65,9 @@ def bind_inference(trains: Pipeline) -> PipelineML:
     """
     return pipeline_ml_factory(
         training=trains,
-        inference=inference.create_packaged_pipeline(),
+        inference=packaged.create_packaged_pipeline(),
         input_name="images",
-        kpm_kwargs={"runner": inference.SequentialRunner()},
+        kpm_kwargs={"runner": packaged.SequentialRunner()},
         log_model_kwargs=describe_model(),
     )
 

@@ -7,14 +7,17 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from arrivals import deliver_cells
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+    from dag_nights import Laboratory
     from kedro.pipeline import Pipeline
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -69,3 +72,29 @@ def registered() -> dict[str, Pipeline]:
     from image_classification.pipeline_registry import register_pipelines
 
     return register_pipelines()
+
+
+@pytest.fixture(scope="module")
+def laboratory(
+    tmp_path_factory: pytest.TempPathFactory, cells: Path, load_dag: Callable[[str], DAG]
+) -> Iterator[Laboratory]:
+    from dag_nights import Laboratory
+
+    folder = tmp_path_factory.mktemp("laboratory")
+    deliver_cells(cells, folder / "storage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEDRO_LOGGING_CONFIG", str(PROJECT / "airflow" / "kedro_logging.yml"))
+        from image_classification.orchestration import kedro_run
+
+        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder / "storage"))
+        patch.setenv("KEDRO_ENV", "test")
+        notes: list[tuple[str, str, str]] = []
+        patch.setattr(
+            "image_classification.orchestration.notices.note.write_dag_run_note",
+            lambda *note: notes.append(note),
+        )
+        # Half a second at each task below pytest: Kedro's settings walk the whole stack.
+        patch.setattr(kedro_run, "bootstrap_project", cache(kedro_run.bootstrap_project))
+        yield Laboratory(folder / "storage", load_dag, notes)
+
+

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from arrivals import deliver_cells
-from test_outcomes import Laboratory, quick_work
+from dag_nights import Laboratory, quick_work
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from image_classification.orchestration.notification import LogNotifier, Notice
+from image_classification.orchestration.notices.notification import LogNotifier, Notice
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -136,7 +136,7 @@ def test_night_without_new_images_is_told_once_with_the_reason(
 
 
 def test_every_dag_tells_of_its_failure(load_dag: Callable[[str], DAG]) -> None:
-    from image_classification.orchestration.failure import CloseFailureNotifier, FailureNotifier
+    from image_classification.orchestration.notices.failure import CloseFailureNotifier, FailureNotifier
 
     for name in ("__default__", "data_processing", "inference", "retraining", "review"):
         dag = load_dag(name)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from arrivals import deliver_cells
+from dag_nights import MODEL, Consumer, Laboratory, Night, failing, quick_work, read_index
 
 from image_classification.errors import VerificationError
-from image_classification.index import settle_index
-from image_classification.synthetic import make_cells
+from image_classification.intake.index import settle_index
+from image_classification.local.synthetic import make_cells
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -34,229 +34,6 @@ PROMOTION_METRICS = ("accuracy", "auc", "sensitivity", "specificity", "f1", "log
 WATCHING = ("score_newest_days", "watch_champion", "plot_trend")
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
-
-
-@dataclass(frozen=True)
-class Night:
-    """One DAG run, and what the stores hold after it."""
-
-    state: str
-    tasks: dict[str, str]
-    tries: dict[str, int]
-    dag_run_id: str
-    notes: list[str]
-    mlflow_run: Run
-    mlflow_runs: int
-    mlflow_runs_of_all: int
-    logged_models: int
-    versions: dict[str, ModelVersion]
-    aliases: dict[str, str]
-    active_run_id: str | None
-    index: pd.DataFrame
-    decision: dict[str, Any] | None
-
-    @property
-    def outcome(self) -> str:
-        return str(self.mlflow_run.data.tags["outcome"])
-
-    def tasks_that_are(self, state: str) -> set[str]:
-        return {task for task, held in self.tasks.items() if held == state}
-
-    @property
-    def own_versions(self) -> list[str]:
-        run_id = self.mlflow_run.info.run_id
-        return [name for name, version in self.versions.items() if version.run_id == run_id]
-
-
-@dataclass(frozen=True)
-class Laboratory:
-    """A storage root, and the way to let a night pass over it."""
-
-    storage: Path
-    load_dag: Callable[[str], DAG]
-    notes: list[tuple[str, str, str]]
-
-    @property
-    def client(self) -> MlflowClient:
-        from mlflow import MlflowClient
-
-        return MlflowClient(f"sqlite:///{self.storage}/mlflow/mlflow.db")
-
-    def run_dag(
-        self,
-        pipeline: str = "retraining",
-        *,
-        retries: int = 0,
-        retry_delay_s: float = 0.001,
-        at: datetime | None = None,
-        **form: Any,
-    ) -> DagRun:
-        """Run a DAG, a task after the other, in this process.
-
-        Args:
-            pipeline: the DAG.
-            retries: of each task.
-            retry_delay_s: seconds before a retry.
-            at: the same time again is the same DAG run again, cleared.
-            form: the fields of the trigger form that are changed.
-        """
-        dag = self.load_dag(pipeline)
-        for task in dag.tasks:
-            task.retries = retries
-            task.retry_delay = timedelta(seconds=retry_delay_s)
-            task.retry_exponential_backoff = False
-        at = at or datetime.now(UTC)
-        return dag.test(run_conf=form, logical_date=at, run_after=at)
-
-    def spend_night(self, pipeline: str = "retraining", **how: Any) -> Night:
-        """Run a DAG as `run_dag` does, and look at what it left."""
-        import mlflow
-
-        dag_run = self.run_dag(pipeline, **how)
-        active = mlflow.active_run()
-        instances = {ti.task_id: ti for ti in dag_run.get_task_instances()}
-        return self._look(
-            pipeline,
-            state=str(dag_run.state),
-            tasks={name: str(ti.state) for name, ti in instances.items()},
-            tries={name: ti.try_number for name, ti in instances.items()},
-            dag_run_id=dag_run.run_id,
-            active_run_id=active.info.run_id if active else None,
-        )
-
-    def read_watch(self, night: Night) -> dict[str, Any]:
-        """Return how the champion did that night."""
-        key = night.mlflow_run.data.tags["airflow.run"]
-        watch: dict[str, Any] = json.loads(
-            (self.storage / "runs" / key / "champion_watch.json").read_text()
-        )
-        return watch
-
-    def _look(self, pipeline: str, **held: Any) -> Night:
-        key = f"{pipeline}/{held['dag_run_id'].replace(':', '-').replace('+', '-')}"
-        experiment = self.client.get_experiment_by_name("image_classification")
-        assert experiment is not None
-        ids = [experiment.experiment_id]
-        all_runs = self.client.search_runs(ids)
-        runs = [run for run in all_runs if run.data.tags["airflow.run"] == key]
-        run_id = runs[0].info.run_id
-        models = self.client.search_logged_models(ids, f"source_run_id = '{run_id}'")
-        versions = self.client.search_model_versions(f"name = '{MODEL}'")
-        aliases = self.client.get_registered_model(MODEL).aliases if versions else {}
-        decision = self.storage / "runs" / key / "decision.json"
-        return Night(
-            mlflow_run=runs[0],
-            mlflow_runs=len(runs),
-            mlflow_runs_of_all=len(all_runs),
-            notes=[note for *_, run_id, note in self.notes if run_id == held["dag_run_id"]],
-            logged_models=len(models),
-            # Without a server before it, an SQL store numbers versions by int.
-            versions={str(version.version): version for version in versions},
-            aliases={alias: str(version) for alias, version in aliases.items()},
-            index=read_index(self.storage),
-            decision=json.loads(decision.read_text()) if decision.exists() else None,
-            **held,
-        )
-
-
-def read_index(storage: Path) -> pd.DataFrame:
-    """Return the index as it stands, but for when it was written."""
-    parts = [pd.read_parquet(path) for path in sorted((storage / "index/images").glob("*.parquet"))]
-    settled = settle_index(pd.concat(parts, ignore_index=True))
-    return settled.drop(columns=["recorded_at", "first_seen"])
-
-
-@contextmanager
-def failing(place: str, error: type[Exception] = RuntimeError) -> Iterator[None]:
-    """Let the first call of a function raise."""
-    module, _, name = place.rpartition(".")
-    with pytest.MonkeyPatch.context() as patch:
-        sound = getattr(import_module(module), name)
-        calls = 0
-
-        def fail(*arguments: Any, **keywords: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == 1:
-                raise error(f"{name} was interrupted")
-            return sound(*arguments, **keywords)
-
-        patch.setattr(place, fail)
-        yield
-        assert calls, f"{place} was not called"
-
-
-@pytest.fixture(scope="module")
-def laboratory(
-    tmp_path_factory: pytest.TempPathFactory, cells: Path, load_dag: Callable[[str], DAG]
-) -> Iterator[Laboratory]:
-    folder = tmp_path_factory.mktemp("laboratory")
-    deliver_cells(cells, folder / "storage")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KEDRO_LOGGING_CONFIG", str(PROJECT / "airflow" / "kedro_logging.yml"))
-        from image_classification.orchestration import kedro_run
-
-        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder / "storage"))
-        patch.setenv("KEDRO_ENV", "test")
-        notes: list[tuple[str, str, str]] = []
-        patch.setattr(
-            "image_classification.orchestration.note.write_dag_run_note",
-            lambda *note: notes.append(note),
-        )
-        # Half a second at each task below pytest: Kedro's settings walk the whole stack.
-        patch.setattr(kedro_run, "bootstrap_project", cache(kedro_run.bootstrap_project))
-        yield Laboratory(folder / "storage", load_dag, notes)
-
-
-class Consumer:
-    """Stands for the fresh process that loads the packaged model, and takes seconds to."""
-
-    def __init__(self) -> None:
-        self.fault: str = ""
-        self.on_ask: Callable[[], None] = lambda: None
-
-    def __call__(self, model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
-        from image_classification import registry
-
-        if model_uri.endswith("@champion"):
-            self.on_ask()
-            if self.fault:
-                raise VerificationError(self.fault)
-        version = registry.find_champion(MODEL)
-        model_id = registry.find_model_id(MODEL, version) if version else None
-        return {
-            "model_id": model_id,
-            "load_s": 1.0,
-            "latency_ms": 5.0,
-            "size_mb": 2.0,
-            "golden_cells": 4,
-            "golden_difference": 0.0,
-        }
-
-
-@contextmanager
-def quick_work() -> Iterator[None]:
-    """Leave out what takes the time.
-
-    The network stays as it was built, the figures are blank, no fresh process loads the model.
-    """
-    from matplotlib.figure import Figure
-
-    from image_classification.vision import History
-
-    def blank(*_: Any) -> Figure:
-        return Figure()
-
-    def fit(*_: Any, epochs: int, **__: Any) -> tuple[History, dict[str, Any]]:
-        return History(*([0.5] * epochs for _ in range(6))), {"precision": "none"}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("image_classification.vision.fit_network", fit)
-        patch.setattr("image_classification.release.consume_version", Consumer())
-        drawn = ("curves", "confusion", "roc", "reliability", "contact_sheet", "champion_trend")
-        for name in drawn:
-            patch.setattr(f"image_classification.plots.plot_{name}", blank)
-        yield
 
 
 # The nights, each after the one it asks for. The first does all of the work.
@@ -291,7 +68,7 @@ def night_of_a_better_challenger(
     with (
         quick_work(),
         failing("image_classification.vision.fit_network"),
-        failing("image_classification.registry.register_challenger"),
+        failing("image_classification.champion.registry.register_challenger"),
     ):
         return laboratory.spend_night(retries=1, minimum_gain=-1.0, seed=2)
 
@@ -303,8 +80,8 @@ def night_of_a_failure(laboratory: Laboratory, night_of_a_better_challenger: Nig
 
     with (
         quick_work(),
-        failing("image_classification.plots.plot_roc", AirflowFailException),
-        failing("image_classification.plots.plot_contact_sheet"),
+        failing("image_classification.figures.plot_roc", AirflowFailException),
+        failing("image_classification.figures.plot_contact_sheet"),
     ):
         return laboratory.spend_night(retries=1, retry_delay_s=2, force=True)
 

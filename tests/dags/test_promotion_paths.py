@@ -14,12 +14,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_outcomes import MODEL, Consumer, Laboratory, Night, laboratory, quick_work
+from dag_nights import MODEL, Consumer, Laboratory, Night, quick_work
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
-
-__all__ = ["laboratory"]
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -31,7 +29,7 @@ PATIENCE_S = 120
 def consumer(laboratory: Laboratory) -> Iterator[Consumer]:
     fake = Consumer()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("image_classification.release.consume_version", fake)
+        patch.setattr("image_classification.champion.release.consume_version", fake)
         yield fake
 
 
@@ -63,7 +61,7 @@ def judge(
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What people were told: event and subject of each notice but those of a failure."""
-    from image_classification.orchestration.notification import Notice
+    from image_classification.orchestration.notices.notification import Notice
 
     notices: list[tuple[str, str]] = []
 
@@ -74,7 +72,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         subject = notice.subject.removeprefix("[image-classification] ")
         notices.append((notice.event, subject))
 
-    for module in ("operators", "notification"):
+    for module in ("steps.base", "notices.notification"):
         monkeypatch.setattr(f"image_classification.orchestration.{module}.send_notice", send)
     return notices
 
@@ -386,13 +384,13 @@ def test_a_rollback_that_fails_after_the_move_says_that_the_champion_has_moved(
 ) -> None:
     with monkeypatch.context() as patch:
         # Version 2 was rolled back before: what was decided about it is another test's.
-        patch.setattr("image_classification.ledger.find_rollback", lambda *_: "")
+        patch.setattr("image_classification.champion.ledger.find_rollback", lambda *_: "")
         assert judge().aliases["champion"] == "2"
 
     def fail(*_: Any) -> None:
         raise RuntimeError("the store is gone")
 
-    monkeypatch.setattr("image_classification.record.Recorder.publish", fail)
+    monkeypatch.setattr("image_classification.champion.record.Recorder.publish", fail)
     night = laboratory.spend_night("rollback", version="previous", reason="misses rings")
     assert night.state == "failed"
     assert night.aliases["champion"] == "1"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 NAMES = (
     *("__default__", "data_processing", "inference", "monitoring", "promotion", "retraining"),
-    *("review", "rollback", "scoring", "training"),
+    *("review", "rollback", "training"),
 )
 ASKING = {"list_held_batches", "request_reviews"}
 DECIDING = {
@@ -37,7 +37,6 @@ AROUND = {
     },
     "review": {"open_run", "close_run", "ask_reviewer", "announce_images"},
     "rollback": {"open_run", "close_run", "restore_champion"},
-    "scoring": {"open_run", "close_run"},
     "training": {"open_run", "close_run", "log_model"},
 }
 TRAINING_FIELDS = {"image_size_px", "epochs", "learning_rate", "network", "seed"}
@@ -53,7 +52,6 @@ FIELDS = {
     },
     "review": {"batch"},
     "rollback": {"version", "reason"},
-    "scoring": {"images"},
     "training": TRAINING_FIELDS,
 }
 TYPES = {"integer": int, "number": int | float, "string": str, "boolean": bool}
@@ -240,7 +238,7 @@ def test_an_approver_has_a_limited_time_and_silence_keeps_the_champion(
 def test_only_those_who_are_named_may_approve(dags: dict[str, DAG]) -> None:
     from airflow.sdk import DAG
 
-    from image_classification.orchestration.approval import AskApproverOperator
+    from image_classification.orchestration.steps.approval import AskApproverOperator
 
     settings = dags["promotion"].get_task("open_run").settings
     approval = settings.approval.model_copy(update={"approvers": ["ada"], "timeout_hours": 1})

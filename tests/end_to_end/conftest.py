@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.services import Stack
-from image_classification.synthetic import make_cells
+from image_classification.local.synthetic import make_cells
 
 
 def make_blank_images(folder: Path) -> None:

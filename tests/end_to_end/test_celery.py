@@ -23,8 +23,9 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from nights import DAG_ID, PROJECT
 
-from image_classification import registry, tracking
-from image_classification.index import settle_index
+from image_classification import tracking
+from image_classification.champion import registry
+from image_classification.intake.index import settle_index
 from image_classification.local.airflow_api import AirflowClient
 
 MISSING = find_missing()

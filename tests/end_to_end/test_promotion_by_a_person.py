@@ -143,17 +143,17 @@ def wait_for_scoring(nights: Nights) -> dict[str, Any]:
     """Return the run that the news of a new champion has started, once it is over."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        for run in list_runs(nights, "scoring"):
+        for run in list_runs(nights, "inference"):
             if run["run_type"] == "asset_triggered":
-                nights.client.follow("scoring", run["dag_run_id"], lambda _: None, timeout_s=300)
-                return dict(nights.client.get_run("scoring", run["dag_run_id"]))
+                nights.client.follow("inference", run["dag_run_id"], lambda _: None, timeout_s=300)
+                return dict(nights.client.get_run("inference", run["dag_run_id"]))
         time.sleep(1)
     raise AssertionError("a new champion started no scoring within 120 s")
 
 
 @pytest.fixture(scope="module")
 def journey(airflow: Page, nights: Nights) -> Journey:
-    nights.client.unpause("scoring")
+    nights.client.unpause("inference")
     before = read_champion(nights)
     run_id = ask_for_a_challenger(airflow, nights)
     wait_for_task(nights, run_id, "ask_approver", {"awaiting_input", "deferred"})

@@ -16,12 +16,14 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from image_classification import gate, ledger, registry, tracking
+from image_classification import tracking
+from image_classification.champion import ledger, registry
+from image_classification.champion.record import RunOfRecord
+from image_classification.champion.release import Release
 from image_classification.datasets import LedgerDataset
 from image_classification.errors import ChampionMovedError
+from image_classification.gate import judgement
 from image_classification.local.services import find_port
-from image_classification.record import RunOfRecord
-from image_classification.release import Release
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
@@ -79,7 +81,7 @@ def make_decision(champion: str | None) -> dict[str, Any]:
     """Return a decision to promote over a champion."""
     role = {"metrics": {"accuracy": 0.9}}
     return {
-        "verdict": gate.PROMOTE,
+        "verdict": judgement.PROMOTE,
         "mode": "auto",
         "reason": "by a test",
         "challenger": {**role, "version": ""},

@@ -14,7 +14,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from PIL import Image
 
-from image_classification.delivery import Source, deliver, read_date
+from image_classification.datasets.delivery import Source, deliver, read_date
 
 PROJECT = Path(__file__).resolve().parents[2]
 REAL_IMAGES = PROJECT.parent / "shared" / "data" / "cell_images.zip"

@@ -11,7 +11,7 @@ from browser import PATIENCE_MS, keep_picture
 from nights import DAG_ID, Nights
 from playwright.sync_api import Page, expect
 
-from image_classification.index import settle_index
+from image_classification.intake.index import settle_index
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
 

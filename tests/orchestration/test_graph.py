@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dag_settings import SETTINGS
 
 from image_classification.errors import ConfigurationError
 from image_classification.orchestration import DagSpec, NodeSpec, build_dag
@@ -13,19 +14,6 @@ from image_classification.orchestration import DagSpec, NodeSpec, build_dag
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-SETTINGS: dict[str, Any] = {
-    "description": "Count the cells.",
-    "schedule": None,
-    "timezone": "UTC",
-    "catchup": False,
-    "max_active_runs": 1,
-    "owner": "laboratory",
-    "tags": [],
-    "retries": 2,
-    "retry_delay_s": 10,
-    "maximum_retry_delay_s": 300,
-    "task_timeout_minutes": 5,
-}
 LOAD = NodeSpec("load", tags=("data_processing",))
 CLEAN = NodeSpec("clean", tags=("data_processing",), after=("load",))
 SAMPLE = NodeSpec("sample", tags=("training",), after=("load",))

@@ -14,7 +14,7 @@ import pytest
 from arrivals import deliver_cells
 
 PROJECT = Path(__file__).resolve().parents[2]
-NIGHT = Path(__file__).parent / "night.py"
+NIGHT = Path(__file__).parents[1] / "support" / "night.py"
 
 
 @pytest.fixture

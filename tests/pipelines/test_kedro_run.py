@@ -213,14 +213,14 @@ def test_scoring_keeps_its_table_and_counts_in_mlflow(
 ) -> None:
     listed = sorted(str(path) for path in cells.rglob("*.png"))[:5]
     (tmp_path / "cells.txt").write_text("\n".join([*listed, "gone.png"]))
-    kedro_run("scoring", scoring={"images": str(tmp_path / "cells.txt")})
+    kedro_run("inference", inference={"images": str(tmp_path / "cells.txt")})
     newest = retrained.client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]
     found = retrained.client.list_artifacts(newest.info.run_id, "scores")
     assert {entry.path for entry in found} == {
         *("scores/scores.parquet", "scores/scores.csv", "scores/score_summary.json"),
     }
-    assert newest.data.metrics == {"scoring.images": 6.0, "scoring.unreadable": 1.0}
-    assert newest.data.params["scoring.images"] == str(tmp_path / "cells.txt")
+    assert newest.data.metrics == {"inference.images": 6.0, "inference.unreadable": 1.0}
+    assert newest.data.params["inference.images"] == str(tmp_path / "cells.txt")
     table = pd.read_parquet(retrained.storage / "runs" / "local" / "scores.parquet")
     assert list(table.columns) == SCORES
     assert table["path"].tolist() == [*listed, str(tmp_path / "gone.png")]
@@ -229,7 +229,7 @@ def test_scoring_keeps_its_table_and_counts_in_mlflow(
 
 
 def test_the_run_names_the_exact_rows_it_worked_on(retrained: Retrained) -> None:
-    from image_classification.index import digest_images
+    from image_classification.intake.index import digest_images
 
     rows = pd.read_parquet(retrained.storage / "runs/local/image_splits.parquet")
     inputs = {item.tags[0].value: item.dataset for item in retrained.run.inputs.dataset_inputs}
@@ -331,7 +331,7 @@ def test_a_slice_of_a_pipeline_neither_registers_nor_decides(retrained: Retraine
 @pytest.mark.usefixtures("storage")
 def test_scoring_without_a_champion_says_what_to_run_first(cells: Path) -> None:
     with pytest.raises(Exception, match=r"no version with the alias 'champion'.*'retraining'"):
-        kedro_run("scoring", scoring={"images": str(cells)})
+        kedro_run("inference", inference={"images": str(cells)})
 
 
 @pytest.mark.usefixtures("storage")

@@ -15,9 +15,9 @@ from samples import draw_image
 
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.errors import DataError
-from image_classification.gate import judge
-from image_classification.metrics import measure_predictions
-from image_classification.pipelines.inference.nodes import classify_images
+from image_classification.gate.judgement import judge
+from image_classification.gate.metrics import measure_predictions
+from image_classification.pipelines.packaged.nodes import classify_images
 from image_classification.pipelines.promotion.nodes import (
     compare_models,
     score_challenger,
@@ -171,10 +171,10 @@ def test_figures_are_drawn_for_three_classes(
 def test_mistakes_shown_are_the_surest_ones_first(
     evaluated: tuple[Any, ...], pixels: PackedPixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from image_classification import plots
+    from image_classification import figures
 
     seen: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(plots, "plot_contact_sheet", lambda *given: seen.append(given))
+    monkeypatch.setattr(figures, "plot_contact_sheet", lambda *given: seen.append(given))
     predictions = evaluated[0]
 
     plot_confident_mistakes(predictions, pixels, SIZE_PX)

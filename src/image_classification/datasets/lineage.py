@@ -11,7 +11,8 @@ from typing import Any, Never
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from image_classification import registry, tracking
+from image_classification import tracking
+from image_classification.champion import registry
 from image_classification.datasets.file import FilesystemDataset, write_whole
 from image_classification.errors import RegistryError
 

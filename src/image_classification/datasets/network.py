@@ -8,7 +8,8 @@ from typing import Any, Never
 
 from kedro.io import AbstractDataset, DatasetError
 
-from image_classification import registry, vision
+from image_classification import vision
+from image_classification.champion import registry
 from image_classification.errors import RegistryError
 
 

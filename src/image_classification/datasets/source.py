@@ -33,7 +33,7 @@ LIST_COLUMNS = ["image_name", "path"]
 IMPOSSIBLE_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
 HOW_TO_NAME = (
     "Name a folder of images, or a list of them "
-    f"({', '.join(LIST_SUFFIXES)}), in the parameter scoring.images (the field 'images' of the "
+    f"({', '.join(LIST_SUFFIXES)}), in the parameter inference.images (the field 'images' of the "
     "trigger form), or in IMAGE_CLASSIFICATION_INFERENCE."
 )
 

@@ -15,10 +15,12 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from image_classification import delivery, plots, registry, tracking
+from image_classification import figures, tracking
+from image_classification.champion import registry
+from image_classification.datasets import delivery
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.services import ServiceError, Stack
-from image_classification.synthetic import make_cells
+from image_classification.local.synthetic import make_cells
 
 DAG_ID = "retraining"
 FIRST_PATIENTS, FURTHER_PATIENTS, CELLS = 80, 40, 20
@@ -182,7 +184,7 @@ def _keep_history(history: pd.DataFrame, stack: Stack) -> None:
     shown = ["night", "images", "patients", "version", "challenger_accuracy", "champion_accuracy"]
     print(history[[*shown, "decision"]].to_string(index=False, na_rep="-"))
     history.to_csv(stack.folder / "history.csv", index=False)
-    plots.plot_history(history).savefig(stack.folder / "history.png", dpi=120)
+    figures.plot_history(history).savefig(stack.folder / "history.png", dpi=120)
 
 
 def _print_task(task: dict[str, Any]) -> None:

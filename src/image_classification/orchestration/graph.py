@@ -9,37 +9,43 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, Label, TriggerRule
 
-from image_classification.orchestration.failure import (
+from image_classification.orchestration.notices.failure import (
     CLOSE_RUN,
     CloseFailureNotifier,
     FailureNotifier,
-)
-from image_classification.orchestration.operators import (
-    ASK_APPROVER,
-    ASK_REVIEWER,
-    BRANCHES,
-    AnnounceImagesOperator,
-    CheckNewImagesOperator,
-    ChooseChampionOperator,
-    CloseRunOperator,
-    FindBatchesOperator,
-    KedroNodeOperator,
-    KeepChampionOperator,
-    ListHeldBatchesOperator,
-    LogModelOperator,
-    MeasurePackageOperator,
-    OpenRunOperator,
-    PipelineOperator,
-    PromoteChallengerOperator,
-    RefuseChallengerOperator,
-    RequestReviewOperator,
-    RestoreChampionOperator,
 )
 from image_classification.orchestration.settings import (
     NEW_CHAMPION,
     NEW_IMAGES,
     DagSettings,
     read_settings,
+)
+from image_classification.orchestration.steps.base import PipelineOperator
+from image_classification.orchestration.steps.intake import (
+    ASK_REVIEWER,
+    AnnounceImagesOperator,
+    FindBatchesOperator,
+    ListHeldBatchesOperator,
+    RequestReviewOperator,
+)
+from image_classification.orchestration.steps.promotion import (
+    ASK_APPROVER,
+    BRANCHES,
+    ChooseChampionOperator,
+    KeepChampionOperator,
+    MeasurePackageOperator,
+    PromoteChallengerOperator,
+    RefuseChallengerOperator,
+    RestoreChampionOperator,
+)
+from image_classification.orchestration.steps.run import (
+    CloseRunOperator,
+    KedroNodeOperator,
+    OpenRunOperator,
+)
+from image_classification.orchestration.steps.training import (
+    CheckNewImagesOperator,
+    LogModelOperator,
 )
 
 PROCESSING, SELECTION, TRAINING = "data_processing", "selection", "training"
@@ -174,7 +180,7 @@ class _Builder:
 
     def _insert_question(self) -> BaseOperator:
         # Here, not above: no other DAG needs it.
-        from image_classification.orchestration.review import (  # noqa: PLC0415
+        from image_classification.orchestration.steps.review import (  # noqa: PLC0415
             AskReviewerOperator,
         )
 
@@ -198,7 +204,7 @@ class _Builder:
 
     def _append_decision(self) -> list[BaseOperator]:
         # Here, not above: no other DAG needs it.
-        from image_classification.orchestration.approval import (  # noqa: PLC0415
+        from image_classification.orchestration.steps.approval import (  # noqa: PLC0415
             AskApproverOperator,
         )
 

@@ -23,16 +23,17 @@ from kedro.io import CatalogProtocol
 from kedro.io.core import generate_timestamp
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
-from image_classification import registry, tracking
-from image_classification.card import render_decision
+from image_classification import tracking
+from image_classification.champion import registry
+from image_classification.champion.card import render_decision
+from image_classification.champion.record import RunOfRecord, Statement
+from image_classification.champion.release import Release, choose_action
 from image_classification.errors import ConfigurationError, RegistryError
-from image_classification.hooks import TRACKING_HOOK
-from image_classification.record import RunOfRecord, Statement
-from image_classification.release import Release, choose_action
-from image_classification.trend import describe_watch
+from image_classification.gate.trend import describe_watch
+from image_classification.vendor.kedro_mlflow import log_pipeline_model
 
 PROCESSING, TRAINING, REVIEW = "data_processing", "training", "review"
-MONITORING, SCORING = "monitoring", "scoring"
+MONITORING, INFERENCE = "monitoring", "inference"
 
 
 class TaskSession(KedroSession):
@@ -191,7 +192,7 @@ class KedroRun:
         """Return what came of an intake, a review, a watch or a scoring, a sentence; else ""."""
         if self.pipeline == MONITORING:
             return self.read_watch()
-        if self.pipeline == SCORING:
+        if self.pipeline == INFERENCE:
             return str(self._catalog.load("score_summary")["outcome"])
         if self.pipeline == REVIEW and (answers := self._find_answers()):
             return "{answer}ed '{batch}', by {by}: {reason}".format(**answers[-1])
@@ -410,11 +411,7 @@ class KedroRun:
         return tracking.close_run(self._required_run_id, succeeded, self._command)
 
     def _log_as_kedro_mlflow_does(self) -> None:
-        """Log the model by kedro-mlflow's own hook, which does so after a whole run only.
-
-        No task runs a whole pipeline, and a slice of a PipelineML cannot be trusted with it: it
-        is refused without the node that makes the network, and logs the model again with it.
-        """
+        """Log the model as kedro-mlflow does after a whole run."""
         pipelines.set_requested([TRAINING])
         pipeline = pipelines[TRAINING]
         if not isinstance(pipeline, PipelineML):
@@ -422,9 +419,11 @@ class KedroRun:
                 f"Pipeline '{TRAINING}' must be made by pipeline_ml_factory to log a model. "
                 f"Received: {type(pipeline).__name__}."
             )
-        pipeline.log_model_kwargs["input_example"] = self._catalog.load(pipeline.input_name)
-        with tracking.resume_run(self._required_run_id, self.experiment_id):
-            TRACKING_HOOK.log_model(pipeline, self._catalog)
+        with (
+            tracking.resume_run(self._required_run_id, self.experiment_id),
+            tracking.log_model_frugally(),
+        ):
+            log_pipeline_model(pipeline, self._catalog)
 
     def _digest_network(self) -> str:
         network = self._catalog["network"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from image_classification import contract, index, screening, vision
+from image_classification import vision
+from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.errors import DataError
-from image_classification.parameters import DataProcessingParameters
+from image_classification.intake import contract, index, screening, statistic
+from image_classification.intake.admission import sample_patients
 
 REFERENCE_IMAGES = 3000
 """Accepted images that a batch is compared with: enough to know the patients, soon scored."""
 
-REFERENCE_COLUMNS = ["image_id", "path", "label", "patient", *screening.STATISTICS]
+REFERENCE_COLUMNS = ["image_id", "path", "label", "patient", *statistic.STATISTICS]
 
 CHUNK = 2048
 """Images looked at together: bounds memory."""
@@ -116,54 +117,3 @@ class Judge:
         if self._pixels.image_ids(size_px).issuperset(ids):
             return self._pixels.read(ids, size_px)
         return vision.decode_images(self._batches.read(images["path"].tolist()), size_px)
-
-
-def admit_together(
-    images: pd.DataFrame,
-    candidates: Mapping[str, pd.DataFrame],
-    parameters: DataProcessingParameters,
-) -> dict[str, list[str]]:
-    """Find the batches with which the training set would break the contract.
-
-    All together first, since two small batches may keep it that one alone would break; and then
-    one after the other.
-
-    Args:
-        images: the index as it is.
-        candidates: the rows that each batch would add.
-        parameters: `data_processing`.
-
-    Returns:
-        The breaches of each batch that has to wait.
-    """
-    accepted = images[images["status"] == index.ACCEPTED]
-    if not candidates or not _find_breaches([accepted, *candidates.values()], parameters):
-        return {}
-    waiting = {}
-    for batch, rows in candidates.items():
-        if breaches := _find_breaches([accepted, rows], parameters):
-            waiting[batch] = breaches
-        else:
-            accepted = pd.concat([accepted, rows], ignore_index=True)
-    return waiting
-
-
-def sample_patients(images: pd.DataFrame, maximum: int) -> pd.DataFrame:
-    """Return at most about `maximum` images, as many of each patient, the same each time."""
-    if len(images) <= maximum:
-        return images
-    own, names = pd.factorize(images["patient"])
-    # By sha256: as good as drawn at random, and the same again in the next run.
-    order = images["image_id"].argsort().to_numpy()
-    place = pd.Series(order).groupby(own[order], sort=False).cumcount().to_numpy()
-    return images.iloc[order[place < -(-maximum // len(names))]]
-
-
-def _find_breaches(parts: list[pd.DataFrame], parameters: DataProcessingParameters) -> list[str]:
-    columns = ["image_id", "label", "patient", "split"]
-    rows = index.join_rows([part[columns] for part in parts])
-    if not rows["image_id"].is_unique:
-        # A content under two labels is not counted, a repeated one once.
-        rows = rows.drop_duplicates(["image_id", "label"]).drop_duplicates("image_id", keep=False)
-    class_names = index.name_classes(rows, parameters["classes"])
-    return contract.check_images(rows, class_names, parameters["contract"])

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import re
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from image_classification import contract, index, screening, vision
+from image_classification import vision
+from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import (
     BatchTables,
     ImageBatches,
@@ -30,29 +28,25 @@ from image_classification.datasets import (
     Records,
 )
 from image_classification.errors import (
-    ConfigurationError,
     ContractError,
     DataError,
-    name_near_misses,
 )
-from image_classification.parameters import DataProcessingParameters
-from image_classification.pipelines.data_processing.judging import Judge, admit_together
+from image_classification.intake import contract, index, statistic
+from image_classification.intake.admission import admit_together
+from image_classification.intake.inspection import (
+    compile_pattern,
+    inspect_header,
+    read_name,
+    refuse_folder,
+)
+from image_classification.intake.status import find_statuses, make_rows, read_statuses
+from image_classification.pipelines.data_processing.judging import Judge
 
 logger = logging.getLogger(__name__)
 
 CHUNK_IMAGES, CHUNK_BYTES = 1024, 2**28
 """Images read, decoded and written together, and the size of their files: bounds memory."""
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-PNG_RGB = b"\x08\x02\0\0"
-"""Bit depth, colour type, compression and filter of 8 bits of RGB, in the header of a PNG."""
-
-PLAIN_PIXELS = 2**26
-"""Of more, Pillow warns."""
-
-NAME_GROUPS = ("patient", "captured_on")
-UNREVIEWED = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
 INSPECTION_COLUMNS = [
     *("path", "image_name", "label", "size_bytes", "image_id", "width", "height", "refusal"),
     *("packed_px", "patient", "captured_on", "labelled_by", "labelled_on", "batch", "first_seen"),
@@ -98,13 +92,13 @@ def inspect_images(
 
     Yields:
         Packed pixels, a shard at a time, and the inspections of a batch once it is done: one row
-        per file with `INSPECTION_COLUMNS` and the statistics of `screening.describe_pixels`.
+        per file with `INSPECTION_COLUMNS` and the statistics of `statistic.describe_pixels`.
         `image_id` is the sha256 of the file; `refusal` says why it cannot be used, "" if it can.
 
     Raises:
         ConfigurationError: `name_pattern` is not a regular expression, or has an unknown group.
     """
-    pattern = _compile_pattern(parameters["name_pattern"])
+    pattern = compile_pattern(parameters["name_pattern"])
     for batch in sorted(set(image_batches.names()) - set(known_inspections.names())):
         files = image_batches.list_files(batch)
         logger.info("Batch '%s': %d files", batch, len(files))
@@ -206,8 +200,8 @@ def index_images(
         ConfigurationError: the split rule was changed, so that patients would move.
     """
     index.check_splits_stay(known_index, parameters)
-    known = _read_statuses(known_index)
-    statuses = _find_statuses(batch_screenings, batch_reviews)
+    known = read_statuses(known_index)
+    statuses = find_statuses(batch_screenings, batch_reviews)
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     columns = ["batch", "path", "label", "image_id", "status"]
     quarantine: dict[str, pd.DataFrame] = {}
@@ -225,7 +219,7 @@ def index_images(
             if status["status"] == index.ACCEPTED
             else index.describe_refusals(inspections)
         )
-        rows.append(_make_rows(inspections, parameters).assign(**status, recorded_at=now))
+        rows.append(make_rows(inspections, parameters).assign(**status, recorded_at=now))
     added = index.join_rows(rows) if rows else known_index.head(0)
     return quarantine, _count_statuses(added, quarantine), added
 
@@ -366,26 +360,17 @@ def _inspect_headers(
     with warnings.catch_warnings():
         # The size limit is ours, checked before anything is decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        found = [_inspect_header(content.data, *limits) for content in contents]
+        found = [inspect_header(content.data, *limits) for content in contents]
     labels = files["label"].tolist()
     return files.assign(
         image_id=[content.image_id for content in contents],
         width=[width for width, _, _ in found],
         height=[height for _, height, _ in found],
         refusal=[
-            _refuse_folder(label, parameters["classes"]) or refusal
+            refuse_folder(label, parameters["classes"]) or refusal
             for label, (_, _, refusal) in zip(labels, found, strict=True)
         ],
     )
-
-
-def _refuse_folder(label: str, classes: Sequence[str] | None) -> str:
-    """Return why a file cannot be used for the folder it lies in, "" if it can."""
-    if not label:
-        return "the file lies in no class folder"
-    if classes and label not in classes:
-        return "its folder is not a class (data_processing.classes)"
-    return ""
 
 
 def _describe_chunk(
@@ -396,69 +381,14 @@ def _describe_chunk(
     pixels, reasons = decoding.result()
     refusals = table["refusal"].to_numpy(dtype=object, copy=True)
     refusals[readable] = reasons
-    statistics = np.full((len(table), len(screening.STATISTICS)), np.nan, np.float32)
-    statistics[readable] = screening.describe_pixels(pixels)
+    statistics = np.full((len(table), len(statistic.STATISTICS)), np.nan, np.float32)
+    statistics[readable] = statistic.describe_pixels(pixels)
     sound = [place for place, reason in enumerate(reasons) if not reason]
     ids = table["image_id"].iloc[readable[sound]].tolist()
     table = table.assign(refusal=refusals.tolist(), packed_px=image_size_px).join(
-        pd.DataFrame(statistics, columns=list(screening.STATISTICS))
+        pd.DataFrame(statistics, columns=list(statistic.STATISTICS))
     )
     return table, PixelShard(ids, pixels if len(sound) == len(pixels) else pixels[sound])
-
-
-def _inspect_header(
-    content: bytes | None, minimum_side: int, maximum_pixels: int
-) -> tuple[int, int, str]:
-    """Return width, height and the reason to refuse the file, "" for none so far."""
-    if content is None:
-        return 0, 0, "the file cannot be opened"
-    if not content:
-        return 0, 0, "the file is empty (0 bytes)"
-    try:
-        width, height, mode, kind = _read_plain_png(content) or _read_header(content)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        return 0, 0, f"the file cannot be read as an image: {_one_line(error)}"
-    reason = ""
-    if width * height > maximum_pixels:
-        reason = f"{width} x {height} pixels: at most {maximum_pixels} pixels are allowed"
-    elif min(width, height) < minimum_side:
-        reason = f"{width} x {height} pixels: at least {minimum_side} a side are required"
-    elif kind not in FORMATS:
-        reason = f"the format is {kind}: {', '.join(FORMATS)} are allowed"
-    elif mode != "RGB":
-        reason = f"the colour mode is {mode}: RGB is allowed"
-    return width, height, reason
-
-
-def _read_header(content: bytes) -> tuple[int, int, str, str | None]:
-    """Return width, height, colour mode and format of an image file."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return *image.size, image.mode, image.format
-    except UnidentifiedImageError:  # Pillow names an object in memory
-        raise ValueError(f"it has no known format; {', '.join(FORMATS)} are allowed") from None
-
-
-def _read_plain_png(content: bytes) -> tuple[int, int, str, str | None] | None:
-    """Return what `_read_header` does for the most usual PNG, at a fifth of the cost, or None.
-
-    Usual is: 8 bits of RGB, and nothing between its header and its pixels but the time.
-    """
-    if content[:16] != PNG_START or content[24:28] != PNG_RGB or not _is_sound(content, 8):
-        return None
-    pixels_at = 33
-    if content[37:41] == b"tIME" and _is_sound(content, 33):
-        pixels_at = 33 + 12 + int.from_bytes(content[33:37])
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    if content[pixels_at + 4 : pixels_at + 8] != b"IDAT" or not 0 < width * height <= PLAIN_PIXELS:
-        return None
-    return width, height, "RGB", "PNG"
-
-
-def _is_sound(png: bytes, start: int) -> bool:
-    """Return whether the chunk of a PNG that starts here has the checksum that it says."""
-    end = start + 8 + int.from_bytes(png[start : start + 4])
-    return zlib.crc32(png[start + 4 : end]).to_bytes(4) == png[end : end + 4]
 
 
 def _complete_inspections(
@@ -469,10 +399,10 @@ def _complete_inspections(
     parameters: DataProcessingParameters,
 ) -> pd.DataFrame:
     """Join the parts of a batch, and add patient, date and who labelled each image."""
-    columns = [*INSPECTION_COLUMNS[:9], *screening.STATISTICS]
+    columns = [*INSPECTION_COLUMNS[:9], *statistic.STATISTICS]
     table = index.join_rows(parts) if parts else pd.DataFrame(columns=columns)
     names = [
-        _read_name(name, image_id, pattern, parameters["captured_on_format"])
+        read_name(name, image_id, pattern, parameters["captured_on_format"])
         for name, image_id in zip(
             table["image_name"].tolist(), table["image_id"].tolist(), strict=True
         )
@@ -496,40 +426,6 @@ def _complete_inspections(
     return table.assign(**{str(name): values.tolist() for name, values in found.items()})
 
 
-def _make_rows(inspections: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the usable files of a batch, each content once per label, with their splits."""
-    usable = index.select_usable(inspections.sort_values("path", ignore_index=True))
-    usable = usable.drop(columns="refusal").reset_index(drop=True)
-    return usable.assign(split=index.split_patients(usable["patient"], parameters))
-
-
-def _read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Return the status of each batch as it stands in the log, by name."""
-    names = ["status", *UNREVIEWED]
-    last = log[["batch", *names]].iloc[index.locate_last(log["batch"])]
-    return {
-        batch: dict(zip(names, status, strict=True))
-        for batch, *status in last.itertuples(index=False, name=None)
-    }
-
-
-def _find_statuses(screenings: Records, reviews: Records) -> dict[str, dict[str, str]]:
-    """Return the status of each batch, by name: the last review's, or else the screening's."""
-    statuses = {}
-    for batch in sorted(screenings):
-        accepted = screenings[batch]["verdict"] == "accepted"
-        statuses[batch] = {"status": index.ACCEPTED if accepted else index.HELD, **UNREVIEWED}
-    for name in sorted(reviews):
-        review = reviews[name]
-        statuses[review["batch"]] = {
-            "status": index.ACCEPTED if review["answer"] == "accept" else index.REJECTED,
-            "reviewed_by": review["by"],
-            "review_reason": review["reason"],
-            "reviewed_at": review["at"],
-        }
-    return statuses
-
-
 def _count_statuses(added: pd.DataFrame, quarantine: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     counts = added["status"].value_counts()
     summary = {name: int(counts.get(name, 0)) for name in index.LASTING_ORDER}
@@ -550,48 +446,6 @@ def _log_screening(batch: str, record: Mapping[str, Any]) -> None:
 def _is_old(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
     """Return whether an earlier night met the same trouble, and stopped for it."""
     return known is not None and known["reasons"] == record["reasons"]
-
-
-def _compile_pattern(name_pattern: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(name_pattern)
-    except re.error as error:
-        raise ConfigurationError(
-            f"data_processing.name_pattern is not a regular expression: {error}. Received: "
-            f"{name_pattern!r}."
-        ) from None
-    for group in pattern.groupindex:
-        # Unnoticed, a misspelt `patient` would put images of one patient into several splits.
-        if group not in NAME_GROUPS:
-            raise ConfigurationError(
-                f"data_processing.name_pattern has an unknown group '{group}': allowed are "
-                f"{', '.join(NAME_GROUPS)}.{name_near_misses(group, NAME_GROUPS)}"
-            )
-    return pattern
-
-
-def _read_name(
-    name: str, image_id: str, pattern: re.Pattern[str], date_format: str
-) -> tuple[str, str]:
-    """Return patient and capture date (ISO 8601, or "") out of a file's name."""
-    match = pattern.match(name)
-    found: Mapping[str, str | None] = match.groupdict() if match else {}
-    date = found.get("captured_on")
-    # An image whose name tells no patient is a group of its own.
-    return found.get("patient") or image_id, _read_date(date, date_format) if date else ""
-
-
-@lru_cache(maxsize=1024)
-def _read_date(date: str, date_format: str) -> str:
-    """Return a date as ISO 8601, "" where it is none."""
-    try:
-        return datetime.strptime(date, date_format).replace(tzinfo=UTC).date().isoformat()
-    except ValueError:
-        return ""
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _list_lines(lines: Sequence[str]) -> str:

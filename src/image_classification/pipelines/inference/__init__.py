@@ -1,6 +1,5 @@
-"""The pipeline that travels inside the logged model, and what runs it there."""
+"""The pipeline `inference`."""
 
-from image_classification.pipelines.inference.pipeline import create_packaged_pipeline
-from image_classification.pipelines.inference.runner import SequentialRunner
+from image_classification.pipelines.inference.pipeline import create_pipeline
 
-__all__ = ["SequentialRunner", "create_packaged_pipeline"]
+__all__ = ["create_pipeline"]

@@ -1,54 +1,123 @@
-"""Images and a network to a table of predictions."""
+"""A folder or list of images and the champion to a table of scores."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 
 from image_classification import vision
+from image_classification.datasets import ImageSource, RegisteredNetwork
 from image_classification.errors import DataError
-from image_classification.metrics import tabulate_predictions
-from image_classification.vision import Network
+from image_classification.gate.metrics import PROBABILITY_PREFIX, tabulate_predictions
+
+logger = logging.getLogger(__name__)
+
+MODEL_COLUMNS = ("model_name", "model_version", "scored_at")
+"""The same in every row."""
 
 
-def classify_images(
-    images: pd.DataFrame, network: Network, class_names: list[str], batch_size: int
-) -> pd.DataFrame:
-    """Classify encoded images: what the packaged model does.
+def list_images(image_source: ImageSource, place: str) -> pd.DataFrame:
+    """List the images to score, so that every later step works on the same ones.
 
     Args:
-        images: one row per image, any number. `image`: the bytes of a PNG, JPEG, BMP or TIFF file,
-            or the path of one (str). `image_name` (str), optional: returned as it came; else the
-            row's number.
-        network: input ``(n, size, size, 3)``, values 0 to 255.
-        class_names: the classes in the order of the network's outputs.
+        image_source: where images come from.
+        place: a folder, or a list of images; "" for the default.
+
+    Returns:
+        One row per image: `image_name` and `path`.
+
+    Raises:
+        DataError: there is no such folder or list, or it names no image.
+    """
+    images = image_source.list_images(place)
+    logger.info("%d images to score in %s", len(images), place or image_source.default)
+    return images
+
+
+def score_images(
+    image_list: pd.DataFrame,
+    image_source: ImageSource,
+    champion: RegisteredNetwork,
+    model_name: str,
+    batch_size: int,
+) -> pd.DataFrame:
+    """Score the images with the champion, reading as it goes.
+
+    The champion is given once, so that all rows are of one version, wherever its alias points
+    meanwhile. An image that cannot be scored keeps its row.
+
+    Args:
+        image_list: of `list_images`.
+        image_source: reads the images.
+        champion: network, classes and version.
+        model_name: the champion's name in the registry.
         batch_size: images per step.
 
     Returns:
-        One row per image, in order: `image_name`, ``probability_<class>`` of each class (float,
-        summing to 1), and `category`, the class of the highest.
+        One row per image, in order: `image_name`, `path`, ``probability_<class>`` of each class
+        (float, summing to 1), `category`, the class of the highest, `error`, `model_name`,
+        `model_version` and `scored_at` (ISO 8601, UTC). Where an image cannot be scored, `error`
+        says why, and probabilities and category are empty.
 
     Raises:
-        DataError: there is no column `image`, or an image cannot be decoded.
+        DataError: none of the images can be scored.
     """
-    if "image" not in images:
-        raise DataError(
-            "The table of images has no column 'image' (bytes of an image file, base64 in JSON). "
-            f"Received columns: {', '.join(map(str, images.columns)) or 'none'}."
-        )
-    contents = images["image"].tolist()
-    names = [str(name) for name in images.get("image_name", range(len(images)))]
-    probabilities = vision.score_images(
-        network,
-        len(contents),
-        lambda rows: [_read_content(content) for content in contents[rows]],
-        batch_size,
-        name=names.__getitem__,
+    scored_at = datetime.now(UTC).isoformat(timespec="seconds")
+    paths = image_list["path"].tolist()
+    probabilities, errors = vision.score_sound_images(
+        champion.network, len(paths), lambda rows: image_source.read(paths[rows]), batch_size
     )
-    table = pd.DataFrame({"image_name": names})
-    return tabulate_predictions(table, probabilities, class_names)
+    table = tabulate_predictions(image_list, probabilities, champion.class_names)
+    table = table.assign(error=errors)
+    failed = table["error"] != ""
+    table["category"] = table["category"].mask(failed)
+    _tell_failures(table[failed], len(table))
+    return table.assign(model_name=model_name, model_version=champion.version, scored_at=scored_at)
 
 
-def _read_content(content: bytes | str) -> bytes:
-    return Path(content).read_bytes() if isinstance(content, str) else content
+def report_scores(
+    scores: pd.DataFrame,
+) -> tuple[dict[str, Any], dict[str, dict[str, float]], pd.DataFrame]:
+    """Count the images of each category, and give the table for people too.
+
+    Args:
+        scores: of `score_images`.
+
+    Returns:
+        The summary (`outcome`, a sentence, `images`, `unreadable`, `categories`, and the model);
+        the counts as metrics; and the table.
+    """
+    columns = [column for column in map(str, scores) if column.startswith(PROBABILITY_PREFIX)]
+    names = [column.removeprefix(PROBABILITY_PREFIX) for column in columns]
+    categories = {name: int((scores["category"] == name).sum()) for name in names}
+    counts = {"images": len(scores), "unreadable": int((scores["error"] != "").sum())}
+    model = {name: str(scores[name].iloc[0]) for name in MODEL_COLUMNS}
+    outcome = _describe(counts, categories, model["model_version"])
+    logger.info("%s", outcome)
+    summary = {"outcome": outcome, **counts, "categories": categories, **model}
+    metrics = {name: {"value": float(count), "step": 0} for name, count in counts.items()}
+    return summary, metrics, scores
+
+
+def _tell_failures(failed: pd.DataFrame, count: int) -> None:
+    """Warn of images that cannot be scored; refuse where there is no other."""
+    if failed.empty:
+        return
+    name, reason = failed[["image_name", "error"]].iloc[0]
+    first = f"The first is '{name}': {reason}."
+    if len(failed) == count:
+        raise DataError(
+            f"None of {count:,} images can be scored. {first} Look at the folder or list "
+            "(inference.images): relative paths in a list start from its folder."
+        )
+    logger.warning("%d of %d images cannot be scored. %s", len(failed), count, first)
+
+
+def _describe(counts: dict[str, int], categories: dict[str, int], version: str) -> str:
+    scored = counts["images"] - counts["unreadable"]
+    found = ", ".join(f"{count:,} {name}" for name, count in categories.items())
+    unreadable = f"; {counts['unreadable']:,} could not be read" if counts["unreadable"] else ""
+    return f"scored {scored:,} images with v{version}: {found}{unreadable}"

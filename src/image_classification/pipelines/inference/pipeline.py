@@ -2,18 +2,41 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from image_classification.pipelines.inference.nodes import classify_images
+from image_classification.pipelines.inference.nodes import (
+    list_images,
+    report_scores,
+    score_images,
+)
 
 
-def create_packaged_pipeline() -> Pipeline:
-    """From a table of encoded images to a table of predictions: what the logged model runs."""
+def create_pipeline() -> Pipeline:
+    """From a folder or list of images to a table of scores by the champion."""
     return Pipeline(
         [
             Node(
-                classify_images,
-                inputs=["images", "network", "class_names", "params:inference.batch_size"],
-                outputs="predictions",
-                name="classify_images",
-            )
-        ]
+                list_images,
+                inputs=["image_source", "params:inference.images"],
+                outputs="image_list",
+                name="list_images",
+            ),
+            Node(
+                score_images,
+                inputs=[
+                    "image_list",
+                    "image_source",
+                    "champion",
+                    "params:registered_model_name",
+                    "params:inference.batch_size",
+                ],
+                outputs="scores",
+                name="score_images",
+            ),
+            Node(
+                report_scores,
+                inputs="scores",
+                outputs=["score_summary", "score_counts", "score_table"],
+                name="report_scores",
+            ),
+        ],
+        tags="inference",
     )

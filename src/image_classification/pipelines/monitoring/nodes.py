@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import index, plots, trend, vision
+from image_classification import figures, vision
 from image_classification.datasets import (
     ImageBatches,
     OpenNetwork,
@@ -18,8 +18,10 @@ from image_classification.datasets import (
     RegisteredNetwork,
 )
 from image_classification.errors import RegistryError
-from image_classification.metrics import tabulate_predictions
-from image_classification.parameters import MonitoringParameters
+from image_classification.gate import trend
+from image_classification.gate.metrics import tabulate_predictions
+from image_classification.gate.trend import MonitoringParameters
+from image_classification.intake import index
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +114,7 @@ def plot_trend(champion_trend: pd.DataFrame) -> Iterator[Figure]:
     """Plot the champion's accuracy on the newest days over time; nothing before the first."""
     settled = trend.settle_trend(champion_trend)
     if settled["accuracy"].notna().any():
-        yield plots.plot_champion_trend(settled)
+        yield figures.plot_champion_trend(settled)
     else:
         logger.info("No champion was measured on the newest days yet: there is nothing to plot")
 

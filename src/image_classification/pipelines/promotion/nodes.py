@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import gate, plots, vision
-from image_classification.comparison import compare_predictions
+from image_classification import figures, vision
 from image_classification.datasets import ImageBatches, OpenNetwork, RegisteredNetwork
 from image_classification.errors import RegistryError
-from image_classification.metrics import PROBABILITY_PREFIX, tabulate_predictions
-from image_classification.policy import PromotionPolicy
+from image_classification.gate import rule
+from image_classification.gate.comparison import compare_predictions
+from image_classification.gate.metrics import PROBABILITY_PREFIX, tabulate_predictions
+from image_classification.gate.policy import PromotionPolicy
 from image_classification.vision import Network
 
 logger = logging.getLogger(__name__)
@@ -107,9 +108,9 @@ def compare_models(
         champion_fault=champion_scoring["fault"],
     )
     if comparison["tests"]:
-        logger.info("On the same images: %s", gate.describe_gain(comparison["tests"]))
+        logger.info("On the same images: %s", rule.describe_gain(comparison["tests"]))
     required = policy["improvement"]["minimum_gain"]
-    return comparison, plots.plot_comparison(comparison, required)
+    return comparison, figures.plot_comparison(comparison, required)
 
 
 def _score(

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import plots, vision
+from image_classification import figures, vision
+from image_classification.configuration.parameters import ReviewParameters
 from image_classification.datasets import ImageBatches, Records
 from image_classification.errors import ConfigurationError, DataError, name_near_misses
-from image_classification.parameters import ReviewParameters
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def describe_batch(
     pixels = vision.decode_images(image_batches.read(suspects["path"].tolist()), SHEET_PX)
     answers = [answer for answer in batch_reviews.values() if answer["batch"] == batch]
     return (
-        plots.plot_suspects(batch, suspects, pixels),
+        figures.plot_suspects(batch, suspects, pixels),
         summarise_screening(batch, record, answers),
     )
 

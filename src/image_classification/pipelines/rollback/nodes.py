@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from image_classification import ledger
+from image_classification.champion import ledger
+from image_classification.configuration.parameters import RollbackParameters
 from image_classification.errors import ConfigurationError, RegistryError
-from image_classification.parameters import RollbackParameters
 
 logger = logging.getLogger(__name__)
 

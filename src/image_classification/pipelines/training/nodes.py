@@ -9,16 +9,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import contract, index, plots, vision
+from image_classification import figures, vision
+from image_classification.configuration.parameters import (
+    DataProcessingParameters,
+    TrainingParameters,
+)
 from image_classification.datasets import ImageBatches, PackedPixels
 from image_classification.errors import ConfigurationError, ContractError, name_near_misses
-from image_classification.metrics import (
+from image_classification.gate.metrics import (
     PROBABILITY_PREFIX,
     measure_classes,
     measure_predictions,
     tabulate_predictions,
 )
-from image_classification.parameters import DataProcessingParameters, TrainingParameters
+from image_classification.intake import contract, index
 from image_classification.vision import Network
 
 if TYPE_CHECKING:
@@ -216,7 +220,7 @@ def evaluate_network(
 
 def plot_training_curves(training_history: dict[str, list[float]]) -> Figure:
     """Plot accuracy and loss against the epoch, in training and on validation."""
-    return plots.plot_curves(training_history)
+    return figures.plot_curves(training_history)
 
 
 def plot_evaluation(
@@ -228,9 +232,9 @@ def plot_evaluation(
     """Plot the confusion matrix, the ROC curve and the reliability diagram of both splits."""
     tables = {"validation": validation_predictions, "test": test_predictions}
     return (
-        plots.plot_confusion(tables, class_names),
-        plots.plot_roc(tables, positive_class),
-        plots.plot_reliability(tables, positive_class),
+        figures.plot_confusion(tables, class_names),
+        figures.plot_roc(tables, positive_class),
+        figures.plot_reliability(tables, positive_class),
     )
 
 
@@ -246,7 +250,7 @@ def plot_confident_mistakes(
     mistakes = validation_predictions.assign(confidence=confidence)[wrong]
     shown = mistakes.sort_values("confidence", ascending=False).head(MISTAKES_SHOWN)
     pixels = packed_pixels.read(shown["image_id"].tolist(), image_size_px)
-    return plots.plot_contact_sheet(shown, pixels, len(mistakes), len(validation_predictions))
+    return figures.plot_contact_sheet(shown, pixels, len(mistakes), len(validation_predictions))
 
 
 def _gather(

@@ -1,0 +1,1 @@
+"""Who is champion, since when, why, and how that changes."""

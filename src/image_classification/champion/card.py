@@ -1,0 +1,212 @@
+"""The card of a model version, in Markdown: what it is, and how it was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from image_classification.champion.ledger import ROLLED_BACK, Entry, name_event
+from image_classification.gate.number import MINUS, format_points
+
+REPLACED = "**Replaced"
+SPLITS = ("train", "validation", "test")
+TITLES = {"auc": "AUC", "f1": "F1"}
+SMALLER_IS_BETTER = ("calibration_error", "log_loss")
+LONGEST_CARD = 5000
+"""Characters: an SQL server refuses a longer description of a version."""
+LONGEST_CELL = 120
+
+
+def render_card(
+    entry: Entry,
+    facts: Mapping[str, str],
+    *,
+    pictures: Mapping[str, str],
+    links: Mapping[str, str],
+    history: Iterable[Entry] = (),
+) -> str:
+    """Return the card of a version after a decision about it.
+
+    Args:
+        entry: of the ledger, about this version.
+        facts: the tags of the version that say which data it was made from.
+        pictures: title to address of an image file.
+        links: title to address of a page.
+        history: earlier and later entries that speak of the version.
+    """
+    decision = entry["decision"]
+    parts = [
+        _state_verdict(entry),
+        _describe_model(entry, links),
+        *([_describe_judgement(decision), _tabulate_checks(decision)] if decision else []),
+        _describe_data(facts),
+        *(f"![{title}]({address})" for title, address in pictures.items()),
+        _list_history(history),
+    ]
+    return _fit("\n\n".join(part for part in parts if part))
+
+
+def mark_replaced(description: str, entry: Entry) -> str:
+    """Return the card of a former champion, opened by who replaced it, when and why.
+
+    Args:
+        description: its card as it stands, already marked or not.
+        entry: of the ledger: the promotion or rollback that replaced it.
+    """
+    mark = (
+        f"{REPLACED} by version {entry['version']}** on {entry['at'][:16].replace('T', ' ')} UTC "
+        f"({entry['event']} by {entry['by']}). {_as_sentence(entry['reason'])}"
+    )
+    if description.startswith(REPLACED):
+        description = description.partition("\n\n")[2]
+    return _fit(f"{mark}\n\n{description}")
+
+
+def render_decision(decision: Mapping[str, Any]) -> str:
+    """Return a decision in full: how the two models compare, and every rule applied."""
+    return "\n\n".join([_describe_judgement(decision), _tabulate_checks(decision)])
+
+
+def _state_verdict(entry: Entry) -> str:
+    event = str(entry["event"])
+    if event == ROLLED_BACK:
+        event = f"restored, in place of version {entry['champion_before']}"
+    verdict = f"**{event[0].upper()}{event[1:]}** on {entry['at'][:16].replace('T', ' ')} UTC"
+    said = _flatten(entry["comment"])
+    comment = f" “{said}”" if said and entry["comment"] != entry["reason"] else ""
+    return f"{verdict}, by {entry['by']}.{comment} {_as_sentence(entry['reason'])}"
+
+
+def _as_sentence(reason: str) -> str:
+    said = _flatten(reason)
+    return f"{said[:1].upper()}{said[1:]}{'' if said.endswith('.') else '.'}"
+
+
+def _flatten(text: str) -> str:
+    """Return a text as one line: a blank line in it would end the paragraph, or the list."""
+    return " ".join(text.split())
+
+
+def _fit(text: str) -> str:
+    if len(text) <= LONGEST_CARD:
+        return text
+    ending = "\n\n… cut here: `image-classification explain` tells all of it."
+    kept = text[: LONGEST_CARD - len(ending)]
+    return (kept.rpartition("\n")[0] or kept) + ending
+
+
+def _describe_model(entry: Entry, links: Mapping[str, str]) -> str:
+    named = " · ".join(
+        f"[{title}]({address})" if address.startswith("http") else f"{title}: `{address}`"
+        for title, address in links.items()
+    )
+    what = (
+        "A classifier of single images, trained on the data named below. Load it: "
+        f"`mlflow.pyfunc.load_model('models:/{entry['model']}/{entry['version']}')`. "
+        f"Code: `{entry['git_commit'] or 'unknown'}`."
+    )
+    return "\n".join(["### What it is", "", what, "", named])
+
+
+def _describe_judgement(decision: Mapping[str, Any]) -> str:
+    champion = decision["champion"]
+    rival = f"champion v{champion['version']}" if champion else _explain_absence(decision)
+    header = ["measure", "this version", *([rival, "difference"] if champion else [])]
+    rows = [
+        _compare(name, value, champion["metrics"].get(name) if champion else None)
+        for name, value in decision["challenger"]["metrics"].items()
+    ]
+    unseen = ", none of them trained on" if _is_unseen(decision) else ""
+    scored = (
+        f"Against {rival}, on {decision['images']} validation images of {decision['patients']} "
+        f"patients{unseen}."
+    )
+    return "\n".join(
+        ["### How it was judged", "", scored, "", _row(header), _row(["---"] * len(header)), *rows]
+    )
+
+
+def _explain_absence(decision: Mapping[str, Any]) -> str:
+    fault = decision["champion_fault"]
+    return "no champion, since it could not be scored" if fault else "no champion"
+
+
+def _is_unseen(decision: Mapping[str, Any]) -> bool:
+    """Tell whether the guards have found the validation patients in no model's training."""
+    guards = [check for check in decision["checks"] if check["name"].endswith("unseen_patients")]
+    return bool(guards) and all(check["passed"] for check in guards)
+
+
+def _compare(name: str, ours: float, theirs: float | None) -> str:
+    title = TITLES.get(name, name.replace("_", " "))
+    if theirs is None:
+        return _row([title, f"{ours:.4f}"])
+    better = (ours < theirs) if name in SMALLER_IS_BETTER else (ours > theirs)
+    mark = "=" if ours == theirs else "better" if better else "worse"
+    change = format_points(ours - theirs)
+    difference = (
+        f"{ours - theirs:+.4f}".replace("-", MINUS) if name == "log_loss" else f"{change} points"
+    )
+    return _row([title, f"{ours:.4f}", f"{theirs:.4f}", f"{difference}, {mark}"])
+
+
+def _tabulate_checks(decision: Mapping[str, Any]) -> str:
+    rows = [
+        _row(
+            [
+                check["group"],
+                check["name"].replace("_", " "),
+                _show(check),
+                check["required"],
+                "yes" if check["passed"] else "**no**",
+            ]
+        )
+        for check in decision["checks"]
+    ]
+    header = ["rule", "of", "found", "required", "met"]
+    return "\n".join(["### The rules", "", _row(header), _row(["---"] * len(header)), *rows])
+
+
+def _show(check: Mapping[str, Any]) -> str:
+    value = check["value"]
+    if value is None:
+        return "unknown"
+    if not isinstance(value, float):
+        return _shorten(str(value))
+    # In points where the requirement is.
+    in_points = check["group"] == "guardrail" or check["name"] == "gain_over_patients"
+    return f"{100 * value:.2f} points".replace("-", MINUS) if in_points else f"{value:.4g}"
+
+
+def _describe_data(facts: Mapping[str, str]) -> str:
+    known = {
+        "images": facts.get("images"),
+        "patients": facts.get("patients"),
+        "captured until": facts.get("captured_until"),
+        "index as of": facts.get("index_until"),
+        "batches": facts.get("batches"),
+        "digest of all": facts.get("data_digest"),
+        **{f"digest of {split}": facts.get(f"{split}_digest") for split in SPLITS},
+    }
+    rows = [_row([name, f"`{_shorten(value)}`"]) for name, value in known.items() if value]
+    if not rows:
+        return ""
+    return "\n".join(["### On what data", "", _row(["data", "value"]), _row(["---"] * 2), *rows])
+
+
+def _list_history(history: Iterable[Entry]) -> str:
+    lines = [
+        f"- {entry['at'][:16].replace('T', ' ')}: {name_event(entry)}, by {entry['by']}: "
+        f"{_flatten(entry['comment'] or entry['reason'])}"
+        for entry in history
+    ]
+    return "\n".join(["### What was decided about it", "", *lines]) if lines else ""
+
+
+def _row(cells: Iterable[str]) -> str:
+    escaped = [_flatten(cell).replace("|", r"\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+def _shorten(value: str) -> str:
+    return value if len(value) <= LONGEST_CELL else f"{value[:LONGEST_CELL]} …"

@@ -1,0 +1,293 @@
+"""What is written about a decision: into the ledger, the MLflow run and the model version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from image_classification import tracking
+from image_classification.champion import card, ledger, registry
+
+POLICY = "the policy"
+FOLDER = "promotion"
+RESTORED = "restored"
+OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
+"""Tags of a version that was champion; taken off again where it is restored."""
+PLOTS = {
+    "Challenger and champion, patient by patient": "promotion/comparison.png",
+    "Confusion matrix": "plots/confusion_matrix.png",
+    "ROC curve": "plots/roc_curve.png",
+}
+
+
+@dataclass(frozen=True)
+class RunOfRecord:
+    """The run that a decision belongs to.
+
+    Attributes:
+        mlflow_run_id: the MLflow run; the name of an entry of the ledger begins with it.
+        airflow_run: ``<dag_id>/<run_id>``; "" without Airflow.
+        airflow_url: the page of the DAG run.
+        backfill: it was started for a past date, by a backfill.
+        age_hours: since the date that it is for; None without Airflow.
+    """
+
+    mlflow_run_id: str
+    airflow_run: str = ""
+    airflow_url: str = ""
+    backfill: bool = False
+    age_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Who says something about a version, and what.
+
+    Attributes:
+        by: a person, or the policy.
+        comment: a person's words.
+        reason: a sentence; "" for that of the decision.
+    """
+
+    by: str = POLICY
+    comment: str = ""
+    reason: str = ""
+
+
+class Ledger(Protocol):
+    """Entries by name, each written once: what `datasets.LedgerDataset` does."""
+
+    @property
+    def folder(self) -> str | None:
+        """Where the entries lie, on a disk; None on an object store."""
+
+    def load(self) -> Mapping[str, Any]:
+        """Return all entries."""
+
+    def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the entries that are not there yet."""
+
+
+class Recorder:
+    """Writes what one run decides; a retry writes nothing twice."""
+
+    def __init__(self, model_name: str, entries: Ledger, mode: str, run: RunOfRecord) -> None:
+        """Prepare; nothing is written yet.
+
+        Args:
+            model_name: the registered model.
+            entries: the ledger, a `LedgerDataset`.
+            mode: of the policy.
+            run: to which all that is recorded belongs.
+        """
+        self.model_name = model_name
+        self.mode = mode
+        self.run = run
+        self._entries = entries
+
+    def read_entries(self) -> list[dict[str, Any]]:
+        """Return the entries of the ledger about this model, in the order of time."""
+        found = [
+            entry for entry in self._entries.load().values() if entry["model"] == self.model_name
+        ]
+        return [dict(entry) for entry in ledger.sort_entries(found)]
+
+    def find_entry(self, event: str) -> dict[str, Any] | None:
+        """Return what this run has recorded of an event, the last of it, or None."""
+        found = [entry for entry in self._read_own() if entry["event"] == event]
+        return found[-1] if found else None
+
+    def read_last(self) -> dict[str, Any] | None:
+        """Return what this run has recorded last, or None."""
+        own = self._read_own()
+        return own[-1] if own else None
+
+    def _read_own(self) -> list[dict[str, Any]]:
+        return [
+            entry
+            for entry in self.read_entries()
+            if entry["mlflow_run_id"] == self.run.mlflow_run_id
+        ]
+
+    def record(
+        self,
+        event: str,
+        version: str,
+        decision: Mapping[str, Any] | None,
+        statement: Statement,
+        before: str | None = None,
+    ) -> None:
+        """Write a decision into the ledger, the MLflow run and the version.
+
+        Args:
+            event: of `ledger.EVENTS`.
+            version: that the decision is about.
+            decision: of the gate; None for a rollback.
+            statement: who says so, and why.
+            before: the champion before a move.
+        """
+        entry = self._make_entry(event, version, decision, statement, before)
+        name = self._name_entry(entry)
+        self._entries.save({name: entry})
+        # What was recorded first holds, also where another process was quicker.
+        self.publish(self._entries.load()[name])
+
+    def publish(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry of the ledger into the MLflow run and the version; safe to repeat."""
+        tracking.log_json(self.run.mlflow_run_id, entry, f"{FOLDER}/ledger_entry.json")
+        self._describe_version(entry)
+
+    def _make_entry(
+        self,
+        event: str,
+        version: str,
+        decision: Mapping[str, Any] | None,
+        statement: Statement,
+        before: str | None,
+    ) -> dict[str, Any]:
+        present = registry.find_champion(self.model_name)
+        tags = registry.get_version(self.model_name, version).tags
+        return {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": event,
+            "model": self.model_name,
+            "version": version,
+            "champion_before": before if event in ledger.MOVES else present,
+            "champion_after": present,
+            "by": statement.by,
+            "comment": statement.comment,
+            "mode": self.mode if decision else "",
+            "reason": statement.reason or (decision or {}).get("reason", ""),
+            "decision": decision,
+            "data": {key: value for key, value in tags.items() if key.endswith("digest")},
+            "git_commit": read_git_commit(),
+            "airflow_run": self.run.airflow_run,
+            "airflow_url": self.run.airflow_url,
+            "mlflow_run_id": self.run.mlflow_run_id,
+            "mlflow_url": tracking.locate_run(self.run.mlflow_run_id),
+        }
+
+    def _describe_version(self, entry: Mapping[str, Any]) -> None:
+        version = entry["version"]
+        if entry["event"] not in ledger.MOVES and entry["champion_after"] == version:
+            return  # a champion judged against itself keeps the record of its promotion
+        moved = entry["event"] in ledger.MOVES
+        registry.describe_version(
+            self.model_name,
+            version,
+            _make_tags(entry),
+            self._render_card(entry),
+            outdated=OF_A_FORMER_CHAMPION if moved else (),
+        )
+        before = entry["champion_before"]
+        if moved and before and before != version:
+            values = (version, f"{entry['event']}: {entry['reason']}", entry["at"])
+            tags = dict(zip(OF_A_FORMER_CHAMPION, values, strict=True))
+            if entry["event"] == ledger.ROLLED_BACK:
+                tags |= _state_decision(entry, ledger.ROLLED_BACK)
+            replaced = registry.get_version(self.model_name, before)
+            text = card.mark_replaced(replaced.description or "", entry)
+            registry.describe_version(self.model_name, before, tags, text)
+
+    def _render_card(self, entry: Mapping[str, Any]) -> str:
+        found = registry.get_version(self.model_name, entry["version"])
+        run_id = found.run_id or self.run.mlflow_run_id
+        addresses = {
+            title: tracking.locate_artifact_file(run_id, path) for title, path in PLOTS.items()
+        }
+        links = {"MLflow run of the training": tracking.locate_run(run_id)}
+        if self.run.mlflow_run_id != run_id:
+            links["MLflow run of this decision"] = tracking.locate_run(self.run.mlflow_run_id)
+        if self.run.airflow_url:
+            links["DAG run"] = self.run.airflow_url
+        history = ledger.select_version(self.read_entries(), entry["version"])
+        judged = [
+            past["decision"]
+            for past in history
+            if past["version"] == entry["version"] and past["decision"]
+        ]
+        # A rollback compares nothing: how the version was judged in its time still holds.
+        decision = entry["decision"] or (judged[-1] if judged else None)
+        return card.render_card(
+            {**entry, "decision": decision},
+            found.tags,
+            pictures={title: address for title, address in addresses.items() if address},
+            links=links,
+            history=history,
+        )
+
+    def _name_entry(self, entry: Mapping[str, Any]) -> str:
+        """Name an entry after what it says: the same said again is the same entry."""
+        said = [entry[key] for key in ("version", "reason", "by", "comment")]
+        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
+        return f"{self.run.mlflow_run_id}-{entry['event'].replace(' ', '-')}-{digest}"
+
+
+def read_git_commit() -> str:
+    """Return the commit of the code that runs, "" where it is not known.
+
+    ``IMAGE_CLASSIFICATION_COMMIT`` says it where the code is deployed without its repository.
+    """
+    if commit := os.environ.get("IMAGE_CLASSIFICATION_COMMIT"):
+        return commit
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            [*command, "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def _list_failed_guards(decision: Mapping[str, Any]) -> list[str]:
+    """Return the names of the guards that made a comparison unfair."""
+    return [
+        check["name"]
+        for check in decision["checks"]
+        if check["group"] == "guard" and not check["passed"]
+    ]
+
+
+def _state_decision(entry: Mapping[str, Any], decided: str) -> dict[str, str]:
+    """Return the tags of a version that say what was decided about it, when and by whom."""
+    return {
+        registry.DECISION_TAG: decided,
+        registry.REASON_TAG: str(entry["reason"]),
+        "decided_at": str(entry["at"]),
+        "decided_by": str(entry["by"]),
+    }
+
+
+def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a version that a decision sets."""
+    decision, event = entry["decision"], entry["event"]
+    # A rollback takes another version out; this one is put back.
+    tags = _state_decision(entry, RESTORED if event == ledger.ROLLED_BACK else event)
+    tags["git_commit"] = str(entry["git_commit"])
+    if event in ledger.MOVES:
+        tags["champion_since"] = str(entry["at"])
+    if decision and event == ledger.REFUSED:
+        tags[registry.GUARDS_TAG] = ", ".join(_list_failed_guards(decision))
+    if not decision:
+        return tags
+    champion, tests = decision["champion"], decision["tests"]
+    tags["compared_with_version"] = champion["version"] if champion else "none"
+    tags["mode"] = str(entry["mode"])
+    for role, prefix in (("challenger", "validation"), ("champion", "champion")):
+        for name, value in ((decision[role] or {}).get("metrics") or {}).items():
+            tags[f"{prefix}_{name}"] = f"{value:.4f}"
+    for name in ("gain", "low", "high", "p_value") if tests else ():
+        tags[name if name in ("gain", "p_value") else f"gain_{name}"] = f"{tests[name]:.4g}"
+    return tags

@@ -1,0 +1,326 @@
+"""The only code that talks to the MLflow model registry."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow
+import pandas as pd
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from image_classification import tracking
+from image_classification.champion.consumer import GOLDEN_CELLS
+from image_classification.champion.ledger import LOST_RACE, REFUSED
+from image_classification.errors import ChampionMovedError, RegistryError
+from image_classification.gate.rule import RUN_OF_TODAY
+
+logger = logging.getLogger(__name__)
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+DIGEST_TAG = "data_digest"
+DECISION_TAG = "decision"
+REASON_TAG = "decision_reason"
+INDEX_TAG = "index_until"
+GUARDS_TAG = "refused_for"
+"""Tag of a version: the guards by which its comparison was refused."""
+REFERENCE_TAG = "validation_accuracy"
+"""Tag of a version: its accuracy on validation when it was judged."""
+LOCK_TIMEOUT_S = 600
+LONGEST_LIST = 2000
+"""Characters of a tag: more is for a file."""
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """The files of a packaged model that later runs need."""
+
+    network: Path
+    class_names: list[str]
+
+
+def find_version(model_name: str, alias: str) -> ModelVersion | None:
+    """Return the model version that an alias points to, or None where there is none."""
+    try:
+        return MlflowClient().get_model_version_by_alias(model_name, alias)
+    except MlflowException as error:
+        # The two answers for "no such alias" and "no such model".
+        if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+            return None
+        raise
+
+
+def find_latest_version(model_name: str) -> ModelVersion | None:
+    """Return the newest version of a model, or None where there is none."""
+    return max(list_versions(model_name), key=lambda version: int(version.version), default=None)
+
+
+def list_versions(model_name: str) -> list[ModelVersion]:
+    """Return all versions of a model, oldest first, with their aliases."""
+    client = MlflowClient()
+    found = client.search_model_versions(f"name = '{model_name}'")
+    numbers = sorted(int(version.version) for version in found)
+    # A search leaves the aliases out.
+    return [client.get_model_version(model_name, str(number)) for number in numbers]
+
+
+def find_version_of_run(model_name: str, run_id: str) -> ModelVersion | None:
+    """Return the version that was registered for an MLflow run, or None."""
+    versions = MlflowClient().search_model_versions(f"name = '{model_name}'")
+    return next((version for version in versions if version.run_id == run_id), None)
+
+
+def register_challenger(
+    model_name: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    golden_cells: pd.DataFrame | None = None,
+    experiment_id: str | None = None,
+) -> ModelVersion:
+    """Register the model logged by a run, once, and give it the alias `challenger`.
+
+    Args:
+        model_name: the registered model; made if it does not exist.
+        run_id: the MLflow run.
+        tags: set on the version.
+        golden_cells: images and what the network answers, kept among the files of the model.
+        experiment_id: of the run, where it is known: MLflow is not asked then.
+
+    Raises:
+        RegistryError: the run has logged no model.
+    """
+    version = find_version_of_run(model_name, run_id)
+    if version is None:
+        model_id = tracking.find_logged_model(run_id, experiment_id)
+        if model_id is None:
+            raise RegistryError(f"MLflow run {run_id} has logged no model to register.")
+        if golden_cells is not None:
+            tracking.attach_table(model_id, golden_cells, GOLDEN_CELLS)
+        version = mlflow.register_model(f"models:/{model_id}", model_name, tags=dict(tags))
+        logger.info("Registered %s version %s", model_name, version.version)
+    MlflowClient().set_registered_model_alias(model_name, CHALLENGER, version.version)
+    return version
+
+
+@contextmanager
+def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
+    """Fetch the network file and the class names of a version; removed again on leaving.
+
+    Raises:
+        RegistryError: the version was not packaged by this project, or its files are gone.
+    """
+    with TemporaryDirectory() as folder:
+        uri = f"models:/{model_name}/{version}"
+        try:
+            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        except (OSError, MlflowException) as error:
+            tracking.prepare_store(tracking.read_uri())  # a dead server is no broken model
+            raise RegistryError(f"The files of {uri} cannot be fetched: {error}") from error
+        try:
+            flavors = Model.load(str(path)).flavors
+        except (OSError, MlflowException) as error:
+            raise RegistryError(f"{uri} is no whole MLflow model: {error}") from error
+        artifacts = flavors.get("python_function", {}).get("artifacts", {})
+        missing = {"network", "class_names"} - set(artifacts)
+        if missing:
+            raise RegistryError(
+                f"{uri} carries no artifact named {', '.join(sorted(missing))}: it was not logged "
+                "by this project's training pipeline. Give the alias to a version that was."
+            )
+        try:
+            class_names = json.loads((path / artifacts["class_names"]["path"]).read_text())
+        except (OSError, ValueError) as error:
+            raise RegistryError(f"The class names of {uri} cannot be read: {error}") from error
+        yield ModelParts(path / artifacts["network"]["path"], class_names)
+
+
+def move_champion(
+    model_name: str, version: str | None, expected: str | None, lock: AbstractContextManager[Any]
+) -> bool:
+    """Move the alias `champion`: the only function that does.
+
+    Compare-and-set: MLflow has none, so the alias is read and set under a lock that every mover
+    takes, and it moves only if it points to what the caller expects. Looked at again afterwards.
+
+    Args:
+        model_name: the registered model.
+        version: where the alias shall point to; None takes it away.
+        expected: the version that it points to now, None for none.
+        lock: of `lock_champion`; may be held by the caller.
+
+    Returns:
+        Whether it moved: not if it points there already.
+
+    Raises:
+        ChampionMovedError: it points to another version than expected; nothing was moved.
+        RegistryError: it was set, and points elsewhere.
+    """
+    with lock:
+        current = find_champion(model_name)
+        if current == version:
+            return False
+        if current != expected:
+            raise ChampionMovedError(
+                f"The champion of '{model_name}' changed since it was looked at: expected "
+                f"{_name(expected)}, found {_name(current)}. Nothing was moved. Run the DAG "
+                "'promotion' to compare with the present champion."
+            )
+        if version is None:
+            MlflowClient().delete_registered_model_alias(model_name, CHAMPION)
+        else:
+            MlflowClient().set_registered_model_alias(model_name, CHAMPION, version)
+        if (found := find_champion(model_name)) != version:
+            raise RegistryError(
+                f"The alias '{CHAMPION}' of '{model_name}' was set to {_name(version)} but points "
+                f"to {_name(found)}. Look at the model in MLflow."
+            )
+    logger.info("Champion of %s: %s, before %s", model_name, _name(version), _name(current))
+    return True
+
+
+def lock_champion(folder: str | None) -> AbstractContextManager[Any]:
+    """Return the lock under which the champion moves, of this process and of all others.
+
+    A lock of the operating system, let go when its process ends, however it ends; whoever holds it
+    may take it again.
+
+    Args:
+        folder: of the ledger, which all movers see; None where it is no folder: then nothing locks.
+    """
+    if folder is None:
+        logger.warning("The ledger is no folder: nothing keeps two runs from promoting at once")
+        return nullcontext()
+    path = Path(folder, ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout=LOCK_TIMEOUT_S, thread_local=False)
+
+
+def find_champion(model_name: str) -> str | None:
+    """Return the version that the alias `champion` points to, or None."""
+    version = find_version(model_name, CHAMPION)
+    # An SQL store without a server before it gives a number, whatever the annotation says.
+    return str(version.version) if version else None
+
+
+def get_version(model_name: str, version: str) -> ModelVersion:
+    """Return a version of a model, with its tags and aliases.
+
+    Raises:
+        RegistryError: there is no such version.
+    """
+    try:
+        return MlflowClient().get_model_version(model_name, version)
+    except MlflowException as error:
+        known = ", ".join(str(found.version) for found in list_versions(model_name)) or "none"
+        raise RegistryError(
+            f"There is no version '{version}' of '{model_name}'. Known: {known}. MLflow said: "
+            f"{error.message}"
+        ) from None
+
+
+def find_model_id(model_name: str, version: str) -> str | None:
+    """Return the id of the logged model behind a version, or None."""
+    source = get_version(model_name, version).source or ""
+    return source.removeprefix("models:/") if source.startswith("models:/m-") else None
+
+
+def describe_version(
+    model_name: str,
+    version: str,
+    tags: Mapping[str, str],
+    description: str,
+    outdated: Iterable[str] = (),
+) -> None:
+    """Write into a version what is to be known of it: tags to filter by, a card to read.
+
+    Args:
+        model_name: the registered model.
+        version: of it.
+        tags: set on the version; others stay.
+        description: Markdown.
+        outdated: tags that are taken off.
+    """
+    client = MlflowClient()
+    known = client.get_model_version(model_name, version).tags
+    for key in set(outdated) & set(known):
+        client.delete_model_version_tag(model_name, version, key)
+    for key, value in tags.items():
+        client.set_model_version_tag(model_name, version, key, value)
+    client.update_model_version(model_name, version, description)
+
+
+def locate_version(model_name: str, version: str) -> str:
+    """Return the address of a version's page, or its URI where no server shows it."""
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith("http"):
+        return f"models:/{model_name}/{version}"
+    return f"{uri.rstrip('/')}/#/models/{model_name}/versions/{version}"
+
+
+def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a version that say which data it was made from.
+
+    Args:
+        summary: of `select_images`.
+    """
+    batches = summary["batches"]
+    listed = ", ".join(batches)
+    if len(listed) > LONGEST_LIST:
+        listed = f"{len(batches)} batches, {batches[0]} to {batches[-1]}: see data/images.parquet"
+    return {
+        DIGEST_TAG: summary["data_digest"],
+        "images": str(summary["images"]),
+        "patients": str(summary["patients"]),
+        "captured_until": summary["captured_until"],
+        INDEX_TAG: summary["index_until"],
+        "batches": listed,
+        **{f"{split}_digest": facts["digest"] for split, facts in summary["splits"].items()},
+        **{name: str(value) for name, value in summary["split_rule"].items()},
+    }
+
+
+def explain_unjudged(tags: Mapping[str, str]) -> str:
+    """Return why a version still waits for a fair judgement, "" where it has had one.
+
+    A version that was refused for the date of its run alone, or whose run lost a race, says
+    nothing of how good it is. One that a person has rolled back waits for nothing.
+    """
+    decision = tags.get(DECISION_TAG)
+    if decision is None:
+        return "was never judged"
+    if decision == LOST_RACE:
+        return "lost a race, and was not judged against the present champion"
+    if tags.get(GUARDS_TAG) == RUN_OF_TODAY and decision == REFUSED:
+        return "was refused for the date of its run alone"
+    return ""
+
+
+def read_images(model_name: str, version: str) -> pd.DataFrame:
+    """Return the images that a version was made from, with their splits.
+
+    Raises:
+        RegistryError: there is no such version, or its run has kept no table of images.
+    """
+    found = get_version(model_name, version)
+    images = tracking.read_images(found.run_id) if found.run_id else None
+    if images is None:
+        raise RegistryError(
+            f"Version {version} of '{model_name}' keeps no table of its images "
+            f"({tracking.IMAGES_ARTIFACT} of MLflow run {found.run_id})."
+        )
+    return images
+
+
+def _name(version: str | None) -> str:
+    return f"version {version}" if version else "none"

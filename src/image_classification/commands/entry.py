@@ -1,0 +1,32 @@
+"""The entry point of the command `image-classification`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+QUIET = {
+    "KEDRO_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+def main() -> None:
+    """Run `image-classification`."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from image_classification.configuration.resolvers import find_project_path  # noqa: PLC0415
+
+    logging_config = find_project_path() / "airflow" / "kedro_logging.yml"
+    os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logging_config))
+    if not sys.warnoptions:
+        # The libraries warn about one another, and MLflow sets the filters back as it is imported.
+        warnings.showwarning = lambda *_, **__: None
+    # Kedro configures logging as it is imported, and then writes into the tables of a command.
+    from image_classification.commands.group import commands  # noqa: PLC0415
+
+    sys.exit(commands(prog_name="image-classification"))

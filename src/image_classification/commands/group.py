@@ -1,0 +1,29 @@
+"""The command `image-classification`; `kedro` knows the same verbs."""
+
+from __future__ import annotations
+
+import click
+
+from image_classification.commands import batch, decisions, score, watch
+
+
+@click.group(name="Image Classification")
+def commands() -> None:
+    """Deliver images, answer reviews, score with the champion, read and undo decisions."""
+
+
+for command in (
+    batch.deliver,
+    batch.batches,
+    batch.review,
+    score.score,
+    batch.images,
+    batch.lineage,
+    watch.trend,
+    watch.show_profile,
+    decisions.show_ledger,
+    decisions.explain,
+    decisions.rollback,
+    decisions.gate_report,
+):
+    commands.add_command(command)

@@ -1,0 +1,34 @@
+"""The command that scores images with the champion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from image_classification.commands.console import (
+    check_suffix,
+    report_errors,
+    run_pipeline,
+    show_table,
+)
+
+
+@click.command()
+@click.argument("path")
+@click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@report_errors
+def score(path: str, to: Path | None) -> None:
+    """Score PATH with the champion: a folder of images, or a list of them.
+
+    A list is a .txt with a path per line, or a .csv or .parquet with a column `path`.
+    """
+    if to is not None:
+        check_suffix(to)
+    place = path if "://" in path else str(Path(path).absolute())
+    catalog = run_pipeline("inference", inference={"images": place}).catalog
+    click.echo(catalog.load("score_summary")["outcome"])
+    if to is None:
+        click.echo(f"Table: {catalog['score_table']._filepath}")
+    else:
+        show_table(catalog.load("scores"), [], to)

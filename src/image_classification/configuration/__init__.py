@@ -1,0 +1,1 @@
+"""The parameters and their schema, and what the YAML files may call."""

@@ -1,0 +1,152 @@
+"""The schema of `conf/*/parameters*.yml`: every key, its type and its range.
+
+Nodes receive plain dictionaries (that is what kedro-mlflow logs, one MLflow parameter per
+key), typed here. A misspelt key or a value out of range fails before any work starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict, is_typeddict
+
+from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.gate.policy import PromotionPolicy
+from image_classification.gate.trend import MonitoringParameters
+from image_classification.intake.contract import ContractParameters
+from image_classification.intake.screening import ScreeningParameters
+
+ProperShare = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_experiment_id", "mlflow_run_name")
+"""Runtime parameters that address the catalog and MLflow; Kedro merges them in with the rest."""
+
+
+class DataProcessingParameters(TypedDict):
+    """How batches become an index, splits and packed pixels."""
+
+    classes: list[str] | None
+    name_pattern: str
+    captured_on_format: str
+    settle_minutes: Annotated[float, Field(ge=0)] | None
+    minimum_image_side_px: Count
+    maximum_image_pixels: Count
+    split_salt: str
+    validation_share: ProperShare
+    test_share: ProperShare
+    contract: ContractParameters
+    screening: ScreeningParameters
+
+
+class ReviewParameters(TypedDict):
+    """A person's answer about a batch that is held; empty but in a run of `review`."""
+
+    batch: str
+    answer: Literal["", "accept", "reject"]
+    by: str
+    reason: str
+
+
+class TrainingParameters(TypedDict):
+    """The network and its schedule."""
+
+    min_new_images: Annotated[int, Field(ge=0)]
+    network: Literal["small", "medium", "large"]
+    epochs: Count
+    batch_size: Count
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class InferenceParameters(TypedDict):
+    """What is scored, and how many images at a time.
+
+    Attributes:
+        images: a folder or a list; "" for the one that the environment names.
+        batch_size: images per step.
+    """
+
+    images: str
+    batch_size: Count
+
+
+class RollbackParameters(TypedDict):
+    """What a rollback is asked for; empty but in a run of `rollback`."""
+
+    version: Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]
+    reason: str
+    by: str
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Parameters(TypedDict):
+    """All parameters."""
+
+    image_size_px: Annotated[int, Field(ge=16, le=512)]
+    positive_class: str
+    registered_model_name: Annotated[str, Field(min_length=1)]
+    data_processing: DataProcessingParameters
+    review: ReviewParameters
+    training: TrainingParameters
+    inference: InferenceParameters
+    promotion: PromotionPolicy
+    rollback: RollbackParameters
+    monitoring: MonitoringParameters
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check all parameters against the schema, listing every fault at once.
+
+    Args:
+        parameters: the merged content of the parameters files and the run's own parameters.
+
+    Raises:
+        ConfigurationError: a key is unknown or missing, or a value is not allowed.
+    """
+    received = {key: value for key, value in parameters.items() if key not in RUN_KEYS}
+    try:
+        TypeAdapter(Parameters).validate_python(received, strict=True)
+    except ValidationError as error:
+        faults = "\n".join(f"  - {_describe(fault)}" for fault in error.errors())
+        raise ConfigurationError(
+            f"The parameters (conf/*/parameters*.yml, --params, or the trigger form) are wrong:\n"
+            f"{faults}"
+        ) from None
+    data = received["data_processing"]
+    if data["validation_share"] + data["test_share"] >= 1:
+        raise ConfigurationError(
+            "data_processing.validation_share + data_processing.test_share must be below 1, to "
+            f"leave images to train on. Received: {data['validation_share']} + "
+            f"{data['test_share']}."
+        )
+
+
+def _describe(fault: Any) -> str:
+    path = [str(part) for part in fault["loc"]]
+    name = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        allowed = _keys_at(path[:-1])
+        return (
+            f"'{name}' is not a parameter.{name_near_misses(path[-1], allowed)} "
+            f"Allowed here: {', '.join(sorted(allowed))}."
+        )
+    if fault["type"] == "missing":
+        return f"'{name}' is missing."
+    return f"'{name}': {fault['msg']}. Received: {fault['input']!r}."
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    schema: Any = Parameters
+    for part in path:
+        schema = get_type_hints(schema).get(part)
+        if not is_typeddict(schema):
+            return []
+    return list(get_type_hints(schema))

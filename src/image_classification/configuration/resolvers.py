@@ -1,0 +1,59 @@
+"""Functions that the YAML files may call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from kedro.utils import find_kedro_project
+from omegaconf import OmegaConf
+
+from image_classification.errors import ConfigurationError
+
+
+def find_project_path() -> Path:
+    """Return the folder that holds `conf/`: the working directory's project, or the source's."""
+    return find_kedro_project(Path.cwd()) or Path(__file__).resolve().parents[3]
+
+
+def read_environment(name: str, default: Any = None) -> Any:
+    """``${env:NAME,default}``: the value of an environment variable, or the default."""
+    return os.environ.get(name) or default
+
+
+def locate_storage(default: str) -> str:
+    """``${storage_root:default}``: the one root of all data, absolute, or an fsspec URL."""
+    root = os.environ.get("IMAGE_CLASSIFICATION_STORAGE") or default
+    return root if "://" in root else str(find_project_path() / root)
+
+
+def read_parameter(path: str) -> Any:
+    """``${parameter:training.epochs}``: a value of `conf/base/parameters*.yml`.
+
+    So that a trigger form shows the value that holds when nobody changes it.
+
+    Raises:
+        ConfigurationError: no such parameter.
+    """
+    files = sorted((find_project_path() / "conf" / "base").glob("parameters*.yml"))
+    value = OmegaConf.select(OmegaConf.merge(*map(OmegaConf.load, files)), path)
+    if value is None:
+        raise ConfigurationError(f"airflow.yml: there is no parameter '{path}'.")
+    return value
+
+
+def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
+    """Return where a new experiment keeps its artifacts: the server's choice when there is one."""
+    if urlparse(tracking_uri).scheme in ("http", "https"):
+        return None
+    return f"{storage_root}/mlflow/artifacts"
+
+
+RESOLVERS = {
+    "env": read_environment,
+    "storage_root": locate_storage,
+    "parameter": read_parameter,
+    "mlflow_artifacts": locate_artifacts,
+}

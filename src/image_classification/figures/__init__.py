@@ -1,0 +1,26 @@
+"""What people are shown as a picture: matplotlib figures, safe in any thread."""
+
+from image_classification.figures.comparison import plot_comparison, plot_gate_report
+from image_classification.figures.history import plot_champion_trend, plot_history
+from image_classification.figures.profile import plot_profile
+from image_classification.figures.sheet import plot_contact_sheet, plot_suspects
+from image_classification.figures.training import (
+    plot_confusion,
+    plot_curves,
+    plot_reliability,
+    plot_roc,
+)
+
+__all__ = [
+    "plot_champion_trend",
+    "plot_comparison",
+    "plot_confusion",
+    "plot_contact_sheet",
+    "plot_curves",
+    "plot_gate_report",
+    "plot_history",
+    "plot_profile",
+    "plot_reliability",
+    "plot_roc",
+    "plot_suspects",
+]

@@ -1,0 +1,1 @@
+"""May the challenger be champion? Pure functions of tables, numbers and a policy."""

@@ -1,0 +1,192 @@
+"""Challenger and champion on the same images: what is measured of them.
+
+Sources of the methods:
+
+- Exact test of paired right and wrong answers: McNemar Q. (1947), Psychometrika 12:153; its exact
+  form: Fay M. P. (2010), Biostatistics 11:373. One-sided here.
+- Interval of the gain, whole patients drawn with replacement: `metrics.bootstrap_patients`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from image_classification.errors import DataError
+from image_classification.gate.metrics import bootstrap_patients, measure_predictions
+from image_classification.gate.policy import Improvement, PromotionPolicy
+
+
+def compare_predictions(
+    challenger: pd.DataFrame,
+    champion: pd.DataFrame,
+    class_names: Sequence[str],
+    positive_class: str,
+    policy: PromotionPolicy,
+    champion_fault: str = "",
+) -> dict[str, Any]:
+    """Measure two models on the same images: everything that the verdict is made of.
+
+    Args:
+        challenger: a row per image: `image_id`, `patient`, `label`, ``probability_<class>`` of each
+            class, `category`, `model_version`.
+        champion: the same rows in the same order; empty where there is no champion.
+        class_names: the classes, in order.
+        positive_class: the class whose recall is the sensitivity.
+        policy: confidence, resamples, and how many images make a patient a slice.
+        champion_fault: why the champion could not be scored; "" if it was.
+
+    Returns:
+        `challenger` and `champion` (`version`, `metrics`; None for no champion), `champion_fault`,
+        `images`, `patients`, `validation_patients` (names), `tests` (`gain`, `low`, `high`,
+        `confidence`, `patients`, `only_challenger_right`, `only_champion_right`, `p_value`; None
+        without a champion) and `slices` (of each patient with enough images: `patient`, `images`,
+        `challenger`, `champion`, the accuracies).
+
+    Raises:
+        DataError: the tables are empty, or not of the same images, patients and labels.
+    """
+    if challenger.empty:
+        raise DataError("There is no validation image to judge the challenger on.")
+    compared = bool(len(champion)) and not champion_fault
+    if compared:
+        _check_same_images(challenger, champion)
+    classes = (class_names, positive_class)
+    return {
+        "challenger": _describe_model(challenger, *classes),
+        "champion": _describe_model(champion, *classes) if compared else None,
+        "champion_fault": champion_fault,
+        "images": len(challenger),
+        "patients": int(challenger["patient"].nunique()),
+        "validation_patients": sorted(challenger["patient"].astype(str).unique()),
+        "tests": _test_gain(challenger, champion, policy["improvement"]) if compared else None,
+        "slices": _slice_by_patient(
+            challenger,
+            champion if compared else None,
+            policy["guardrails"]["minimum_patient_images"],
+        ),
+    }
+
+
+def _describe_model(
+    predictions: pd.DataFrame, class_names: Sequence[str], positive_class: str
+) -> dict[str, Any]:
+    return {
+        "version": read_version(predictions),
+        "metrics": measure_predictions(predictions, class_names, positive_class),
+    }
+
+
+def read_version(predictions: pd.DataFrame) -> str:
+    """Return the model version that made a table of predictions, "" where it has none yet."""
+    version = predictions["model_version"].iloc[0]
+    # The CSV between the nodes gives an empty cell back as NaN.
+    return "" if pd.isna(version) else str(version)
+
+
+def _find_right(predictions: pd.DataFrame) -> npt.NDArray[np.int64]:
+    right = predictions["label"].to_numpy(object) == predictions["category"].to_numpy(object)
+    return np.asarray(right, dtype=np.int64)
+
+
+def _test_gain(
+    challenger: pd.DataFrame, champion: pd.DataFrame, rule: Improvement
+) -> dict[str, Any]:
+    ours, theirs = _find_right(challenger), _find_right(champion)
+    only_ours, only_theirs = int((ours > theirs).sum()), int((ours < theirs).sum())
+    cells = pd.DataFrame({"patient": challenger["patient"].to_numpy(), "gain": ours - theirs})
+    patients = cells.groupby("patient")["gain"].agg(["sum", "size"])
+    low, high = bootstrap_gain(
+        patients["sum"].to_numpy(float),
+        patients["size"].to_numpy(float),
+        rule["confidence"],
+        rule["resamples"],
+    )
+    return {
+        "gain": float((ours - theirs).mean()),
+        "low": low,
+        "high": high,
+        "confidence": rule["confidence"],
+        "patients": len(patients),
+        "only_challenger_right": only_ours,
+        "only_champion_right": only_theirs,
+        "p_value": measure_mcnemar(only_ours, only_theirs),
+    }
+
+
+def bootstrap_gain(
+    gains: npt.NDArray[np.floating],
+    images: npt.NDArray[np.floating],
+    confidence: float,
+    resamples: int,
+) -> tuple[float, float]:
+    """Return the interval of the gain in accuracy, drawing whole patients with replacement.
+
+    Args:
+        gains: of each patient, how many more images the challenger has right, ``(patients,)``.
+        images: of each patient, how many there are, ``(patients,)``.
+        confidence: of the two-sided interval, 0 to 1.
+        resamples: how many times to draw.
+
+    Returns:
+        Lower and upper end, shares of accuracy.
+    """
+    if len(gains) < 2:
+        return -1.0, 1.0  # one patient tells nothing of others
+    return bootstrap_patients(gains, images, confidence, resamples)
+
+
+def measure_mcnemar(only_challenger_right: int, only_champion_right: int) -> float:
+    """Return the one-sided p-value of the exact McNemar test: is the challenger right more often?
+
+    Args:
+        only_challenger_right: images that the challenger alone has right.
+        only_champion_right: images that the champion alone has right.
+    """
+    differing = only_challenger_right + only_champion_right
+    if not differing:
+        return 1.0
+    return float(
+        stats.binomtest(only_challenger_right, differing, 0.5, alternative="greater").pvalue
+    )
+
+
+def _slice_by_patient(
+    challenger: pd.DataFrame, champion: pd.DataFrame | None, minimum_images: int
+) -> list[dict[str, Any]]:
+    cells = pd.DataFrame(
+        {"patient": challenger["patient"].to_numpy(), "challenger": _find_right(challenger)}
+    )
+    cells["champion"] = np.nan if champion is None else _find_right(champion)
+    table = cells.groupby("patient").agg(
+        images=("challenger", "size"),
+        challenger=("challenger", "mean"),
+        champion=("champion", "mean"),
+    )
+    return [
+        {
+            "patient": str(patient),
+            "images": int(row["images"]),
+            "challenger": float(row["challenger"]),
+            "champion": None if champion is None else float(row["champion"]),
+        }
+        for patient, row in table[table["images"] >= minimum_images].iterrows()
+    ]
+
+
+def _check_same_images(challenger: pd.DataFrame, champion: pd.DataFrame) -> None:
+    ours, theirs = (
+        table[["image_id", "patient", "label"]].to_numpy(object).tolist()
+        for table in (challenger, champion)
+    )
+    if ours != theirs:
+        raise DataError(
+            "Challenger and champion were not scored on the same images, of the same patients and "
+            f"with the same labels, in the same order: {len(ours)} and {len(theirs)} rows. Run "
+            "score_challenger and score_champion of the same run again."
+        )

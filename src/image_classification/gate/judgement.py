@@ -1,0 +1,128 @@
+"""The gate: may the challenger replace the champion?
+
+A comparison, facts and a policy in, a verdict with its reasons out. Nothing here reads a file or a
+clock: the same comparison, facts and policy give the same decision, tonight and a year later.
+
+Floors, guardrails and slices beside one main measure: Breck E. et al. (2017), The ML Test Score,
+IEEE Big Data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from image_classification.gate.comparison import compare_predictions
+from image_classification.gate.policy import (
+    Floors,
+    PromotionPolicy,
+)
+from image_classification.gate.rule import (
+    Check,
+    Facts,
+    check_floors,
+    check_guardrails,
+    check_guards,
+    check_improvement,
+    check_limits,
+    describe_gain,
+)
+
+PROMOTE, KEEP, REFUSE = "promote", "keep", "refuse"
+"""Verdicts. Kept: a fair comparison that the challenger did not win. Refused: not a fair one."""
+
+
+def decide(
+    challenger: pd.DataFrame,
+    champion: pd.DataFrame,
+    class_names: Sequence[str],
+    positive_class: str,
+    policy: PromotionPolicy,
+    facts: Facts | None = None,
+) -> dict[str, Any]:
+    """Compare and judge in one step: `compare_predictions`, then `judge`."""
+    comparison = compare_predictions(challenger, champion, class_names, positive_class, policy)
+    return judge(comparison, facts, policy)
+
+
+def judge(
+    comparison: Mapping[str, Any], facts: Facts | None, policy: PromotionPolicy
+) -> dict[str, Any]:
+    """Apply the policy to a comparison.
+
+    A guard that fails refuses the comparison. Otherwise the challenger is promoted if it meets the
+    floors, the limits and, where there is a champion, improvement and guardrails.
+
+    Args:
+        comparison: of `compare_predictions`.
+        facts: of the two models and the run; None leaves guards and limits out, for a simulation.
+        policy: of the parameters.
+
+    Returns:
+        The comparison, and: `verdict` (promote, keep or refuse), `promote` (bool), `mode`, `reason`
+        (a sentence with the numbers), `checks` (each rule, its value, what was required, whether it
+        passed), `facts` and `policy`.
+    """
+    checks = [
+        *check_guards(comparison, facts, policy),
+        *check_floors(comparison["challenger"]["metrics"], policy["floors"]),
+        *check_improvement(comparison, policy["improvement"]),
+        *check_guardrails(comparison, policy["guardrails"]),
+        *check_limits(facts, policy["limits"]),
+    ]
+    failed = [check for check in checks if not check["passed"]]
+    refused = [check for check in failed if check["group"] == "guard"]
+    verdict = REFUSE if refused else KEEP if failed else PROMOTE
+    return {
+        "verdict": verdict,
+        "promote": verdict == PROMOTE,
+        "mode": policy["mode"],
+        "reason": _explain(comparison, refused or failed, policy),
+        **comparison,
+        "checks": checks,
+        "facts": dict(facts) if facts is not None else None,
+        "policy": policy,
+    }
+
+
+def find_seen(images: pd.DataFrame, patients: Iterable[str]) -> list[str]:
+    """Return the patients, of those given, that a model was trained on.
+
+    Args:
+        images: the images that the model was made from: `patient` and `split`.
+        patients: names.
+    """
+    trained = set(images.loc[images["split"] == "train", "patient"].astype(str))
+    return sorted(trained & set(patients))
+
+
+def _explain(
+    comparison: Mapping[str, Any], failed: Sequence[Check], policy: PromotionPolicy
+) -> str:
+    """Return the reason: the gain where there is one, and each rule that was not met."""
+    names = {check["name"] for check in failed}
+    # Where the stricter of the two tests fails, the other says nothing new.
+    told = [
+        check for check in failed if check["name"] != "mcnemar" or "gain_over_patients" not in names
+    ]
+    faults = "; ".join(check["sentence"] for check in told)
+    if failed and failed[0]["group"] == "guard":
+        return faults
+    tests = comparison["tests"]
+    if tests is None:
+        return faults or _explain_first(comparison["challenger"]["metrics"], policy["floors"])
+    gain = describe_gain(tests)
+    if faults:
+        return f"{gain}, {faults}"
+    return f"{gain}, exact McNemar p = {tests['p_value']:.2g}; all other rules are met"
+
+
+def _explain_first(metrics: Mapping[str, float], floors: Floors) -> str:
+    met = ", ".join(
+        f"{name} {metrics[name]:.4f} ({floor:g})"
+        for name, floor in floors.items()
+        if isinstance(floor, int | float)
+    )
+    return f"first champion: it meets the floors, {met}"

@@ -1,0 +1,16 @@
+"""How shares are compared and printed."""
+
+from __future__ import annotations
+
+MINUS = "\N{MINUS SIGN}"
+
+DECIMALS = 9
+"""Decimals of a share that count: 0.8 - 0.7 is more than 0.1 in binary.
+
+The distance to a limit is what is rounded, so that equal is equal on either side of it.
+"""
+
+
+def format_points(share: float, sign: str = "+") -> str:
+    """Return a share as points with one decimal, as in ``+0.4``; minus as it is printed."""
+    return f"{100 * share:{sign}.1f}".replace("-", MINUS)

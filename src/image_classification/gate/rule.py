@@ -1,0 +1,319 @@
+"""The rules of the gate, one function a group: each returns what it checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from image_classification.gate.number import DECIMALS, MINUS, format_points
+from image_classification.gate.policy import (
+    Floors,
+    Guardrails,
+    Improvement,
+    Limits,
+    PromotionPolicy,
+)
+
+RUN_OF_TODAY = "run_of_today"
+"""The guard that says nothing of the challenger, only of its run."""
+
+
+class Facts(TypedDict):
+    """What the predictions do not tell, gathered by whoever judges.
+
+    Attributes:
+        challenger_seen: validation patients that the challenger was trained on; None: not known.
+        champion_seen: the same of the champion; empty where there is none.
+        challenger_data_until: how far the index went as the challenger's images were selected, ISO
+            8601 in UTC; "" for not known, which is no proof of being as new as the champion.
+        champion_data_until: the same of the champion; "" for none, or not known.
+        rolled_back: who rolled the challenger back and why, if somebody has; else "".
+        backfill: the run was started for a past date.
+        run_age_hours: since the date that the run is for; None without a scheduler.
+        package: `load_s`, `latency_ms`, `size_mb` of the packaged challenger; None for all, or for
+            one: not measured.
+    """
+
+    challenger_seen: list[str] | None
+    champion_seen: list[str] | None
+    challenger_data_until: str
+    champion_data_until: str
+    rolled_back: str
+    backfill: bool
+    run_age_hours: float | None
+    package: Mapping[str, float | None] | None
+
+
+class Check(TypedDict):
+    """One rule of the policy, applied. `group` is guard, floor, improvement, guardrail or limit."""
+
+    group: str
+    name: str
+    value: float | str | None
+    required: str
+    passed: bool
+    sentence: str
+
+
+def describe_gain(tests: Mapping[str, Any]) -> str:
+    """Return the gain with its interval, ``challenger +0.4 points (95 % CI 0.1 to 1.3 …)``."""
+    return (
+        f"challenger {format_points(tests['gain'])} points ({100 * tests['confidence']:g} % CI "
+        f"{format_points(tests['low'], '')} to {format_points(tests['high'], '')} over "
+        f"{tests['patients']} patients)"
+    )
+
+
+def check_guards(
+    comparison: Mapping[str, Any], facts: Facts | None, policy: PromotionPolicy
+) -> list[Check]:
+    """Check that the comparison is a fair one; without facts, only that the champion was scored."""
+    fault = comparison["champion_fault"]
+    checks = [
+        _check(
+            "guard",
+            "champion_scored",
+            fault or "yes",
+            "the champion can be scored",
+            not fault,
+            f"the champion could not be scored: {fault}",
+        )
+    ]
+    if facts is None:
+        return checks
+    ours, theirs = (_read_version(comparison[role]) for role in ("challenger", "champion"))
+    return [
+        *checks,
+        _check(
+            "guard",
+            "another_version",
+            ours or "none yet",
+            "the challenger is not the champion",
+            not ours or ours != theirs,
+            f"the challenger, version {ours}, is the champion already",
+        ),
+        *(_check_seen(role, facts) for role in ("challenger", "champion")),
+        _check_data_age(facts),
+        _check_run_date(facts, policy["maximum_run_age_hours"]),
+        _check(
+            "guard",
+            "not_rolled_back",
+            facts["rolled_back"] or "no",
+            "nobody rolled it back",
+            not facts["rolled_back"],
+            f"the challenger was champion before and was rolled back: {facts['rolled_back']}",
+        ),
+    ]
+
+
+def _read_version(model: Mapping[str, Any] | None) -> str:
+    return str(model["version"]) if model else ""
+
+
+def _check_seen(role: str, facts: Facts) -> Check:
+    seen: list[str] | None = facts[f"{role}_seen"]  # type: ignore[literal-required]
+    if seen is None:
+        value = "unknown"
+        sentence = (
+            f"it is not known which patients the {role} was trained on: no table of its images is "
+            "kept"
+        )
+    else:
+        value = ", ".join(seen) or "none"
+        sentence = (
+            f"the {role} was trained on {len(seen)} of the validation patients: "
+            f"{', '.join(seen[:5])}{' …' if len(seen) > 5 else ''}"
+        )
+    required = f"the {role} was trained on no validation patient"
+    return _check("guard", f"{role}_unseen_patients", value, required, seen == [], sentence)
+
+
+def _check_data_age(facts: Facts) -> Check:
+    ours, theirs = facts["challenger_data_until"], facts["champion_data_until"]
+    if ours:
+        sentence = (
+            f"the challenger's images were selected as of {ours}, the champion's later, as of "
+            f"{theirs}"
+        )
+    else:
+        sentence = (
+            "it is not known as of when the challenger's images were selected; the champion's were "
+            f"as of {theirs}"
+        )
+    return _check(
+        "guard",
+        "data_not_older",
+        ours or "unknown",
+        f"not before {theirs}" if theirs else "any: the champion's is not known, or there is none",
+        not theirs or ours >= theirs,
+        sentence,
+    )
+
+
+def _check_run_date(facts: Facts, maximum_hours: float) -> Check:
+    age = facts["run_age_hours"]
+    if facts["backfill"]:
+        sentence = "the run is a backfill: it may train, and never promotes"
+    else:
+        sentence = (
+            f"the run is for a date {age or 0:.1f} hours ago, allowed: {maximum_hours:g}; a re-run "
+            "of an old date may train, and never promotes"
+        )
+    passed = not facts["backfill"] and (age is None or age <= maximum_hours)
+    value = "backfill" if facts["backfill"] else age
+    return _check(
+        "guard",
+        RUN_OF_TODAY,
+        value,
+        f"no backfill, at most {maximum_hours:g} hours old",
+        passed,
+        sentence,
+    )
+
+
+def check_floors(metrics: Mapping[str, float], floors: Floors) -> list[Check]:
+    """Check what every champion must reach, whoever it replaces."""
+    return [
+        _check(
+            "floor",
+            name,
+            metrics[name],
+            f"at least {floor:g}",
+            round(metrics[name] - floor, DECIMALS) >= 0,
+            f"the challenger's {name} of {metrics[name]:.4f} is below the floor of {floor:g}",
+        )
+        for name, floor in floors.items()
+        if isinstance(floor, int | float)
+    ]
+
+
+def check_improvement(comparison: Mapping[str, Any], rule: Improvement) -> list[Check]:
+    """Check that the challenger is better, and how surely; nothing without a champion."""
+    tests = comparison["tests"]
+    if tests is None:
+        return []
+    minimum = rule["minimum_gain"]
+    bound = f"{100 * minimum:g}".replace("-", MINUS)
+    return [
+        _check(
+            "improvement",
+            "patients",
+            tests["patients"],
+            f"at least {rule['minimum_patients']}",
+            tests["patients"] >= rule["minimum_patients"],
+            f"only {tests['patients']} validation patients, required: {rule['minimum_patients']}",
+        ),
+        _check(
+            "improvement",
+            "gain_over_patients",
+            tests["low"],
+            f"lower bound > {bound}",
+            round(tests["low"] - minimum, DECIMALS) > 0,
+            f"required: lower bound > {bound}",
+        ),
+        _check(
+            "improvement",
+            "mcnemar",
+            tests["p_value"],
+            f"p at most {rule['significance']:g}",
+            tests["p_value"] <= rule["significance"],
+            f"exact McNemar p = {tests['p_value']:.3g} ({tests['only_challenger_right']} images "
+            f"only the challenger has right, {tests['only_champion_right']} only the champion), "
+            f"required: at most {rule['significance']:g}",
+        ),
+    ]
+
+
+def check_guardrails(comparison: Mapping[str, Any], rule: Guardrails) -> list[Check]:
+    """Check what may not get worse, however large the gain; nothing without a champion."""
+    if comparison["tests"] is None:
+        return []
+    ours, theirs = (comparison[role]["metrics"] for role in ("challenger", "champion"))
+    return [
+        _check_fall(
+            "sensitivity",
+            theirs["sensitivity"],
+            ours["sensitivity"],
+            rule["maximum_sensitivity_fall"],
+        ),
+        _check_fall(
+            "calibration_error",
+            ours["calibration_error"],
+            theirs["calibration_error"],
+            rule["maximum_calibration_error_rise"],
+            verb="rose",
+        ),
+        _check_worst_patient(comparison["slices"], rule),
+    ]
+
+
+def _check_fall(
+    name: str, better: float, worse: float, allowed: float, verb: str = "fell"
+) -> Check:
+    """Check that what should be large has not fallen, or what should be small not risen."""
+    change = round(better - worse, DECIMALS)
+    before, after = (better, worse) if verb == "fell" else (worse, better)
+    return _check(
+        "guardrail",
+        name,
+        change,
+        f"{verb} by at most {100 * allowed:g} point{'' if allowed == 0.01 else 's'}",
+        round(better - worse - allowed, DECIMALS) <= 0,
+        f"{name.replace('_', ' ')} {verb} by {format_points(change, '')} points ({before:.4f} to "
+        f"{after:.4f}), allowed: {100 * allowed:g}",
+    )
+
+
+def _check_worst_patient(slices: Sequence[Mapping[str, Any]], rule: Guardrails) -> Check:
+    if not slices:
+        required = f"a patient with {rule['minimum_patient_images']} images"
+        return _check(
+            "guardrail", "worst_patient", "none is large enough", required, passed=True, sentence=""
+        )
+    ours = min(slices, key=lambda row: row["challenger"])
+    theirs = min(slices, key=lambda row: row["champion"])
+    check = _check_fall(
+        "worst_patient", theirs["champion"], ours["challenger"], rule["maximum_worst_patient_fall"]
+    )
+    check["sentence"] += (
+        f"; the challenger's is {ours['patient']} ({ours['images']} images), the champion's "
+        f"{theirs['patient']}"
+    )
+    return check
+
+
+def check_limits(facts: Facts | None, limits: Limits) -> list[Check]:
+    """Check what the packaged model costs; nothing without facts."""
+    if facts is None:
+        return []
+    names = {
+        "load_s": ("time to load", limits["maximum_load_s"], "s"),
+        "latency_ms": ("time for one image", limits["maximum_latency_ms"], "ms"),
+        "size_mb": ("size", limits["maximum_size_mb"], "MB"),
+    }
+    package = facts["package"] or {}
+    return [_check_limit(name, package.get(name), *rule) for name, rule in names.items()]
+
+
+def _check_limit(name: str, value: float | None, title: str, allowed: float, unit: str) -> Check:
+    if value is None:
+        sentence = f"the {title} of the packaged model was not measured"
+    else:
+        sentence = f"the {title} of the packaged model is {value:.4g} {unit}, allowed: {allowed:g}"
+    passed = value is not None and value <= allowed
+    return _check("limit", name, value, f"at most {allowed:g} {unit}", passed, sentence)
+
+
+def _check(
+    group: str, name: str, value: float | str | None, required: str, passed: bool, sentence: str
+) -> Check:
+    return {
+        "group": group,
+        "name": name,
+        "value": value,
+        "required": required,
+        "passed": bool(passed),
+        "sentence": sentence,
+    }

@@ -1,0 +1,359 @@
+"""The champion on the newest labelled days: which images, how accurate, and what a fall means.
+
+Sources of the methods:
+
+- Interval of the accuracy, whole patients drawn with replacement: `metrics.bootstrap_patients`.
+- Area under the ROC curve: Hanley J. A. and McNeil B. J. (1982), Radiology 143:29.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from annotated_types import Ge, Lt
+from sklearn.metrics import roc_auc_score
+from typing_extensions import TypedDict
+
+from image_classification.gate.judgement import KEEP
+from image_classification.gate.metrics import PROBABILITY_PREFIX, bootstrap_patients
+from image_classification.gate.number import DECIMALS, format_points
+from image_classification.gate.policy import Count, Share
+
+
+class MonitoringParameters(TypedDict):
+    """Which images the champion is watched on, and when its fall is an alert.
+
+    Attributes:
+        minimum_images: as many days as are needed to have so many images that it was not trained on
+        minimum_patients: … of so many patients,
+        maximum_days: … and no more days than this, counting those on which images were captured.
+        maximum_accuracy_fall: share below the accuracy on validation when it was judged.
+        confidence: of the two-sided interval over patients.
+        resamples: of the bootstrap that gives the interval.
+    """
+
+    minimum_images: Count
+    minimum_patients: Annotated[int, Ge(2)]
+    maximum_days: Count
+    maximum_accuracy_fall: Share
+    confidence: Annotated[float, Ge(0.5), Lt(1)]
+    resamples: Annotated[int, Ge(100)]
+
+
+TREND_COLUMNS = [
+    *("recorded_at", "model_version", "days_from", "days_to", "images", "patients"),
+    *("accuracy", "low", "high", "reference", "alert", "sensitivity", "auc"),
+    *("sentence", "images_digest"),
+]
+MEASURES = ("accuracy", "low", "high", "reference", "sensitivity", "auc")
+CURVES = {
+    "newest_accuracy": "accuracy",
+    "newest_accuracy_low": "low",
+    "newest_accuracy_high": "high",
+    "newest_sensitivity": "sensitivity",
+    "newest_auc": "auc",
+    "reference_accuracy": "reference",
+}
+"""Name of each curve in MLflow, and its column of the trend."""
+
+WORLD, CHALLENGER = "the world changed", "the challenger is worse"
+BOTH = f"both {WORLD} and {CHALLENGER}"
+NEITHER = "neither a changed world nor a worse challenger is shown"
+"""What `tell_apart` begins with."""
+
+
+def choose_newest(
+    images: pd.DataFrame, trained_patients: Collection[str], rule: MonitoringParameters
+) -> pd.DataFrame:
+    """Choose the images of the newest days, whole days, of patients not trained on.
+
+    From the newest day back until there are `minimum_images` of `minimum_patients`, and no further
+    than `maximum_days` days on which images were captured. An image without a date counts for the
+    day on which it was first seen.
+
+    Args:
+        images: accepted ones: `image_id`, `patient`, `captured_on`, `first_seen` and more.
+        trained_patients: patients that the model was trained on, by any of their images.
+        rule: `monitoring`.
+
+    Returns:
+        The rows chosen, in the order of `image_id`, with their `day` (ISO 8601). They may be too
+        few: see `find_shortage`.
+    """
+    day = images["captured_on"].where(images["captured_on"] != "", images["first_seen"].str[:10])
+    newest = sorted(day.unique(), reverse=True)[: rule["maximum_days"]]
+    fair = images.assign(day=day)[~images["patient"].isin(list(trained_patients))]
+    chosen = fair.head(0)
+    for start in newest:
+        chosen = fair[fair["day"] >= start]
+        if not find_shortage(chosen, rule):
+            break
+    return chosen.sort_values("image_id").reset_index(drop=True)
+
+
+def find_shortage(chosen: pd.DataFrame, rule: MonitoringParameters) -> str:
+    """Return why the images are too few to measure anything on, "" if they are enough."""
+    images, patients = len(chosen), chosen["patient"].nunique()
+    if images >= rule["minimum_images"] and patients >= rule["minimum_patients"]:
+        return ""
+    return (
+        f"{images} images of {patients} patients that it was not trained on, in the newest "
+        f"{rule['maximum_days']} days of images; required: {rule['minimum_images']} of "
+        f"{rule['minimum_patients']}"
+    )
+
+
+def measure_newest(
+    predictions: pd.DataFrame, positive_class: str, rule: MonitoringParameters
+) -> dict[str, float]:
+    """Measure predictions of labelled images of a few days, which may hold one class alone.
+
+    Args:
+        predictions: `patient`, `label`, `category` and ``probability_<class>`` of each class.
+        positive_class: the class whose recall is the sensitivity.
+        rule: `monitoring`: `confidence` and `resamples` of the interval.
+
+    Returns:
+        `accuracy`, `low` and `high` (its interval over patients), `sensitivity` and `auc`, all 0 to
+        1; NaN where there are no images to measure it on.
+    """
+    labels, called = (predictions[name].to_numpy(object) for name in ("label", "category"))
+    table = pd.DataFrame({"patient": predictions["patient"].to_numpy(), "right": labels == called})
+    patients = table.groupby("patient")["right"].agg(["sum", "size"])
+    low, high = bootstrap_accuracy(
+        *(patients["sum"].to_numpy(float), patients["size"].to_numpy(float)),
+        *(rule["confidence"], rule["resamples"]),
+    )
+    positive = labels == positive_class
+    column = f"{PROBABILITY_PREFIX}{positive_class}"
+    ranked = 0 < positive.sum() < len(positive) and column in predictions
+    return {
+        "accuracy": float(table["right"].mean()),
+        "low": low,
+        "high": high,
+        "sensitivity": float(table["right"][positive].mean()) if positive.any() else math.nan,
+        "auc": float(roc_auc_score(positive, predictions[column])) if ranked else math.nan,
+    }
+
+
+def bootstrap_accuracy(
+    right: npt.NDArray[np.floating],
+    images: npt.NDArray[np.floating],
+    confidence: float,
+    resamples: int,
+) -> tuple[float, float]:
+    """Return the interval of an accuracy, drawing whole patients with replacement.
+
+    Cells of one patient are right or wrong together, so the patient is the unit, not the cell.
+
+    Args:
+        right: of each patient, how many images the model has right, ``(patients,)``.
+        images: of each patient, how many there are, ``(patients,)``.
+        confidence: of the two-sided interval, 0 to 1.
+        resamples: how many times to draw.
+
+    Returns:
+        Lower and upper end; 0 and 1 for one patient, who tells nothing of others.
+    """
+    if len(right) < 2:
+        return 0.0, 1.0
+    return bootstrap_patients(right, images, confidence, resamples)
+
+
+def watch_nothing(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the watch record of a night on which no number could be given, and why.
+
+    Args:
+        facts: of the choice of images: `version` (None for no champion), `reference`, `images`,
+            `patients`, `from`, `to`, `fault` (why there is no number), `broken` (that is because
+            the champion cannot be loaded, and that alerts).
+    """
+    subject = f"champion v{facts['version']} was not" if facts["version"] else "no champion was"
+    unknown = dict.fromkeys(("accuracy", "low", "high", "sensitivity", "auc"))
+    return {
+        **_copy_facts(facts),
+        **unknown,
+        "alert": bool(facts["broken"]),
+        "sentence": f"{subject} measured on the newest days: {facts['fault']}",
+    }
+
+
+def judge_newest(
+    facts: Mapping[str, Any], measures: Mapping[str, float], rule: MonitoringParameters
+) -> dict[str, Any]:
+    """Judge what the champion reaches on the newest days against what it had when promoted.
+
+    It alerts when the accuracy is below the reference by more than `maximum_accuracy_fall`, and the
+    upper end of its interval is below the reference too: a few unlucky patients do not alert.
+
+    Args:
+        facts: as of `watch_nothing`; `reference` is the accuracy on validation when the champion
+            was judged, None where that is not known.
+        measures: of `measure_newest`.
+        rule: `monitoring`.
+
+    Returns:
+        The watch record: `version`, `accuracy`, `low`, `high`, `sensitivity`, `auc` (None where it
+        could not be measured), `reference`, `images`, `patients`, `from`, `to` (the first and last
+        day), `alert` and `sentence`.
+    """
+    reference = facts["reference"]
+    fell = certain = False
+    if reference is not None:
+        fall = round(reference - measures["accuracy"], DECIMALS)
+        fell = fall > rule["maximum_accuracy_fall"]
+        certain = round(measures["high"], DECIMALS) < round(reference, DECIMALS)
+    interval = (
+        f"{measures['accuracy']:.3f} ({100 * rule['confidence']:g} % CI {measures['low']:.3f} to "
+        f"{measures['high']:.3f}) on {_describe_images(facts)}"
+    )
+    champion = f"champion v{facts['version']}"
+    if reference is None:
+        sentence = f"{champion} has {interval}; what it had when it was promoted is not known"
+    elif fell and certain:
+        sentence = f"{WORLD}: {champion} has {interval}, {reference:.3f} when it was promoted"
+    elif fell:
+        sentence = (
+            f"{champion} may have fallen on the newest days, or the patients are unlucky: "
+            f"{interval}, {reference:.3f} when it was promoted"
+        )
+    else:
+        sentence = (
+            f"{champion} holds its level on the newest days: {interval}, {reference:.3f} when it "
+            "was promoted"
+        )
+    return {
+        **_copy_facts(facts),
+        **{name: None if math.isnan(value) else value for name, value in measures.items()},
+        "alert": fell and certain,
+        "sentence": sentence,
+    }
+
+
+def describe_watch(watch: Mapping[str, Any], decision: Mapping[str, Any] | None) -> str:
+    """Return how the champion does, a sentence; "" for no champion.
+
+    Where a challenger has just failed to replace it, the sentence says why that may be: see
+    `tell_apart`.
+
+    Args:
+        watch: of `judge_newest` or `watch_nothing`.
+        decision: of the gate; None where nothing was judged.
+    """
+    if not watch["version"]:
+        return ""
+    if decision is not None and decision["verdict"] == KEEP:
+        return tell_apart(watch, decision)
+    return str(watch["sentence"])
+
+
+def tell_apart(watch: Mapping[str, Any] | None, decision: Mapping[str, Any]) -> str:
+    """Say whether the world changed, the challenger is worse, both, or neither.
+
+    The challenger is worse when the interval of its gain lies below 0 as a whole. Both models were
+    scored on the same validation images, so a change of the world is not in that number.
+
+    Args:
+        watch: of `judge_newest` or `watch_nothing`; None where the champion was not watched.
+        decision: its `tests` hold `gain`, `low` and `high` (shares, challenger less champion);
+            None where they were not compared.
+
+    Returns:
+        A sentence that begins with `WORLD`, `CHALLENGER`, `BOTH` or `NEITHER`, with the numbers.
+    """
+    tests = decision.get("tests")
+    # An alert without a number is of a champion that cannot be loaded.
+    changed = bool(watch and watch["alert"] and watch["accuracy"] is not None)
+    worse = tests is not None and round(tests["high"], DECIMALS) < 0
+    verdict = {
+        (True, True): BOTH,
+        (True, False): WORLD,
+        (False, True): CHALLENGER,
+        (False, False): NEITHER,
+    }[changed, worse]
+    seen = watch["sentence"] if watch else "the champion was not measured on the newest days"
+    compared = (
+        f"on the same validation images the challenger is {format_points(tests['gain'])} "
+        f"points from the champion ({format_points(tests['low'], '')} to "
+        f"{format_points(tests['high'], '')})"
+        if tests
+        else "the challenger was not compared with a champion"
+    )
+    return f"{verdict}: {seen.removeprefix(f'{WORLD}: ')}; {compared}"
+
+
+def make_row(
+    watch: Mapping[str, Any], image_ids: Collection[str], recorded_at: str
+) -> pd.DataFrame:
+    """Return a watch record as a row of the trend, `TREND_COLUMNS`.
+
+    Args:
+        watch: of a champion.
+        image_ids: the images that it was measured on.
+        recorded_at: ISO 8601, UTC.
+    """
+    digest = hashlib.sha256("\n".join(sorted(image_ids)).encode()).hexdigest()[:16]
+    row = {
+        **watch,
+        "recorded_at": recorded_at,
+        "model_version": watch["version"],
+        "days_from": watch["from"],
+        "days_to": watch["to"],
+        "images_digest": digest,
+    }
+    return pd.DataFrame([row])[TREND_COLUMNS].astype(dict.fromkeys(MEASURES, "float64"))
+
+
+def settle_trend(log: pd.DataFrame) -> pd.DataFrame:
+    """Return the trend: one row where the same champion saw the same images on the same day.
+
+    A task that is tried again, or two runs at once, may have recorded them twice: the first counts.
+
+    Args:
+        log: rows as they were added, `TREND_COLUMNS`.
+    """
+    night = log.assign(day=log["recorded_at"].str[:10])
+    repeated = night.duplicated(["day", "model_version", "images_digest"])
+    return log[~repeated].reset_index(drop=True)
+
+
+def list_curves(trend: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Return the trend as curves, each a list of `value`, `step` and `timestamp_ms`.
+
+    Args:
+        trend: of `settle_trend`. A step is a row's number, from 1; one without a number is left
+            out, and the steps show the gap.
+    """
+    timestamps_ms = [_read_timestamp_ms(time) for time in trend["recorded_at"]]
+    return {
+        name: [
+            {"value": float(value), "step": step, "timestamp_ms": timestamp_ms}
+            for step, (value, timestamp_ms) in enumerate(
+                zip(trend[column], timestamps_ms, strict=True), 1
+            )
+            if not math.isnan(value)
+        ]
+        for name, column in CURVES.items()
+    }
+
+
+def _copy_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: facts[name] for name in ("version", "reference", "images", "patients", "from", "to")
+    }
+
+
+def _describe_images(facts: Mapping[str, Any]) -> str:
+    days = facts["from"] if facts["from"] == facts["to"] else f"{facts['from']} to {facts['to']}"
+    return f"{facts['images']} images of {facts['patients']} patients of {days}"
+
+
+def _read_timestamp_ms(time: str) -> int:
+    return int(datetime.fromisoformat(time).timestamp() * 1000)

@@ -1,0 +1,16 @@
+"""What happens around a Kedro run, a file per hook."""
+
+from image_classification.hooks.challenger import ChallengerHook
+from image_classification.hooks.check import CheckHook
+from image_classification.hooks.timing import TimingHook
+from image_classification.hooks.tracking import TRACKING_HOOK, TrackingHook
+from image_classification.hooks.writer import WriterHook
+
+__all__ = [
+    "TRACKING_HOOK",
+    "ChallengerHook",
+    "CheckHook",
+    "TimingHook",
+    "TrackingHook",
+    "WriterHook",
+]

@@ -1,0 +1,50 @@
+"""Refuse what is wrong before any work starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from image_classification import tracking
+from image_classification.configuration.parameters import check_parameters
+from image_classification.errors import ConfigurationError, name_near_misses
+
+GLOBALS = ("storage_root", "incoming", "images", "registered_model_name")
+
+
+class CheckHook:
+    """Refuse a wrong configuration or a dead MLflow server before any work starts."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check parameters, globals and the tracking store."""
+        for key in context.config_loader.get("globals", {}):
+            if key not in GLOBALS:
+                raise ConfigurationError(
+                    f"conf/*/globals.yml: '{key}' is not a key. Allowed: {', '.join(GLOBALS)}."
+                    f"{name_near_misses(key, GLOBALS)}"
+                )
+        check_parameters(context.config_loader["parameters"])
+        mlflow = context.config_loader["mlflow"]
+        # Of a run that is open, an earlier task has asked: this one may wait for the server.
+        is_open = bool(mlflow.get("tracking", {}).get("run", {}).get("id"))
+        uri = mlflow.get("server", {}).get("mlflow_tracking_uri") or ""
+        tracking.prepare_store(uri, ask=not is_open)
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Refuse a dataset that the catalog does not declare: it would pass in memory, and be lost.
+
+        Raises:
+            ConfigurationError: naming the dataset.
+        """
+        for name in sorted(pipeline.datasets()):
+            if name not in catalog:
+                raise ConfigurationError(
+                    f"Dataset '{name}' is not in conf/base/catalog.yml, and nothing may pass "
+                    f"between nodes in memory.{name_near_misses(name, catalog.keys())} Declare it."
+                )

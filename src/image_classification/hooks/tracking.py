@@ -1,0 +1,163 @@
+"""kedro-mlflow's hook, which sends what belongs together in one request."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+from kedro_mlflow.framework.hooks.utils import _generate_kedro_command
+
+from image_classification import tracking
+
+logger = logging.getLogger(__name__)
+
+COMMANDED = (
+    *("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "load_versions"),
+    "pipeline_names",
+)
+
+
+class MlflowConfig(KedroMlflowConfig):
+    """kedro-mlflow's configuration; a run that is created opens its experiment, nothing else."""
+
+    def open_experiment(self) -> str:
+        """Return the id of the experiment, made where it is not there."""
+        experiment = self.tracking.experiment
+        creation = experiment.create_experiment_kwargs.model_dump()
+        return tracking.open_experiment(
+            experiment.name, restore=experiment.restore_if_deleted, **creation
+        )
+
+    def _set_experiment(self) -> None:
+        """Leave out what kedro-mlflow asks three times in each session.
+
+        A run that somebody else starts, in a notebook, names its experiment itself.
+        """
+
+
+_parameters: ContextVar[dict[str, str]] = ContextVar("parameters")
+"""Of the node that is about to run in this thread."""
+
+
+class TrackingHook(MlflowHook):
+    """kedro-mlflow's hook, which sends what belongs together in one request.
+
+    The tags of a run come with its creation, the parameters of a node are one request, and so are
+    the metrics that it saves. A run that is handed in (`tracking.run.id`), as in a task of a DAG,
+    is neither started nor ended: it belongs to who handed it in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: dict[str, Any] = {}
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Point MLflow to the configured store."""
+        config = MlflowConfig.model_validate(context.config_loader["mlflow"])
+        config.setup(context)
+        # Nested, kedro-mlflow activates the run once more for each node and leaves those active:
+        # the next session of this process would write into the run of this one.
+        config.tracking.run.nested = False
+        given = context.config_loader.runtime_params or {}
+        self._experiment_id = given.get("mlflow_experiment_id")
+        self._already_active_mlflow = bool(config.tracking.run.id or tracking.active_run_id())
+        context.mlflow = self.mlflow_config = config  # type: ignore[attr-defined]
+
+    @hook_impl
+    def after_catalog_created(self) -> None:
+        """Leave the catalog alone: kedro-mlflow would make every dataset, to name the nameless."""
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Start the run, or go on with the one that was handed in."""
+        tracked = self.mlflow_config.tracking
+        names = run_params.get("pipeline_names") or ["__default__"]
+        self._logged, self.run_id = {}, None
+        if set(names) <= set(tracked.disable_tracking.pipelines):
+            super().before_pipeline_run(run_params, pipeline, catalog)
+            return
+        self._is_mlflow_enabled = True
+        self.flatten, self.recursive, self.sep = tracked.params.dict_params.model_dump().values()
+        self.long_params_strategy = tracked.params.long_params_strategy
+        if tracked.run.id:
+            tracking.enter_run(tracked.run.id, self._experiment_id)
+        elif not self._already_active_mlflow:
+            tags = {key: str(value) for key, value in run_params.items() if value}
+            command = _generate_kedro_command(**{key: run_params.get(key) for key in COMMANDED})
+            tags[tracking.COMMAND_TAG] = command
+            name = tracked.run.name or "+".join(names)
+            tracking.start_run(self.mlflow_config.open_experiment(), name, tags)
+        self.run_id = tracking.active_run_id()
+
+    @hook_impl
+    def before_node_run(
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], is_async: bool
+    ) -> None:
+        """Log the parameters of the node that this session has not logged yet."""
+        parameters: dict[str, str] = {}
+        _parameters.set(parameters)
+        super().before_node_run(node, catalog, inputs, is_async)
+        new = dict(parameters.items() - self._logged.items())
+        if new and self.run_id:
+            tracking.log_parameters(self.run_id, new)
+            self._logged |= new
+        tracking.gather_points()
+
+    def _log_param(self, name: str, value: Any) -> None:
+        """Let a parameter wait for the others; one that is too long is treated as configured."""
+        if len(str(value)) > tracking.LONGEST_PARAMETER:
+            super()._log_param(name, value)
+        else:
+            _parameters.get()[name] = str(value)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Send the metrics of a node once its last output is saved."""
+        if dataset_name == node.outputs[-1]:
+            tracking.send_points()
+
+    @hook_impl
+    def after_pipeline_run(
+        self,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,  # noqa: ARG002 - as kedro-mlflow has it
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        """End the run where it was started here; its model is logged by `ChallengerHook`."""
+        if self.mlflow_config.tracking.run.id:
+            tracking.leave_run()
+        else:
+            super().after_pipeline_run(run_params, Pipeline([]), catalog)
+
+    @hook_impl
+    def on_pipeline_error(
+        self,
+        error: Exception,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        """Fail the run where it was started here."""
+        try:
+            tracking.send_points()
+        except Exception as unsent:  # noqa: BLE001 - the error that is told is the first one
+            logger.warning("Metrics that the failed node had saved are lost: %s", unsent)
+        if self.mlflow_config.tracking.run.id:
+            tracking.leave_run()
+        else:
+            super().on_pipeline_error(error, run_params, pipeline, catalog)
+
+
+TRACKING_HOOK = TrackingHook()
+"""The one of this process: kedro-mlflow's hooks keep what they know of the run."""

@@ -1,0 +1,48 @@
+"""The status of each batch in the index, and the rows that it adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from image_classification.intake import index
+
+UNREVIEWED = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
+
+
+def make_rows(inspections: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the usable files of a batch, each content once per label, with their splits."""
+    usable = index.select_usable(inspections.sort_values("path", ignore_index=True))
+    usable = usable.drop(columns="refusal").reset_index(drop=True)
+    return usable.assign(split=index.split_patients(usable["patient"], parameters))
+
+
+def read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the status of each batch as it stands in the log, by name."""
+    names = ["status", *UNREVIEWED]
+    last = log[["batch", *names]].iloc[index.locate_last(log["batch"])]
+    return {
+        batch: dict(zip(names, status, strict=True))
+        for batch, *status in last.itertuples(index=False, name=None)
+    }
+
+
+def find_statuses(
+    screenings: Mapping[str, Mapping[str, Any]], reviews: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """Return the status of each batch, by name: the last review's, or else the screening's."""
+    statuses = {}
+    for batch in sorted(screenings):
+        accepted = screenings[batch]["verdict"] == "accepted"
+        statuses[batch] = {"status": index.ACCEPTED if accepted else index.HELD, **UNREVIEWED}
+    for name in sorted(reviews):
+        review = reviews[name]
+        statuses[review["batch"]] = {
+            "status": index.ACCEPTED if review["answer"] == "accept" else index.REJECTED,
+            "reviewed_by": review["by"],
+            "review_reason": review["reason"],
+            "reviewed_at": review["at"],
+        }
+    return statuses

@@ -1,0 +1,1 @@
+"""Whom a DAG run tells what, and what its note says."""

@@ -1,0 +1,1 @@
+"""What each task does, a file per part of the night."""

@@ -1,0 +1,126 @@
+"""What all operators share: the Kedro side of the DAG run, notes and notices."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from image_classification.orchestration.address import locate_airflow, locate_dag_run
+from image_classification.orchestration.notices.notification import make_notice, send_notice
+from image_classification.orchestration.settings import DagSettings, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from image_classification.orchestration.kedro_run import KedroRun
+
+
+OPEN_RUN = "open_run"
+
+EXPERIMENT = "experiment_id"
+"""Key of the MLflow experiment, among the results of that task."""
+
+REVIEW = "review"
+
+
+class PipelineOperator(BaseOperator):
+    """Base: turns the Airflow context into a `KedroRun`, the Kedro side of this DAG run."""
+
+    def __init__(
+        self, *, pipeline: str, project_path: str, settings: DagSettings, **arguments: Any
+    ) -> None:
+        super().__init__(**arguments)
+        self.pipeline = pipeline
+        self.project_path = project_path
+        self.settings = settings
+
+    def start(self, context: Context, mlflow_run_id: str | None = None) -> KedroRun:
+        """Return the Kedro side of this DAG run, with its MLflow run in the log."""
+        project_path = Path(self.project_path)
+        # Before Kedro's import, which would take the log handlers away from Airflow.
+        os.environ["KEDRO_LOGGING_CONFIG"] = str(project_path / "airflow" / "kedro_logging.yml")
+        os.environ.setdefault("DO_NOT_TRACK", "1")
+        # Its log names the run above; MLflow would ask for the run once more to print that.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        from image_classification.orchestration.kedro_run import KedroRun  # noqa: PLC0415
+
+        run_id = str(context["run_id"])
+        run = KedroRun(
+            project_path=project_path,
+            pipeline=self.pipeline,
+            dag_id=context["dag"].dag_id,
+            dag_run_id=run_id,
+            dag_run_url=locate_dag_run(context["dag"].dag_id, run_id),
+            runtime_params=self.settings.runtime_params(context["params"]),
+            mlflow_run_id=mlflow_run_id or self._pull_id(context),
+            experiment_id=self._pull_id(context, EXPERIMENT),
+            backfill=str(getattr(context["dag_run"].run_type, "value", "")) == "backfill",
+            age_hours=measure_age(context),
+        )
+        if run.mlflow_run_id:
+            self.log.info("MLflow run: %s", run.locate_mlflow_run())
+        return run
+
+    def notify(
+        self,
+        context: Context,
+        event: Event,
+        subject: str,
+        reason: str,
+        links: Mapping[str, str] | None = None,
+    ) -> None:
+        """Tell people, over the channels that `airflow.yml` names for the event.
+
+        A channel that fails is a warning in the log, and the task goes on.
+
+        Args:
+            context: of this task.
+            event: what kind of thing happened.
+            subject: what happened, in a few words, as ``retraining promoted v3``.
+            reason: why, with numbers, and what to do: plain text or Markdown.
+            links: what to open first, by name; the DAG run and this task's log are added.
+        """
+        notice = make_notice(context, event, subject, reason, links)
+        send_notice(notice, self.settings.notifications)
+
+    def _pull_id(self, context: Context, key: str = "return_value") -> str | None:
+        """Return an id that `open_run` has handed on: of the run, or of its experiment."""
+        if self.task_id == OPEN_RUN:
+            return None
+        return context["ti"].xcom_pull(task_ids=OPEN_RUN, key=key)  # type: ignore[no-any-return]
+
+
+def measure_age(context: Context) -> float:
+    """Return the hours since the date that the DAG run is for."""
+    run = context["dag_run"]
+    date = run.logical_date or run.run_after
+    return (datetime.now(UTC) - date).total_seconds() / 3600
+
+
+def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
+    """Write what came of the run, the champion's watch and who waits for a person into its note."""
+    lines = [outcome]
+    if (watch := run.read_watch()) not in outcome:
+        lines.append(watch)
+    if held := run.list_held_batches():
+        page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
+        lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")
+    lines.append(f"MLflow run: {run.locate_mlflow_run()}")
+    write_note(context, "\n\n".join(lines))
+
+
+def write_note(context: Context, note: str) -> None:
+    """Set the note of the DAG run, where AIRFLOW_API_USERNAME and _PASSWORD are given.
+
+    Tasks have no other way to write a note. A note is a convenience: without credentials, or
+    when the API refuses, the task goes on and its log says so.
+    """
+    from image_classification.orchestration.notices.note import write_dag_run_note  # noqa: PLC0415
+
+    write_dag_run_note(context["dag"].dag_id, str(context["run_id"]), note)

@@ -1,0 +1,95 @@
+"""Operators around the intake: what has arrived, who is asked, what is announced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, SkipMixin
+from airflow.sdk.exceptions import (
+    AirflowSkipException,
+    DagRunTriggerException,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+from image_classification.orchestration.steps.base import REVIEW, PipelineOperator, write_note
+
+ASK_REVIEWER = "ask_reviewer"
+
+
+class FindBatchesOperator(PipelineOperator, SkipMixin):
+    """Skip the whole run when there is nothing to take in."""
+
+    inherits_from_skipmixin = True
+
+    def execute(self, context: Context) -> list[str]:
+        """Look for batches that have arrived, and for what an earlier run left undone."""
+        batches = self.start(context).find_batches()
+        if batches:
+            self.log.info("To take in: %s", ", ".join(batches))
+        else:
+            self.log.info("Nothing has arrived.")
+            write_note(context, "skipped: nothing has arrived")
+            self.skip(context["ti"], context["task"].get_flat_relatives(upstream=False))
+        return batches
+
+
+class ListHeldBatchesOperator(PipelineOperator):
+    """List the batches that wait for a person: a run of `review` is started for each."""
+
+    def execute(self, context: Context) -> list[str]:
+        """Return their names."""
+        held = self.start(context).list_held_batches()
+        for batch in held:
+            self.log.warning("Batch '%s' is held: see the DAG '%s'", batch, REVIEW)
+        return held
+
+
+class RequestReviewOperator(BaseOperator):
+    """Start a run of the DAG `review` for one batch, unless there is one.
+
+    What TriggerDagRunOperator does; importing that one takes longer than all of a DAG file may.
+    """
+
+    def __init__(self, *, batch: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.batch = batch
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002
+        """Ask Airflow for the run."""
+        raise DagRunTriggerException(
+            trigger_dag_id=REVIEW,
+            dag_run_id=f"review__{self.batch}",
+            conf={"batch": self.batch},
+            reset_dag_run=False,
+            skip_when_already_exists=True,
+            wait_for_completion=False,
+            allowed_states=[],
+            failed_states=[],
+            poke_interval=60,
+            deferrable=False,
+            note=f"Batch '{self.batch}' is held.",
+        )
+
+
+class AnnounceImagesOperator(PipelineOperator):
+    """Tell Airflow that images have joined the training set: what waits for them starts."""
+
+    def execute(self, context: Context) -> str:
+        """Succeed where there are new images; being skipped announces nothing."""
+        images = self.start(context).count_new_images()
+        if not images:
+            raise AirflowSkipException("No image has joined the training set.")
+        return f"{images} images"
+
+
+def read_answer(context: Context) -> dict[str, str]:
+    """Return what the person answered: the keys of the Kedro parameter `review`, but the batch."""
+    response = context["ti"].xcom_pull(task_ids=ASK_REVIEWER)
+    user = response["responded_by_user"] or {}
+    return {
+        "answer": response["chosen_options"][0].lower(),
+        "by": str(user.get("name") or user.get("id") or "unknown"),
+        "reason": str(response["params_input"].get("reason") or ""),
+    }

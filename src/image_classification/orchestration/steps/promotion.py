@@ -1,0 +1,168 @@
+"""Operators that judge the challenger and carry the decision out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseBranchOperator
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+)
+
+from image_classification.orchestration.settings import Event
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from image_classification.champion.record import Statement
+    from image_classification.orchestration.kedro_run import KedroRun
+from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
+
+ASK_APPROVER = "ask_approver"
+
+ANSWER = "answer"
+"""Key of what the approver answered, among the results of that task."""
+
+BRANCHES = {
+    "promote": "promote_challenger",
+    "approve": ASK_APPROVER,
+    "keep": "keep_champion",
+    "dry_run": "keep_champion",
+    "refuse": "refuse_challenger",
+}
+
+ANNOUNCED = {
+    "promote": "The challenger is promoted",
+    "approve": "A person is asked whether the challenger is promoted",
+    "keep": "The champion is kept",
+    "dry_run": "Dry run: the challenger would be promoted",
+    "refuse": "The comparison is refused",
+}
+
+
+class MeasurePackageOperator(PipelineOperator):
+    """Load the packaged challenger in a fresh process: what it costs, and whether it answers."""
+
+    def execute(self, context: Context) -> None:
+        """Measure, and keep what was found in the catalog."""
+        self.log.info("The packaged challenger: %s", self.start(context).measure_package())
+
+
+class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
+    """Judge the comparison, and branch on the verdict and the mode."""
+
+    inherits_from_skipmixin = True
+
+    def choose_branch(self, context: Context) -> str:
+        """Return the task to go on with."""
+        action, reason = self.start(context).decide()
+        self.log.info("%s: %s", ANNOUNCED[action], reason)
+        return BRANCHES[action]
+
+
+class _OutcomeOperator(PipelineOperator):
+    """Base: carries something out, and writes what came of it wherever people look."""
+
+    event: Event | None = None
+    """What people are told of it as; None where nobody is told."""
+
+    advice = ""
+    """What people are told to do, after the reason."""
+
+    def execute(self, context: Context) -> str:
+        """Carry it out; the result is the outcome.
+
+        Raises:
+            AirflowFailException: somebody else moved the champion, or the model does not answer
+                as it should: another try would only meet the same.
+        """
+        from image_classification.errors import (  # noqa: PLC0415
+            ChampionMovedError,
+            VerificationError,
+        )
+
+        run = self.start(context)
+        try:
+            outcome = self.carry_out(run, context)
+        except (ChampionMovedError, VerificationError) as error:
+            raise AirflowFailException(str(error)) from error
+        self.log.info(outcome)
+        write_outcome(context, run, outcome)
+        if event := self.choose_event(run):
+            what, _, why = outcome.partition(": ")
+            subject = f"{context['dag'].dag_id}: {what}"
+            self.notify(context, event, subject, f"{why}.{self.advice}", run.locate_evidence())
+        return outcome
+
+    @abstractmethod
+    def carry_out(self, run: KedroRun, context: Context) -> str:
+        """Return the outcome."""
+
+    def choose_event(self, run: KedroRun) -> Event | None:  # noqa: ARG002
+        """Return what people are told of this run as."""
+        return self.event
+
+
+class PromoteChallengerOperator(_OutcomeOperator):
+    """Move the alias `champion` to the challenger, verify it, and record why."""
+
+    event = "promotion"
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:
+        """Promote, in the name of who approved it."""
+        return run.promote(read_approval(context))
+
+
+class KeepChampionOperator(_OutcomeOperator):
+    """Leave the champion, and record on the challenger why."""
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:
+        """Record what the gate said, or the person who was asked."""
+        from image_classification.champion import ledger  # noqa: PLC0415
+
+        event = {"approve": ledger.REJECTED, "dry_run": ledger.DRY_RUN}.get(run.read_action())
+        return run.keep(event or ledger.KEPT, read_approval(context))
+
+
+class RefuseChallengerOperator(_OutcomeOperator):
+    """Leave the champion: the comparison was no fair one."""
+
+    advice = (
+        "\n\nThe champion stays. Mend the cause, and run the DAG `promotion` to judge this "
+        "challenger again; docs/promotion.md tells what each guard asks for."
+    )
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
+        """Record why."""
+        from image_classification.champion import ledger, record  # noqa: PLC0415
+
+        return run.keep(ledger.REFUSED, record.Statement())
+
+    def choose_event(self, run: KedroRun) -> Event | None:
+        """Return that a person must look, unless it is a backfill, which never promotes."""
+        return None if run.backfill else "needs_you"
+
+
+class RestoreChampionOperator(_OutcomeOperator):
+    """Move the alias `champion` back, as `plan_rollback` says; verify it, and record why."""
+
+    event = "promotion"
+
+    def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
+        """Roll back."""
+        return run.roll_back()
+
+
+def read_approval(context: Context) -> Statement:
+    """Return who approved or rejected the challenger; the policy where nobody was asked."""
+    from image_classification.champion.record import Statement  # noqa: PLC0415
+
+    response = context["ti"].xcom_pull(task_ids=ASK_APPROVER, key=ANSWER)
+    if not response:
+        return Statement()
+    user = response["responded_by_user"]
+    if user is None:
+        return Statement("nobody", comment="no answer in time")
+    comment = str((response["params_input"] or {}).get("reason") or "")
+    return Statement(str(user.get("name") or user.get("id")), comment=comment)

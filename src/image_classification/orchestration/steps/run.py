@@ -1,0 +1,135 @@
+"""Operators at both ends of a run, and the one that runs a node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+)
+
+from image_classification.orchestration.notices.failure import FAILED_STATES, REMEDY
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from image_classification.orchestration.kedro_run import KedroRun
+from image_classification.orchestration.steps.base import (
+    EXPERIMENT,
+    PipelineOperator,
+    write_note,
+    write_outcome,
+)
+from image_classification.orchestration.steps.intake import read_answer
+
+RECORDERS = {"promote_challenger", "keep_champion", "restore_champion"}
+
+ASIDE = ("request_reviews", "announce_images")
+"""Tasks whose being skipped says nothing of the run."""
+
+
+class OpenRunOperator(PipelineOperator):
+    """Find or create the MLflow run of this DAG run; its id is the task's result."""
+
+    def execute(self, context: Context) -> str:
+        """Open the run, and link it from the DAG run."""
+        run = self.start(context)
+        mlflow_run_id = run.open_mlflow_run()
+        context["ti"].xcom_push(key=EXPERIMENT, value=run.experiment_id)
+        address = run.locate_mlflow_run()
+        self.log.info("MLflow run: %s", address)
+        write_note(context, f"MLflow run: {address}")
+        return mlflow_run_id
+
+
+class KedroNodeOperator(PipelineOperator):
+    """Run one Kedro node."""
+
+    def __init__(self, *, node_name: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.node_name = node_name
+
+    def execute(self, context: Context) -> None:
+        """Run the node, reading and writing through the catalog alone.
+
+        Raises:
+            AirflowFailException: what another try would only meet again.
+        """
+        from image_classification.errors import (  # noqa: PLC0415
+            ConfigurationError,
+            ContractError,
+            RegistryError,
+        )
+
+        run = self.start(context)
+        if self.node_name == "record_review":
+            run.answer_review(read_answer(context))
+        if self.node_name == "plan_rollback":
+            run.name_requester(read_requester(context))
+        try:
+            run.run_node(self.node_name)
+        except (ConfigurationError, ContractError, RegistryError) as error:
+            raise AirflowFailException(str(error)) from error
+
+
+class CloseRunOperator(PipelineOperator):
+    """Set the MLflow run's final status: that of the DAG run."""
+
+    def execute(self, context: Context) -> str:
+        """Close the run; the result is its status."""
+        dag_run_id = str(context["run_id"])
+        states = context["ti"].get_task_states(dag_id=context["dag"].dag_id, run_ids=[dag_run_id])[
+            dag_run_id
+        ]
+        failed = sorted(task for task, state in states.items() if state == "failed")
+        succeeded = not any(state in FAILED_STATES for state in states.values())
+        skipped = [task for task, state in states.items() if state == "skipped"]
+        run = self.start(context)
+        watch, alerts = run.record_watch()
+        if alerts:
+            subject = "the champion is worse on the newest images, or does not answer"
+            reason = f"{watch}.\n\nWhat to look at: docs/monitoring.md."
+            self.notify(context, "alert", subject, reason, run.locate_watched())
+        if not succeeded:
+            self._explain_failure(context, run, failed)
+        elif RECORDERS.isdisjoint(states) and all(task.startswith(ASIDE) for task in skipped):
+            # No other task says what came of the run, or takes back an earlier failure.
+            outcome = run.describe_outcome() or "succeeded"
+            run.record_outcome(outcome)
+            write_outcome(context, run, outcome)
+        elif watch:
+            # What came of the run was written while the champion was still being measured.
+            write_outcome(context, run, run.read_outcome())
+        status = run.close_mlflow_run(succeeded)
+        self.log.info("MLflow run closed: %s", status)
+        self._keep_profile(context, run)
+        return status
+
+    def _keep_profile(self, context: Context, run: KedroRun) -> None:
+        """Keep where the seconds went: a convenience, for which no run fails."""
+        try:
+            run.log_profile(read_tasks(context))
+        except Exception as error:  # noqa: BLE001 - the run is closed, measured or not
+            self.log.warning("Where the seconds of this run went is not kept: %s", error)
+
+    def _explain_failure(self, context: Context, run: KedroRun, failed: list[str]) -> None:
+        outcome = f"failed: {', '.join(failed)}. {run.describe_champion()}"
+        if refusal := run.read_refusal():
+            outcome = f"failed: {', '.join(failed)}. {refusal}"
+        if "check_contract" in failed:
+            outcome = " ".join([outcome, *run.read_stops()])
+        run.record_outcome(outcome)
+        write_outcome(context, run, f"{outcome} {REMEDY}")
+
+
+def read_requester(context: Context) -> str:
+    """Return who triggered the DAG run."""
+    name = getattr(context["dag_run"], "triggering_user_name", None)
+    return str(name or "unknown, through Airflow")
+
+
+def read_tasks(context: Context) -> list[dict[str, Any]]:
+    """Return when each task of the DAG run was queued, began and ended, as far as is known."""
+    from image_classification.orchestration.notices import note  # noqa: PLC0415
+
+    return note.read_tasks(context["dag"].dag_id, str(context["run_id"]))

@@ -1,0 +1,51 @@
+"""Operators around the training: is there something new, and the logged model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import SkipMixin
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
+
+
+class CheckNewImagesOperator(PipelineOperator, SkipMixin):
+    """Skip the rest of the run when the images are those of the last trained model."""
+
+    inherits_from_skipmixin = True
+
+    def __init__(self, *, judges: bool, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.judges = judges
+
+    def execute(self, context: Context) -> str:
+        """Compare the data with that of the newest version; `force` trains anyway."""
+        run = self.start(context)
+        is_new, reason = run.check_new_images(self.judges)
+        if context["params"].get("force") and not is_new:
+            is_new, reason = True, f"{reason} Training anyway, as asked (force)."
+        self.log.info(reason)
+        if not is_new:
+            outcome = f"skipped: {reason}"
+            run.record_outcome(outcome)
+            write_outcome(context, run, outcome)
+            subject = f"{context['dag'].dag_id} skipped: {reason.partition(':')[0]}"
+            self.notify(
+                context, "skipped", subject, reason, {"MLflow run": run.locate_mlflow_run()}
+            )
+            after = context["task"].get_flat_relatives(upstream=False)
+            self.skip(context["ti"], [task for task in after if not task.is_teardown])
+        return reason
+
+
+class LogModelOperator(PipelineOperator):
+    """Log the trained network as one MLflow model and register it as challenger, once."""
+
+    def execute(self, context: Context) -> str:
+        """Do what kedro-mlflow does after a whole run; the result is the version."""
+        version = self.start(context).log_model()
+        self.log.info("Challenger: version %s", version)
+        return version

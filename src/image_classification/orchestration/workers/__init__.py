@@ -1,0 +1,1 @@
+"""Workers whose tasks find the heavy libraries already imported."""

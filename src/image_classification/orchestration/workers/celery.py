@@ -1,0 +1,47 @@
+"""Celery's configuration, for workers whose tasks find the heavy libraries already imported.
+
+Named in `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`. Importing it imports nothing heavy: the scheduler
+reads it too, and only a worker imports what its pool is to be forked with.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+from celery.signals import import_modules
+
+from image_classification.orchestration.workers.preload import (
+    count_tasks_per_worker,
+    is_wanted,
+    preload_modules,
+)
+
+logger = logging.getLogger(__name__)
+
+CELERY_CONFIG: dict[str, Any] = {
+    **DEFAULT_CELERY_CONFIG,
+    "worker_max_tasks_per_child": count_tasks_per_worker(),
+}
+
+
+@import_modules.connect
+def preload_worker(**_: Any) -> None:
+    """Import in the worker's first process, before it forks its pool.
+
+    Raises:
+        SystemExit: an import has left something that does not survive a fork. Celery's usual pool
+            has no other way to start, so the worker does not.
+    """
+    if not is_wanted():
+        return
+    preload = preload_modules()
+    for sentence in preload.describe():
+        logger.warning(sentence)
+    if preload.unsafe:
+        names = ", ".join(preload.unsafe)
+        raise SystemExit(
+            f"The worker does not start: importing {names} has made it unsafe to fork. Set "
+            "AIRFLOW__IMAGE_CLASSIFICATION__PRELOAD=False: every task then imports what it uses."
+        )

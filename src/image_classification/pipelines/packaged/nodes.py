@@ -1,0 +1,54 @@
+"""Images and a network to a table of predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from image_classification import vision
+from image_classification.errors import DataError
+from image_classification.gate.metrics import tabulate_predictions
+from image_classification.vision import Network
+
+
+def classify_images(
+    images: pd.DataFrame, network: Network, class_names: list[str], batch_size: int
+) -> pd.DataFrame:
+    """Classify encoded images: what the packaged model does.
+
+    Args:
+        images: one row per image, any number. `image`: the bytes of a PNG, JPEG, BMP or TIFF file,
+            or the path of one (str). `image_name` (str), optional: returned as it came; else the
+            row's number.
+        network: input ``(n, size, size, 3)``, values 0 to 255.
+        class_names: the classes in the order of the network's outputs.
+        batch_size: images per step.
+
+    Returns:
+        One row per image, in order: `image_name`, ``probability_<class>`` of each class (float,
+        summing to 1), and `category`, the class of the highest.
+
+    Raises:
+        DataError: there is no column `image`, or an image cannot be decoded.
+    """
+    if "image" not in images:
+        raise DataError(
+            "The table of images has no column 'image' (bytes of an image file, base64 in JSON). "
+            f"Received columns: {', '.join(map(str, images.columns)) or 'none'}."
+        )
+    contents = images["image"].tolist()
+    names = [str(name) for name in images.get("image_name", range(len(images)))]
+    probabilities = vision.score_images(
+        network,
+        len(contents),
+        lambda rows: [_read_content(content) for content in contents[rows]],
+        batch_size,
+        name=names.__getitem__,
+    )
+    table = pd.DataFrame({"image_name": names})
+    return tabulate_predictions(table, probabilities, class_names)
+
+
+def _read_content(content: bytes | str) -> bytes:
+    return Path(content).read_bytes() if isinstance(content, str) else content

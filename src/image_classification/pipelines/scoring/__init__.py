@@ -1,5 +1,0 @@
-"""The pipeline `scoring`."""
-
-from image_classification.pipelines.scoring.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

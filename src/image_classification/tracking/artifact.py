@@ -1,0 +1,139 @@
+"""Files of a run: written, read, and where their pages are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import quote, urlparse
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset import Dataset
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.exceptions import MlflowException
+
+from image_classification.errors import TrackingError
+from image_classification.intake.index import SPLITS, digest_images
+from image_classification.tracking.active import active_run_id
+
+PROFILE_ARTIFACT = "profile/timings.json"
+
+IMAGES_ARTIFACT = "data/images.parquet"
+
+
+def log_images(images: pd.DataFrame) -> None:
+    """Name the images that the active run works on: a dataset per split, and the whole table.
+
+    Args:
+        images: one row per image, with `image_id`, `label` and `split`.
+    """
+    run_id = active_run_id()
+    if run_id is None:
+        return
+    # A plain address would be tried as a local file, as a server's, and so on, with warnings.
+    source = CodeDatasetSource({"run_id": run_id, "artifact": IMAGES_ARTIFACT})
+    contexts = ("training", "validation", "test")
+    datasets: list[Dataset | None] = []
+    for split, context in zip(SPLITS, contexts, strict=True):
+        rows = images[images["split"] == split].reset_index(drop=True)
+        dataset = from_pandas(
+            rows[["image_id", "label", "patient"]],
+            source=source,
+            targets="label",
+            name=f"{context} images",
+            digest=digest_images(rows),
+        )
+        datasets.append(dataset)
+    mlflow.log_inputs(datasets, list(contexts), [None] * len(datasets))
+    with TemporaryDirectory() as folder:
+        path = Path(folder, Path(IMAGES_ARTIFACT).name)
+        images.to_parquet(path, index=False)
+        mlflow.log_artifact(str(path), Path(IMAGES_ARTIFACT).parent.as_posix())
+
+
+def read_images(run_id: str) -> pd.DataFrame | None:
+    """Return the table that `log_images` logged for a run, or None."""
+    content = read_artifact(run_id, IMAGES_ARTIFACT)
+    return None if content is None else pd.read_parquet(BytesIO(content))
+
+
+def log_json(run_id: str, content: Mapping[str, Any], path: str) -> None:
+    """Keep a dictionary as an artifact of a run, whether it is active or not."""
+    MlflowClient().log_dict(run_id, dict(content), path)
+
+
+def log_profile(
+    run_id: str, tasks: Sequence[Mapping[str, Any]], timings: Sequence[Mapping[str, Any]]
+) -> None:
+    """Keep where the seconds of a run went: what Airflow and what the tasks measured."""
+    log_json(run_id, {"tasks": list(tasks), "timings": list(timings)}, PROFILE_ARTIFACT)
+
+
+def read_profile(run_id: str) -> dict[str, Any]:
+    """Return what `log_profile` kept.
+
+    Raises:
+        TrackingError: the run has none.
+    """
+    content = read_artifact(run_id, PROFILE_ARTIFACT)
+    if content is None:
+        raise TrackingError(
+            f"MLflow run {run_id} keeps no {PROFILE_ARTIFACT}: it has not ended yet, or was made "
+            "by a version of this project that did not measure."
+        )
+    profile: dict[str, Any] = json.loads(content)
+    return profile
+
+
+def read_artifact(run_id: str, path: str) -> bytes | None:
+    """Return the content of an artifact of a run, or None where there is none."""
+    folder = Path(path).parent.as_posix()
+    try:
+        known = MlflowClient().list_artifacts(run_id, None if folder == "." else folder)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None  # the run was deleted for good
+        raise
+    if path not in {file.path for file in known}:
+        return None
+    with TemporaryDirectory() as target:
+        found = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path=path, dst_path=target
+        )
+        return Path(found).read_bytes()
+
+
+def locate_artifact(run_id: str, path: str) -> str:
+    """Return the address of a run's artifact on MLflow's page, or its path where none shows it."""
+    uri = mlflow.get_tracking_uri()
+    if urlparse(uri).scheme not in ("http", "https"):
+        return f"{MlflowClient().get_run(run_id).info.artifact_uri}/{path}"
+    return f"{locate_run(run_id)}/artifacts/{path}"
+
+
+def locate_artifact_file(run_id: str, path: str) -> str | None:
+    """Return the address of the file itself, to show as a picture; None without a server."""
+    uri = mlflow.get_tracking_uri()
+    if urlparse(uri).scheme not in ("http", "https"):
+        return None
+    return f"{uri.rstrip('/')}/get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
+
+
+def locate_run(run_id: str, experiment_id: str | None = None) -> str:
+    """Return the address of a run's page, or its id where no server shows it.
+
+    Args:
+        run_id: the run.
+        experiment_id: its experiment, where it is known: MLflow is not asked then.
+    """
+    uri = mlflow.get_tracking_uri()
+    if urlparse(uri).scheme not in ("http", "https"):
+        return f"MLflow run {run_id} in {uri}"
+    experiment_id = experiment_id or MlflowClient().get_run(run_id).info.experiment_id
+    return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -1,0 +1,86 @@
+"""Where MLflow keeps runs: a server, or an SQLite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import mlflow
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import (
+    LifecycleStage,
+)
+from mlflow.exceptions import MlflowException
+
+from image_classification.errors import TrackingError
+
+
+def prepare_store(tracking_uri: str, *, ask: bool = True) -> None:
+    """Check that the tracking store can be used, before MLflow's own patient retries.
+
+    Args:
+        tracking_uri: of the store.
+        ask: a server whether it is well.
+
+    Raises:
+        TrackingError: a server does not answer, or an SQLite file cannot be made.
+    """
+    location = urlparse(tracking_uri)
+    if location.scheme == "sqlite":
+        path = tracking_uri.removeprefix("sqlite:///")
+        if "://" in path:
+            raise TrackingError(
+                f"SQLite cannot keep the MLflow store at '{path}'. Where the storage root is not a "
+                "local folder, name an MLflow server in MLFLOW_TRACKING_URI."
+            )
+        folder = Path(path).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrackingError(
+                f"The MLflow store '{tracking_uri}' cannot be made: {error}. Name another in "
+                "MLFLOW_TRACKING_URI, or another storage root in IMAGE_CLASSIFICATION_STORAGE."
+            ) from error
+    elif ask and location.scheme in ("http", "https"):
+        try:
+            requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=10).raise_for_status()
+        except requests.RequestException as error:
+            raise TrackingError(
+                f"The MLflow server at '{tracking_uri}' does not answer ({error}). Start it "
+                "('make up'), or correct MLFLOW_TRACKING_URI; without that variable a local "
+                "SQLite store is used."
+            ) from error
+
+
+def connect(tracking_uri: str) -> None:
+    """Use this tracking store and registry, outside Kedro."""
+    mlflow.set_tracking_uri(tracking_uri)
+
+
+def open_experiment(name: str, *, restore: bool = True, **creation: Any) -> str:
+    """Return the id of an experiment, made where it is not there.
+
+    Args:
+        name: of the experiment.
+        restore: it, where it was deleted.
+        creation: arguments of `MlflowClient.create_experiment`.
+    """
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, **creation))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return open_experiment(name, restore=restore)  # another run was quicker
+    if restore and experiment.lifecycle_stage == LifecycleStage.DELETED:
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def read_uri() -> str:
+    """Return the address of the tracking store in use."""
+    return str(mlflow.get_tracking_uri())

@@ -1,0 +1,191 @@
+"""The schema of the parameters: each range at its edge, and types taken at their word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import yaml
+
+from image_classification import vision
+from image_classification.configuration.parameters import (
+    RUN_KEYS,
+    TrainingParameters,
+    check_parameters,
+)
+from image_classification.errors import ConfigurationError
+
+BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
+
+OUT_OF_RANGE = {
+    "image_size_px": [15, 513, 64.5, "64"],
+    "positive_class": [None, 1],
+    "registered_model_name": ["", None],
+    "data_processing.classes": ["Parasitized", [1, 2]],
+    "data_processing.name_pattern": [None],
+    "data_processing.captured_on_format": [None],
+    "data_processing.maximum_image_pixels": [0, "4000000"],
+    "data_processing.settle_minutes": [-1, "30"],
+    "data_processing.minimum_image_side_px": [0, 1.5],
+    "data_processing.contract.maximum_refused_share": [-0.01, 1.01],
+    "data_processing.contract.minimum_class_share": [-0.01, 1.01],
+    "data_processing.contract.minimum_patients": [0, 2.5],
+    "data_processing.screening.minimum_known_patients": [2, "15"],
+    "data_processing.screening.maximum_blank_share": [-0.01, 1.01],
+    "data_processing.screening.maximum_look_distance": [0, "2"],
+    "data_processing.screening.maximum_embedding_distance": [0, -1],
+    "data_processing.screening.maximum_strange_share": [-0.01, 1.01],
+    "data_processing.screening.maximum_disagreement_share": [-0.01, 1.01],
+    "data_processing.screening.maximum_contradiction_share": [-0.01, 1.01],
+    "data_processing.split_salt": [None],
+    "data_processing.validation_share": [0, 1, "0.2"],
+    "data_processing.test_share": [0, 1],
+    "review.batch": [None],
+    "review.answer": ["yes", None],
+    "review.by": [None],
+    "review.reason": [None],
+    "training.min_new_images": [-1, 1.5],
+    "training.network": ["tiny", None],
+    "training.precision": ["bfloat16", None],
+    "training.epochs": [0, 2.5, "3", True],
+    "training.batch_size": [0],
+    "training.learning_rate": [0, 1.5, "0.003"],
+    "training.weight_decay": [-0.01],
+    "training.label_smoothing": [-0.01, 1],
+    "training.dropout": [-0.01, 1],
+    "training.seed": [-1, 2**31],
+    "inference.batch_size": [0],
+    "inference.images": [None, 1],
+    "promotion.mode": ["ask", None, True],
+    **{
+        f"promotion.{name}": [-0.01, 1.01, "0.8"]
+        for name in (
+            *("floors.accuracy", "floors.sensitivity", "floors.auc"),
+            *("guardrails.maximum_sensitivity_fall", "guardrails.maximum_worst_patient_fall"),
+            "guardrails.maximum_calibration_error_rise",
+        )
+    },
+    "promotion.improvement.minimum_gain": [-1.01, 1.01],
+    "promotion.improvement.confidence": [0.49, 1],
+    "promotion.improvement.significance": [0, 1.01],
+    "promotion.improvement.resamples": [99, 1000.5],
+    "promotion.improvement.minimum_patients": [1],
+    "promotion.guardrails.minimum_patient_images": [0],
+    "promotion.limits.maximum_load_s": [0],
+    "promotion.limits.maximum_latency_ms": [0],
+    "promotion.limits.maximum_size_mb": [0, "100"],
+    "promotion.maximum_run_age_hours": [0],
+    "promotion.golden_tolerance": [0],
+    "rollback.version": ["", 0, None],
+    "rollback.reason": [None],
+    "rollback.by": [1],
+    "monitoring.minimum_images": [0, 1.5],
+    "monitoring.minimum_patients": [1, "6"],
+    "monitoring.maximum_days": [0],
+    "monitoring.maximum_accuracy_fall": [-0.01, 1.01],
+    "monitoring.confidence": [0.49, 1],
+    "monitoring.resamples": [99],
+}
+IN_RANGE = {
+    "image_size_px": [16, 512],
+    "data_processing.classes": [None, ["a", "b", "c"]],
+    "data_processing.settle_minutes": [None, 0, 0.5],
+    "data_processing.contract.maximum_refused_share": [0, 1, 0.5],
+    "data_processing.screening.minimum_known_patients": [3],
+    "review.answer": ["", "accept", "reject"],
+    "training.min_new_images": [0],
+    "training.network": list(vision.NETWORK_SIZES),
+    "training.precision": ["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+    "training.learning_rate": [1, 1e-6],
+    "training.seed": [0, 2**31 - 1],
+    "promotion.mode": ["auto", "approve", "dry_run"],
+    "promotion.improvement.minimum_gain": [-1, 0, 1],
+    "promotion.improvement.significance": [1],
+    "monitoring.minimum_patients": [2],
+    "monitoring.maximum_accuracy_fall": [0, 1],
+}
+
+
+@pytest.fixture
+def parameters() -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for path in BASE.glob("parameters*.yml"):
+        merged |= yaml.safe_load(path.read_text())
+    return merged | {"registered_model_name": "cells"}
+
+
+def list_leaves(section: dict[str, Any], parent: str = "") -> set[str]:
+    leaves = set()
+    for key, value in section.items():
+        below = list_leaves(value, f"{parent}{key}.") if isinstance(value, dict) else None
+        leaves |= {f"{parent}{key}"} if below is None else below
+    return leaves
+
+
+def change(parameters: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    *parents, key = path.split(".")
+    level = parameters
+    for parent in parents:
+        level = level[parent]
+    assert key in level
+    level[key] = value
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [(path, value) for path, values in OUT_OF_RANGE.items() for value in values]
+)
+def test_a_value_that_is_not_allowed_is_named_with_what_came(
+    parameters: dict[str, Any], path: str, value: object
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_parameters(change(parameters, path, value))
+
+    message = str(refused.value)
+    assert f"'{path}" in message
+    assert "Received: " in message
+    assert message.count("  - ") == message.count(f"'{path}")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [(path, value) for path, values in IN_RANGE.items() for value in values]
+)
+def test_values_at_the_edge_are_allowed(
+    parameters: dict[str, Any], path: str, value: object
+) -> None:
+    check_parameters(change(parameters, path, value))
+
+
+def test_each_parameter_is_tried_out_of_its_range(parameters: dict[str, Any]) -> None:
+    assert set(OUT_OF_RANGE) == list_leaves(parameters)
+
+
+def test_a_section_that_is_no_table_is_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"'training': .*dictionary.*Received: 'small'"):
+        check_parameters(parameters | {"training": "small"})
+
+
+def test_a_key_that_resembles_nothing_is_refused_with_those_allowed_there(
+    parameters: dict[str, Any],
+) -> None:
+    parameters["promotion"]["zzz"] = 1
+
+    with pytest.raises(ConfigurationError) as refused:
+        check_parameters(parameters)
+
+    assert "'promotion.zzz' is not a parameter. Allowed here: floors, " in str(refused.value)
+
+
+def test_the_keys_that_address_a_run_are_no_parameters_of_a_section(
+    parameters: dict[str, Any],
+) -> None:
+    check_parameters(parameters | dict.fromkeys(RUN_KEYS, "anything"))
+    parameters["training"] |= {RUN_KEYS[0]: "anything"}
+
+    with pytest.raises(ConfigurationError, match=f"'training.{RUN_KEYS[0]}' is not a parameter"):
+        check_parameters(parameters)
+
+
+def test_the_names_of_the_network_sizes_are_those_of_the_networks() -> None:
+    assert get_args(get_type_hints(TrainingParameters)["network"]) == tuple(vision.NETWORK_SIZES)

@@ -1,0 +1,180 @@
+"""Delivering: a batch appears in the incoming folder whole, and the source stays as it is."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import fsspec
+import pytest
+
+from image_classification.datasets import delivery
+from image_classification.datasets.delivery import Source, deliver, split_by_date
+from image_classification.errors import DataError
+
+NAMES = [
+    f"{label}/C{number}P1ThinF_IMG_201506{day:02d}_100000_cell_{number}.png"
+    for label in ("Parasitized", "Uninfected")
+    for number, day in enumerate((9, 1, 5, 3, 7))
+]
+
+
+def lay_out(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def images(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+
+
+def test_a_folder_becomes_a_ready_batch_and_stays_as_it_was(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", *NAMES)
+    name = deliver(Source(data), str(tmp_path / "incoming"), "night")
+    assert name == "night"
+    assert images(tmp_path / "incoming" / "night") == sorted(NAMES)
+    assert (tmp_path / "incoming" / "night" / "_READY").exists()
+    assert images(data) == sorted(NAMES)
+
+
+def test_a_zip_becomes_a_batch_without_what_is_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "cell_images.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in NAMES:
+            archive.writestr(f"cell_images/{name}", name)
+        for name in ("Parasitized/Thumbs.db", "../../evil.txt", "__MACOSX/Parasitized/._x.png"):
+            archive.writestr(name, "no image")
+    deliver(Source(path), str(tmp_path / "incoming"), "night")
+    found = images(tmp_path / "incoming" / "night")
+    assert found == sorted(f"cell_images/{name}" for name in NAMES)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_copy_in_a_second_folder_of_the_class_is_left_out_another_image_is_not(
+    tmp_path: Path, kind: str
+) -> None:
+    copies = {f"cell_images/{name}": name for name in NAMES}
+    copies |= {f"cell_images/cell_images/{name}": name for name in NAMES}
+    copies[f"other/{NAMES[0]}"] = NAMES[0].upper()
+    data = tmp_path / "data"
+    for name, content in copies.items():
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text(content)
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+            for name, content in copies.items():
+                archive.writestr(name, content)
+        data = tmp_path / "data.zip"
+    assert len(Source(data).files) == len(NAMES) + 1
+
+
+def test_the_date_and_the_sources_name_are_the_batches_name(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "Lab A (north)", *NAMES)
+    name = deliver(Source(data), str(tmp_path / "incoming"))
+    assert name.endswith("-Lab-A-north")
+    assert len(name.split("-Lab")[0]) == len("2026-11-22")
+
+
+def test_a_name_in_use_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", *NAMES)
+    deliver(Source(data), str(tmp_path / "incoming"), "night")
+    with pytest.raises(DataError, match=r"A batch 'night' lies in .* already.*--name"):
+        deliver(Source(data), str(tmp_path / "incoming"), "night")
+
+
+def test_a_delivery_that_was_killed_is_not_seen_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from image_classification.datasets import InboxDataset
+
+    data, incoming = lay_out(tmp_path / "data", *NAMES), str(tmp_path / "incoming")
+    write, count = delivery.write_whole, 0
+
+    def killed(filesystem: object, path: str, content: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise KeyboardInterrupt
+        write(filesystem, path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "write_whole", killed)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(Source(data), incoming, "night")
+    assert InboxDataset(filepath=incoming).load().batches == []
+    deliver(Source(data), incoming, "night")
+    (batch,) = InboxDataset(filepath=incoming).load().batches
+    assert set(batch.files) == set(NAMES)
+    assert batch.is_ready
+
+
+def test_an_object_store_gets_the_marker_last(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fsspec.filesystem("memory").store.clear()
+    data = lay_out(tmp_path / "data", *NAMES)
+    written, write = [], delivery.write_whole
+
+    def record(filesystem: object, path: str, content: bytes) -> None:
+        written.append(path)
+        write(filesystem, path, content)
+
+    monkeypatch.setattr(delivery, "write_whole", record)
+    deliver(Source(data), "memory://bucket/incoming", "night", labelled_by="Ada")
+    assert written[-1].endswith("night/_READY")
+    assert written[-2].endswith("night/labels.csv")
+
+
+def test_who_labelled_is_written_down(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", *NAMES)
+    deliver(Source(data), str(tmp_path / "incoming"), "night", labelled_by="Ada")
+    with (tmp_path / "incoming" / "night" / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["image_name"] for row in rows} == {name.split("/")[1] for name in NAMES}
+    assert {row["labelled_by"] for row in rows} == {"Ada"}
+    assert all(len(row["labelled_on"]) == 10 for row in rows)
+
+
+def test_a_table_of_labels_in_the_source_is_kept(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", *NAMES, "labels.csv")
+    deliver(Source(data), str(tmp_path / "incoming"), "night", labelled_by="Ada")
+    assert (tmp_path / "incoming" / "night" / "labels.csv").read_text() == "labels.csv"
+
+
+@pytest.mark.parametrize("nights", [1, 2, 3, 5])
+def test_nights_follow_the_dates_and_keep_a_day_together(nights: int) -> None:
+    files = [PurePosixPath(name) for name in NAMES]
+    shares = split_by_date(files, nights)
+    assert sorted(file for share in shares for file in share) == sorted(files)
+    days = [{delivery.read_date(file) for file in share} for share in shares]
+    assert all(days)
+    for earlier, later in itertools.pairwise(days):
+        assert max(earlier) < min(later)
+
+
+def test_more_nights_than_days_cut_days(tmp_path: Path) -> None:
+    shares = split_by_date([PurePosixPath(name) for name in NAMES], 10)
+    assert [len(share) for share in shares] == [1] * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", "is neither a folder nor a .zip file"),
+        ("missing.zip", "does not exist"),
+        ("broken.zip", "is not a zip file, or not a whole one"),
+        ("flat", "holds no image in a class folder"),
+        ("empty", "holds no image in a class folder"),
+    ],
+)
+def test_names_what_is_wrong_with_the_source(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "broken.zip").write_bytes(b"PK but no zip")
+    (tmp_path / "empty").mkdir()
+    lay_out(tmp_path / "flat", "a.png")
+    with pytest.raises(DataError, match=message) as raised:
+        Source(tmp_path / name)
+    assert name in str(raised.value)

@@ -1,0 +1,68 @@
+"""The question to a reviewer, up to the moment when it waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dag_settings import SETTINGS
+
+from image_classification.orchestration import DagSpec, NodeSpec, build_dag
+from image_classification.orchestration.notices.notification import LogNotifier, Notice
+
+NODES = (
+    NodeSpec("describe_batch", tags=("review",)),
+    NodeSpec("record_review", tags=("review",), after=("describe_batch",)),
+)
+SUMMARY = (
+    "**blank** is held: 8 images.\n\n- 8 of 8 images (100%) are blank\n\n"
+    "| measure | value |\n| --- | --- |\n| images | 8 |\n"
+)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What happens, in order: the question that Airflow is given, and the notices."""
+    from airflow.providers.standard.operators import hitl
+
+    from image_classification.orchestration.steps import review
+
+    events: list[Any] = []
+    run = SimpleNamespace(
+        describe_review=lambda: ("blank", SUMMARY, "http://mlflow/sheet", None),
+        locate_mlflow_run=lambda: "http://mlflow/abc",
+    )
+    monkeypatch.setattr(review.AskReviewerOperator, "start", lambda *_: run)
+    monkeypatch.setattr(review, "write_note", lambda *_: None)
+    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **detail: events.append(detail))
+    monkeypatch.setattr(LogNotifier, "notify", lambda self, _: events.append(self.notice))
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow")
+    return events
+
+
+def test_person_is_told_once_the_question_can_be_answered(asked: list[Any]) -> None:
+    from airflow.sdk.exceptions import TaskAwaitingInput
+
+    dag = build_dag(DagSpec("review", Path("/project"), SETTINGS, NODES))
+    ti = SimpleNamespace(task_id="ask_reviewer", id="1")
+    context: Any = {"dag": dag, "run_id": "review__blank", "ti": ti, "task_instance": ti}
+    with pytest.raises(TaskAwaitingInput):
+        dag.get_task("ask_reviewer").execute(context)
+    question, notice = asked
+    assert question["subject"] == "May batch 'blank' join the training set?"
+    assert isinstance(notice, Notice)
+    assert notice.event == "needs_you"
+    assert notice.subject == "[image-classification] batch 'blank' is held and needs you"
+    assert "8 of 8 images (100%) are blank" in notice.reason
+    assert "| measure" not in notice.reason
+    assert notice.reason.endswith("Accept or reject it: until then its images wait.")
+    run = "http://airflow/dags/review/runs/review__blank"
+    assert list(notice.links.items()) == [
+        ("Answer", f"{run}/tasks/ask_reviewer/required_actions"),
+        ("Most suspicious images", "http://mlflow/sheet"),
+        ("MLflow run", "http://mlflow/abc"),
+        ("DAG run", run),
+        ("Log", f"{run}/tasks/ask_reviewer"),
+    ]

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+
+from image_classification.champion import registry
+from image_classification.orchestration.kedro_run import KedroRun
+
+OLD = {registry.DIGEST_TAG: "last week", registry.DECISION_TAG: "promoted"}
+SUMMARY = {"data_digest": "tonight", "images": 800, "patients": 40}
+
+
+def tabulate(*ids: str, label: str = "ring") -> pd.DataFrame:
+    return pd.DataFrame({"image_id": ids, "label": label})
+
+
+def ask(
+    monkeypatch: pytest.MonkeyPatch,
+    tags: dict[str, str] | None,
+    judges: bool,
+    *,
+    tonight: pd.DataFrame | None = None,
+    known: pd.DataFrame | None = None,
+    minimum: int = 1,
+) -> tuple[bool, str]:
+    latest = None if tags is None else SimpleNamespace(version="7", tags=tags)
+    monkeypatch.setattr(registry, "find_latest_version", lambda _: latest)
+    run = KedroRun(Path(), "retraining", "retraining", "manual__1", "http://airflow", {})
+    monkeypatch.setattr(registry, "read_images", lambda _name, _version: known)
+    run.__dict__["_catalog"] = DataCatalog(
+        {"data_summary": MemoryDataset(SUMMARY), "image_splits": MemoryDataset(tonight)}
+    )
+    params = {"registered_model_name": "cells", "training": {"min_new_images": minimum}}
+    run.__dict__["_context"] = SimpleNamespace(params=params)
+    return run.check_new_images(judges)
+
+
+def test_trains_when_no_model_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, reason = ask(monkeypatch, None, judges=True)
+    assert train
+    assert "No model is registered yet" in reason
+    assert "800 images of 40 patients" in reason
+
+
+def test_trains_on_other_images_than_the_newest_version_saw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, reason = ask(
+        monkeypatch, OLD, True, tonight=tabulate("a", "b", "c"), known=tabulate("a")
+    )
+    assert train
+    assert reason == "2 new images since version 7: training on 800 images of 40 patients."
+
+
+@pytest.mark.parametrize(("minimum", "trains"), [(2, True), (3, False)])
+def test_waits_for_as_many_new_images_as_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, minimum: int, trains: bool
+) -> None:
+    train, reason = ask(
+        monkeypatch,
+        OLD,
+        True,
+        tonight=tabulate("a", "b", "c"),
+        known=tabulate("a"),
+        minimum=minimum,
+    )
+    assert train is trains
+    if not trains:
+        assert reason == ("2 new images since version 7: waiting for 3 (training.min_new_images).")
+
+
+def test_images_that_are_gone_or_labelled_anew_count_as_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = pd.concat([tabulate("a", "b"), tabulate("c", label="healthy")])
+    train, reason = ask(monkeypatch, OLD, True, tonight=tabulate("a", "c"), known=known, minimum=3)
+    assert train
+    assert reason.startswith("1 new images since version 7, 2 gone: training on")
+
+
+def test_skips_when_the_newest_version_saw_these_images_and_was_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tags = {registry.DIGEST_TAG: "tonight", registry.DECISION_TAG: "kept champion"}
+    train, reason = ask(monkeypatch, tags, judges=True)
+    assert not train
+    assert "version 7 was trained on these 800 images" in reason
+
+
+def test_trains_again_when_the_night_of_the_newest_version_failed_before_it_was_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, reason = ask(monkeypatch, {registry.DIGEST_TAG: "tonight"}, judges=True)
+    assert train
+    assert "version 7 was never judged" in reason
+
+
+def test_skips_an_unjudged_version_where_nothing_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not ask(monkeypatch, {registry.DIGEST_TAG: "tonight"}, judges=False)[0]

@@ -1,0 +1,102 @@
+"""The intake, killed at twenty random moments and run again, against one that was left alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from laboratory import Laboratory
+
+from image_classification.local.synthetic import make_cells
+
+pytestmark = pytest.mark.slow
+
+KILLS = 20
+BATCHES = 4
+
+
+def fill(laboratory: Laboratory) -> None:
+    """Let four batches of 120 images arrive, one of them as a zip, with repetitions."""
+    import shutil
+
+    for number in range(BATCHES):
+        folder = laboratory.incoming / f"b{number}"
+        # Neighbouring batches share a third of their patients, so contents repeat.
+        make_cells(folder, range(1 + 8 * number, 13 + 8 * number), 10)
+        (folder / "_READY").touch()
+    shutil.make_archive(str(laboratory.incoming / "b3"), "zip", laboratory.incoming / "b3")
+    shutil.rmtree(laboratory.incoming / "b3")
+    (laboratory.incoming / "b3.zip._READY").touch()
+
+
+def take_in(storage: Path) -> None:
+    Laboratory(storage).take_in()
+
+
+def run(storage: Path, kill_after_s: float | None) -> tuple[float, bool]:
+    """Run an intake in a process of its own; return its seconds, and whether it was killed."""
+    # From a server that has imported TensorFlow and used nothing of it: a fork of this process, in
+    # which other tests have used it, may crash.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tensorflow", "keras", "laboratory", "test_intake_killed"])
+    process = context.Process(target=take_in, args=(storage,))
+    began = time.monotonic()
+    process.start()
+    process.join(kill_after_s)
+    killed = process.is_alive()
+    if killed and process.pid:
+        os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert killed or process.exitcode == 0
+    return time.monotonic() - began, killed
+
+
+def describe(storage: Path) -> tuple[object, ...]:
+    """Return all that an intake leaves, but for the times."""
+    laboratory = Laboratory(storage)
+    catalog = laboratory.catalog()
+    times = ["first_seen", "recorded_at"]
+    index = laboratory.index().drop(columns=times).reset_index(drop=True)
+    log = laboratory.log().drop(columns=times).sort_values("path").reset_index(drop=True)
+    packed = catalog.load("packed_pixels")
+    pixels = packed.read(index["image_id"].tolist(), laboratory.size_px)
+    inspections = catalog.load("image_inspections")
+    return (
+        index.to_csv(),
+        log.to_csv(),
+        laboratory.quarantine().to_csv(),
+        {name: len(inspections.read(name)) for name in inspections.names()},
+        pixels.tobytes(),
+        sorted(packed.image_ids(laboratory.size_px)),
+        sorted(path.name for path in (storage / "images").iterdir()),
+        sorted(path.name for path in (storage / "incoming").iterdir()),
+    )
+
+
+def test_twenty_kills_at_random_lose_nothing_and_duplicate_nothing(tmp_path: Path) -> None:
+    whole = Laboratory(tmp_path / "whole")
+    fill(whole)
+    run(whole.storage, None)
+    again = Laboratory(tmp_path / "again")
+    fill(again)
+    seconds, _ = run(again.storage, None)
+    expected = describe(whole.storage)
+    assert len(whole.index()) == BATCHES * 120 - (BATCHES - 1) * 40
+
+    generator = random.Random(20150601)  # noqa: S311
+    kills, attempts = 0, 0
+    while kills < KILLS:
+        attempts += 1
+        assert attempts < 5 * KILLS, f"only {kills} of {attempts} runs were long enough to kill"
+        storage = tmp_path / f"attempt{attempts}"
+        fill(Laboratory(storage))
+        # The imports are shared by the forks: nearly all of the time is work.
+        _, killed = run(storage, generator.uniform(0, 1.1 * seconds))
+        kills += killed
+        run(storage, None)
+        assert describe(storage) == expected
