@@ -46,6 +46,7 @@ from stored_predictions import (
 from image_classification.gate import judgement
 from image_classification.gate.comparison import bootstrap_gain, measure_mcnemar
 from image_classification.gate.metrics import tabulate_predictions
+from image_classification.gate.number import DECIMALS
 from image_classification.intake.index import split_patients
 
 POSITIVE_CLASS = "Parasitized"
@@ -222,7 +223,7 @@ class Trial:
             for weights in (self.difference, np.ones(len(night.patients)))
         )
         low, _ = bootstrap_gain(gains, images, rule["confidence"], rule["resamples"])
-        return round(low, number.DECIMALS)
+        return round(low, DECIMALS)
 
     def decide(self) -> dict[str, Any]:
         """Return the decision of the project's gate."""

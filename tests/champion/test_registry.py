@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.champion.consumer import GOLDEN_CELLS
+from image_classification.configuration import resolvers
 from image_classification.datasets import (
     MetricCurvesDataset,
     RegisteredImagesDataset,
@@ -438,5 +439,5 @@ def test_a_server_that_does_not_answer_is_named_with_the_remedy() -> None:
 
 
 def test_artifacts_lie_below_the_storage_root_unless_a_server_keeps_them() -> None:
-    assert tracking.locate_artifacts("sqlite:////x/mlflow.db", "/x") == "/x/mlflow/artifacts"
-    assert tracking.locate_artifacts("https://mlflow.example.org", "/x") is None
+    assert resolvers.locate_artifacts("sqlite:////x/mlflow.db", "/x") == "/x/mlflow/artifacts"
+    assert resolvers.locate_artifacts("https://mlflow.example.org", "/x") is None

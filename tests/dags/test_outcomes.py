@@ -431,7 +431,7 @@ def test_scoring_says_how_many_images_of_which_category_by_which_version(
 ) -> None:
     images = sorted(str(path) for path in cells.rglob("*.png"))[:3]
     (tmp_path / "cells.txt").write_text("\n".join([*images, "gone.png"]))
-    night = laboratory.spend_night("scoring", images=str(tmp_path / "cells.txt"))
+    night = laboratory.spend_night("inference", images=str(tmp_path / "cells.txt"))
     assert night.state == "success"
     assert night.mlflow_runs == 1
     version = night.aliases["champion"]
@@ -440,10 +440,10 @@ def test_scoring_says_how_many_images_of_which_category_by_which_version(
     assert night.notes[-1].startswith(night.outcome)
     scores = laboratory.client.list_artifacts(night.mlflow_run.info.run_id, "scores")
     assert "scores/scores.parquet" in {entry.path for entry in scores}
-    (table,) = laboratory.storage.glob("runs/scoring/*/scores.parquet")
+    (table,) = laboratory.storage.glob("runs/inference/*/scores.parquet")
     assert pd.read_parquet(table)["model_version"].tolist() == [version] * 4
     assert night.mlflow_run.data.tags["kedro_command"] == (
-        f"kedro run --pipelines scoring --params scoring.images={tmp_path}/cells.txt"
+        f"kedro run --pipelines inference --params inference.images={tmp_path}/cells.txt"
     )
     assert night.aliases == night_of_a_failure.aliases
 
@@ -483,7 +483,7 @@ def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure
     third = laboratory.storage / "incoming" / "third"
     make_cells(third, range(34, 36), 8, captured_on="20150603")
     (third / "_READY").touch()
-    with failing("image_classification.pipelines.data_processing.nodes._make_rows"):
+    with failing("image_classification.pipelines.data_processing.nodes.make_rows"):
         failed = laboratory.spend_night("data_processing", at=now)
     assert failed.outcome.startswith("failed: index_images.")
     cleared = laboratory.spend_night("data_processing", at=now)
@@ -504,6 +504,7 @@ def test_store_that_does_not_answer_stops_the_run_before_any_work(
         "open_run": "failed",
         "list_images": "upstream_failed",
         "score_images": "upstream_failed",
+        "report_scores": "upstream_failed",
         "close_run": "upstream_failed",
     }
 

@@ -318,13 +318,13 @@ def test_reviews_run_side_by_side_and_need_not_be_switched_on(dags: dict[str, DA
 
 
 def test_scoring_runs_whenever_there_is_a_new_champion(dags: dict[str, DAG]) -> None:
-    assert [asset.name for asset in dags["scoring"].timetable.asset_condition.objects] == [
+    assert [asset.name for asset in dags["inference"].timetable.asset_condition.objects] == [
         "champion"
     ]
-    assert dags["scoring"].is_paused_upon_creation is True
+    assert dags["inference"].is_paused_upon_creation is True
 
 
-SCHEDULED = ("retraining", "data_processing", "scoring")
+SCHEDULED = ("retraining", "data_processing", "inference")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SCHEDULED])

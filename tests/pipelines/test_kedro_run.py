@@ -200,7 +200,7 @@ def test_inference_scores_a_folder_with_the_champion(
 ) -> None:
     monkeypatch.setenv("IMAGE_CLASSIFICATION_INFERENCE", str(cells / "Uninfected"))
     kedro_run("inference")
-    table = pd.read_csv(retrained.storage / "runs" / "local" / "predictions.csv")
+    table = pd.read_csv(retrained.storage / "runs" / "local" / "scores.csv")
     assert list(table.columns) == SCORES
     assert len(table) == len(list((cells / "Uninfected").glob("*.png")))
     probabilities = table[["probability_Parasitized", "probability_Uninfected"]]

@@ -88,7 +88,7 @@ def test_a_node_that_fails_leaves_its_phases_too_and_its_retry_others(storage: P
 def test_what_was_measured_is_kept_with_the_mlflow_run_and_listed(
     storage: Path, tmp_path: Path
 ) -> None:
-    from image_classification.commands.verbs import commands
+    from image_classification.commands.group import commands
 
     run = make_run()
     run_id = run.open_mlflow_run()

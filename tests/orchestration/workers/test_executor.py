@@ -17,8 +17,8 @@ import pytest
 from airflow.executors.base_executor import BaseExecutor
 from airflow.executors.local_executor import LocalExecutor
 
-from image_classification.orchestration import executor as module
 from image_classification.orchestration.executor import PreloadedLocalExecutor
+from image_classification.orchestration.workers import executor as module
 from image_classification.orchestration.workers.preload import Preload
 
 PATIENCE_S = 60

@@ -23,6 +23,7 @@ from samples import NEGATIVE, POSITIVE, draw_bomb, draw_cells, draw_image, name_
 
 from image_classification import vision
 from image_classification.errors import ConfigurationError, ContractError
+from image_classification.intake import inspection
 from image_classification.pipelines.data_processing import nodes
 
 CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
@@ -463,11 +464,11 @@ class TestBadFiles:
                 spoilt = bytearray(whole)
                 spoilt[place] ^= 0xFF
                 files += [bytes(spoilt), whole[:place]]
-        found = [nodes._read_plain_png(file) for file in files]
+        found = [inspection._read_plain_png(file) for file in files]
         assert found[:4] == [(40, 30, "RGB", "PNG")] * 2 + [None] * 2
         for file, facts in zip(files, found, strict=True):
             if facts:
-                assert facts == nodes._read_header(file)
+                assert facts == inspection._read_header(file)
 
     def test_the_next_files_are_read_while_these_are_decoded(
         self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
