@@ -42,6 +42,7 @@ dag: DAG = build_dag(
                     'title': 'Train without new images',
                     'description': 'A run that finds no new images trains all the same.',
                     'type': 'boolean',
+                    'parameter': 'training.force',
                     'default': False,
                 },
                 'epochs': {
@@ -163,6 +164,5 @@ dag: DAG = build_dag(
             ),
         ),
         logs_model=True,
-        decides=False,
     )
 )

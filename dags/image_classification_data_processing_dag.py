@@ -83,6 +83,5 @@ dag: DAG = build_dag(
             ),
         ),
         logs_model=False,
-        decides=False,
     )
 )

@@ -68,6 +68,5 @@ dag: DAG = build_dag(
             ),
         ),
         logs_model=False,
-        decides=False,
     )
 )

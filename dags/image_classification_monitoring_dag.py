@@ -49,7 +49,7 @@ dag: DAG = build_dag(
             ),
             NodeSpec(
                 'watch_champion',
-                tags=['monitoring'],
+                tags=['monitoring', 'watches'],
                 after=['score_newest_days'],
             ),
             NodeSpec(
@@ -59,6 +59,5 @@ dag: DAG = build_dag(
             ),
         ),
         logs_model=False,
-        decides=False,
     )
 )

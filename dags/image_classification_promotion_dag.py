@@ -77,11 +77,10 @@ dag: DAG = build_dag(
             ),
             NodeSpec(
                 'compare_models',
-                tags=['promotion'],
+                tags=['decides', 'promotion'],
                 after=['score_challenger', 'score_champion', 'select_images'],
             ),
         ),
         logs_model=False,
-        decides=True,
     )
 )

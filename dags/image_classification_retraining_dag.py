@@ -62,6 +62,7 @@ dag: DAG = build_dag(
                     'title': 'Train without new images',
                     'description': 'A run that finds no new images trains all the same.',
                     'type': 'boolean',
+                    'parameter': 'training.force',
                     'default': False,
                 },
                 'epochs': {
@@ -163,7 +164,7 @@ dag: DAG = build_dag(
             ),
             NodeSpec(
                 'watch_champion',
-                tags=['monitoring'],
+                tags=['monitoring', 'watches'],
                 after=['score_newest_days'],
             ),
             NodeSpec(
@@ -208,7 +209,7 @@ dag: DAG = build_dag(
             ),
             NodeSpec(
                 'compare_models',
-                tags=['promotion'],
+                tags=['decides', 'promotion'],
                 after=['score_challenger', 'score_champion', 'select_images'],
             ),
             NodeSpec(
@@ -223,6 +224,5 @@ dag: DAG = build_dag(
             ),
         ),
         logs_model=True,
-        decides=True,
     )
 )

@@ -61,6 +61,5 @@ dag: DAG = build_dag(
             ),
         ),
         logs_model=False,
-        decides=False,
     )
 )

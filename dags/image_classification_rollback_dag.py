@@ -57,11 +57,10 @@ dag: DAG = build_dag(
         nodes=(
             NodeSpec(
                 'plan_rollback',
-                tags=['rollback'],
+                tags=['rollback', 'rolls_back'],
                 after=[],
             ),
         ),
         logs_model=False,
-        decides=False,
     )
 )

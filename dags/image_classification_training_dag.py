@@ -128,6 +128,5 @@ dag: DAG = build_dag(
             ),
         ),
         logs_model=True,
-        decides=False,
     )
 )

@@ -21,6 +21,7 @@ from image_classification.pipelines import (
     rollback,
     training,
 )
+from image_classification.pipelines.purpose import read_purpose
 
 MODEL_REQUIREMENTS = (
     "kedro",
@@ -38,13 +39,17 @@ MODEL_REQUIREMENTS = (
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Register the pipelines; each becomes a DAG of the same name."""
+    """Register the pipelines; each becomes a DAG of the same name.
+
+    Raises:
+        ConfigurationError: a node's tag does not fit what the node makes; see `purpose`.
+    """
     processing = data_processing.create_pipeline()
     selection = training.create_selection_pipeline()
     trains = selection + training.create_pipeline()
     promoting = promotion.create_pipeline()
     watching = monitoring.create_pipeline()
-    return {
+    registered = {
         "data_processing": processing,
         "training": bind_inference(trains),
         "inference": inference.create_pipeline(),
@@ -56,6 +61,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         "retraining": bind_inference(processing + watching + trains + promoting),
         "__default__": bind_inference(processing + trains),
     }
+    for registered_pipeline in registered.values():
+        read_purpose(registered_pipeline)
+    return registered
 
 
 def bind_inference(trains: Pipeline) -> PipelineML:

@@ -5,10 +5,12 @@ from image_classification.hooks import (
     TRACKING_HOOK,
     ChallengerHook,
     CheckHook,
+    NightSession,
     TimingHook,
     WriterHook,
 )
 
+SESSION_CLASS = NightSession
 HOOKS = (CheckHook(), WriterHook(), ChallengerHook(), TRACKING_HOOK, TimingHook())
 # Its hook is TRACKING_HOOK's base.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")

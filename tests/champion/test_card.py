@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from judgement import make_comparison, make_decision, make_entry, make_facts, make_policy
 
-from image_classification.champion import ledger
 from image_classification.champion.card import (
     LONGEST_CARD,
     mark_replaced,
     render_card,
     render_decision,
 )
-from image_classification.gate import judgement
+from image_classification.gate import judgement, verdict
 
 FACTS = {
     "data_digest": "d1d1",
@@ -35,7 +34,7 @@ LINKS = {"MLflow run": "http://mlflow/#/runs/r1", "DAG run": "http://airflow/dag
 def promote(**changes: Any) -> dict[str, Any]:
     decision = changes.pop("decision", make_decision(ours={"accuracy": 0.96, "log_loss": 0.17}))
     changes = {"reason": (decision and decision["reason"]) or "so", **changes}
-    return make_entry(ledger.PROMOTED, "4", "3", "4", decision=decision, **changes)
+    return make_entry(verdict.PROMOTED, "4", "3", "4", decision=decision, **changes)
 
 
 def render(entry: dict[str, Any] | None = None, **changes: Any) -> str:
@@ -138,7 +137,7 @@ class TestCard:
 
     def test_what_was_decided_before_is_listed(self) -> None:
         history = [
-            make_entry(ledger.KEPT, "4", "3", "3", at="2026-11-20T02:00:00.000+00:00"),
+            make_entry(verdict.KEPT, "4", "3", "3", at="2026-11-20T02:00:00.000+00:00"),
             promote(by="Ada", comment="looked\n\nat"),
         ]
         text = render(history=history)
@@ -161,7 +160,7 @@ class TestCard:
         assert found[0][2:] == ["its files are | gone", "the champion can be scored", "**no**"]
 
     def test_an_entry_without_a_decision_has_no_tables_of_rules(self) -> None:
-        text = render(make_entry(ledger.ROLLED_BACK, "3", "4", "3"))
+        text = render(make_entry(verdict.ROLLED_BACK, "3", "4", "3"))
         assert "How it was judged" not in text
         assert "The rules" not in text
         assert "### On what data" in text
@@ -174,7 +173,7 @@ class TestCard:
             assert "of 12 patients.\n" in render_decision(decision)
 
     def test_a_reason_given_as_comment_is_told_once(self) -> None:
-        entry = make_entry(ledger.ROLLED_BACK, "3", comment="misses rings", reason="misses rings")
+        entry = make_entry(verdict.ROLLED_BACK, "3", comment="misses rings", reason="misses rings")
         assert render(entry).lower().count("misses rings") == 1
 
 
@@ -233,7 +232,7 @@ class TestReadability:
 
 class TestReplaced:
     ENTRY = make_entry(
-        ledger.ROLLED_BACK, "3", "4", "3", by="Ada", reason="misses rings", comment="misses rings"
+        verdict.ROLLED_BACK, "3", "4", "3", by="Ada", reason="misses rings", comment="misses rings"
     )
 
     def test_a_former_champion_says_by_whom_when_and_why_it_was_replaced(self) -> None:

@@ -15,6 +15,7 @@ from judgement import make_decision, make_entry
 
 from image_classification.champion import ledger
 from image_classification.datasets import LedgerDataset
+from image_classification.gate import verdict
 
 
 def tell(*events: str) -> list[dict[str, Any]]:
@@ -29,7 +30,7 @@ def tell(*events: str) -> list[dict[str, Any]]:
         before, champion = champion, champion if kind == "-" else version
         if kind == "=":
             continue
-        event = {"+": ledger.PROMOTED, "<": ledger.ROLLED_BACK, "-": ledger.KEPT}[kind]
+        event = {"+": verdict.PROMOTED, "<": verdict.ROLLED_BACK, "-": verdict.KEPT}[kind]
         entries.append(
             make_entry(
                 event,
@@ -117,13 +118,13 @@ class TestHistory:
         ]
 
     def test_a_promotion_that_moved_nothing_adds_nobody(self) -> None:
-        again = make_entry(ledger.PROMOTED, "1", "1", "1", at="2026-11-23T00:00:00.000+00:00")
+        again = make_entry(verdict.PROMOTED, "1", "1", "1", at="2026-11-23T00:00:00.000+00:00")
         assert ledger.trace_champions([*tell("+1"), again]) == ["1"]
 
     def test_what_moved_nothing_is_no_step(self) -> None:
         others = [
             make_entry(event, "7", "1", "1", at=f"2026-11-23T00:00:0{second}.000+00:00")
-            for second, event in enumerate(set(ledger.EVENTS) - set(ledger.MOVES))
+            for second, event in enumerate(set(verdict.EVENTS) - set(verdict.MOVES))
         ]
         assert len(others) == 6
         assert ledger.trace_champions([*tell("+1"), *others]) == ["1"]
@@ -200,7 +201,7 @@ class TestSelection:
 class TestTable:
     def test_a_row_tells_the_decision_its_numbers_and_its_traces(self) -> None:
         decision = make_decision(ours={"accuracy": 0.97}, theirs={"accuracy": 0.96, "auc": 0.91})
-        entry = make_entry(ledger.PROMOTED, "4", "3", "4", decision=decision, comment="looked at")
+        entry = make_entry(verdict.PROMOTED, "4", "3", "4", decision=decision, comment="looked at")
         table = ledger.tabulate_entries([entry])
         assert table.columns.tolist()[: len(ledger.COLUMNS)] == ledger.COLUMNS
         row = table.iloc[0].to_dict()
@@ -238,7 +239,7 @@ class TestTable:
 
     def test_rows_are_in_the_order_of_time_and_all_have_the_same_columns(self) -> None:
         decision = make_decision(theirs=None)
-        first = make_entry(ledger.PROMOTED, "1", None, "1", decision=decision)
+        first = make_entry(verdict.PROMOTED, "1", None, "1", decision=decision)
         later = tell("+1", "<1")[1:]
         later[0]["at"] = "2027-01-01T00:00:00.000+00:00"
         table = ledger.tabulate_entries([*later, first])
@@ -253,7 +254,7 @@ class TestTable:
         assert table.columns.tolist() == ledger.tabulate_entries(tell("+1")).columns.tolist()
 
     def test_the_table_can_be_exported(self, tmp_path: Path) -> None:
-        entries = [*tell("+1", "+2", "<1"), make_entry(ledger.KEPT, "3", decision=make_decision())]
+        entries = [*tell("+1", "+2", "<1"), make_entry(verdict.KEPT, "3", decision=make_decision())]
         table = ledger.tabulate_entries(entries)
         table.to_parquet(tmp_path / "ledger.parquet")
         assert len(pd.read_parquet(tmp_path / "ledger.parquet")) == 4

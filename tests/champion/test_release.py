@@ -14,22 +14,20 @@ import pandas as pd
 import pytest
 import yaml
 from judgement import make_facts
-from kedro.io import DataCatalog, MemoryDataset
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 
 from image_classification import tracking
-from image_classification.champion import ledger, record, registry, release
-from image_classification.champion.record import RunOfRecord, Statement
+from image_classification.champion import ledger, record, registry, release, verification
 from image_classification.champion.release import Release
+from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.datasets import LedgerDataset
 from image_classification.errors import (
     ChampionMovedError,
-    ConfigurationError,
     RegistryError,
     VerificationError,
 )
-from image_classification.gate import comparison, judgement
+from image_classification.gate import comparison, judgement, verdict
 
 MODEL, EXPERIMENT = "cells", "experiment"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -94,7 +92,7 @@ class Consumer:
 @pytest.fixture
 def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     fake = Consumer()
-    monkeypatch.setattr(release, "consume_version", fake)
+    monkeypatch.setattr(verification, "consume_version", fake)
     return fake
 
 
@@ -118,7 +116,7 @@ def register(
 def open_release(entries: LedgerDataset) -> Callable[..., Release]:
     def open_one(run_id: str, **about: Any) -> Release:
         policy = {**POLICY, **about.pop("policy", {})}
-        return Release(MODEL, entries, policy, RunOfRecord(run_id, **about))
+        return Release(MODEL, entries, policy, DecisionRun(run_id, **about))
 
     return open_one
 
@@ -238,7 +236,7 @@ class TestPromotion:
         assert tags_of(third)["decision"] == "lost race"
         assert open_release(run_id).read_refusal().startswith("The champion of 'cells' changed")
 
-    @pytest.mark.parametrize("cut", ["_verify", "record"])
+    @pytest.mark.parametrize("cut", ["verify_champion", "record"])
     def test_a_promotion_that_is_cut_short_is_completed_by_its_retry(
         self,
         first: str,
@@ -253,7 +251,8 @@ class TestPromotion:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(Release if cut == "_verify" else record.Recorder, cut, killed)
+            place: Any = release if cut == "verify_champion" else record.Recorder
+            patch.setattr(place, cut, killed)
             with pytest.raises(KeyboardInterrupt):
                 open_release(run_id).promote(second, decide(first))
         assert champion() == second  # moved, and nothing recorded
@@ -339,14 +338,14 @@ class TestKeeping:
     @pytest.mark.parametrize(
         ("event", "statement", "opening"),
         [
-            (ledger.KEPT, Statement(), "kept v1: challenger +0.0 points"),
-            (ledger.REFUSED, Statement(), "refused v2, kept v1: challenger"),
+            (verdict.KEPT, Statement(), "kept v1: challenger +0.0 points"),
+            (verdict.REFUSED, Statement(), "refused v2, kept v1: challenger"),
             (
-                ledger.REJECTED,
+                verdict.REJECTED,
                 Statement("Ada", comment="not in the holidays"),
                 "kept v1, v2 was rejected by Ada (not in the holidays); the gate: challenger",
             ),
-            (ledger.DRY_RUN, Statement(), "dry run, kept v1; v2 would have been promoted: chal"),
+            (verdict.NOT_MOVED, Statement(), "dry run, kept v1; v2 would have been promoted: chal"),
         ],
     )
     def test_each_way_to_keep_is_told_and_recorded(
@@ -521,7 +520,7 @@ class TestOutdatedMoves:
             MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, third)
             return found
 
-        monkeypatch.setattr(release, "consume_version", answer_late)
+        monkeypatch.setattr(verification, "consume_version", answer_late)
         with pytest.raises(ChampionMovedError, match="somebody has made version 3 champion"):
             open_release(run_id).promote(second, decide(first))
         assert champion() == third
@@ -549,7 +548,7 @@ class TestSecondDecisions:
         nobody = Statement("nobody", comment="no answer in time")
         ada = Statement("Ada", comment="not in the holidays")
         for statement in (nobody, nobody, ada):
-            open_release(run_id).keep(second, decide(first), ledger.REJECTED, statement)
+            open_release(run_id).keep(second, decide(first), verdict.REJECTED, statement)
         found = ledger.sort_entries(entries.load().values())
         assert [(entry["event"], entry["by"]) for entry in found[1:]] == [
             ("rejected", "nobody"),
@@ -575,7 +574,7 @@ class TestSecondDecisions:
         run_id, second = register("second")
         _, third = register("third")
         MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, third)
-        said = open_release(run_id).keep(second, decide(first), ledger.REJECTED, Statement("Ada"))
+        said = open_release(run_id).keep(second, decide(first), verdict.REJECTED, Statement("Ada"))
         assert said.startswith("kept v3 (compared with v1), v2 was rejected by Ada")
 
     @pytest.mark.parametrize(
@@ -594,7 +593,7 @@ class TestSecondDecisions:
     ) -> None:
         run_id, second = register("second")
         decision = judgement.judge(compare(champion=first), make_facts(**facts), POLICY)
-        open_release(run_id).keep(second, decision, ledger.REFUSED)
+        open_release(run_id).keep(second, decision, verdict.REFUSED)
         tags = tags_of(second)
         assert tags["refused_for"] == guards
         waits = registry.explain_unjudged(tags)
@@ -655,93 +654,6 @@ class TestFacts:
         facts = open_release("another").gather_facts(second, compare(champion=first), None)
         assert facts["rolled_back"].startswith("by Ada on ")
         assert facts["rolled_back"].endswith(", odd")
-
-
-class TestCarryingOut:
-    @pytest.mark.parametrize(
-        ("mode", "event"),
-        [("auto", "promoted"), ("approve", "rejected"), ("dry_run", "dry run")],
-    )
-    def test_without_airflow_only_auto_promotes(
-        self,
-        first: str,
-        open_release: Callable[..., Release],
-        entries: LedgerDataset,
-        mode: str,
-        event: str,
-    ) -> None:
-        run_id, second = register("second")
-        decision = {**decide(first), "mode": mode}
-        outcome = open_release(run_id).carry_out(second, decision)
-        assert events(entries)[-1][0] == event
-        assert champion() == (second if event == "promoted" else first)
-        if mode == "approve":
-            assert "rejected by nobody (promotion.mode is 'approve': Airflow asks" in outcome
-
-    def test_a_mode_that_is_none_is_refused(self) -> None:
-        with pytest.raises(ConfigurationError, match=r"auto, approve, dry_run. Received: 'ask'"):
-            release.choose_action({**decide(), "mode": "ask"})
-
-    def test_a_decision_is_kept_in_the_catalog_and_with_the_run(
-        self, open_release: Callable[..., Release]
-    ) -> None:
-        run_id, version = register("first")
-        catalog = DataCatalog(
-            {
-                "comparison": MemoryDataset(compare()),
-                "package_measures": MemoryDataset(None),
-                "decision": MemoryDataset(),
-            }
-        )
-        catalog["package_measures"].save({"load_s": 1.0, "latency_ms": 1.0, "size_mb": 1.0})
-        decision = open_release(run_id).decide(catalog, version)
-        assert catalog.load("decision") == decision
-        kept = tracking.read_artifact(run_id, "promotion/decision.json")
-        assert json.loads(kept or b"{}") == json.loads(json.dumps(decision))
-
-
-class TestConsumer:
-    def test_a_fresh_process_loads_times_and_asks_the_registered_model(
-        self, tmp_path: Path
-    ) -> None:
-        code = tmp_path / "answer.py"
-        code.write_text(ANSWER)
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/golden", "golden", {}
-        )
-        with tracking.resume_run(run_id):
-            mlflow.pyfunc.log_model(name="model", python_model=str(code), pip_requirements=[])
-        cells = pd.DataFrame({"image_name": ["a", "b"], "image": [b"x", b"y"]})
-        cells["probability_Parasitized"], cells["probability_Uninfected"] = [0.25, 0.5], 0.75
-        version = registry.register_challenger(MODEL, run_id, {}, cells).version
-        uri = f"models:/{MODEL}/{version}"
-        assert release.consume_version(uri)["latency_ms"] is None  # only asked, not timed
-        found = release.consume_version(uri, 3)
-        assert found["model_id"] == registry.find_model_id(MODEL, str(version))
-        assert found["golden_cells"] == 2
-        assert found["golden_difference"] == 0.25
-        assert found["load_s"] > 0
-        assert found["latency_ms"] > 0
-        assert 0 < found["size_mb"] < 1
-
-    def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why(self) -> None:
-        with pytest.raises(VerificationError, match=r"(?s)models:/cells/7 cannot be used.*cells"):
-            release.consume_version("models:/cells/7")
-
-
-class TestCommit:
-    def test_the_environment_names_it_where_there_is_no_repository(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("IMAGE_CLASSIFICATION_COMMIT", "abc123")
-        assert record.read_git_commit() == "abc123"
-
-    def test_else_the_repository_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("IMAGE_CLASSIFICATION_COMMIT", raising=False)
-        head = PROJECT / ".git"
-        if not head.exists():
-            pytest.skip("not a checkout")
-        assert len(record.read_git_commit().removesuffix("-dirty")) == 40
 
 
 def test_a_store_that_lacks_a_version_is_an_error(open_release: Callable[..., Release]) -> None:

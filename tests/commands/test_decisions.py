@@ -17,13 +17,14 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 
 from image_classification import tracking
-from image_classification.champion import registry, release
-from image_classification.champion.record import RunOfRecord
-from image_classification.champion.release import Release, choose_action
+from image_classification.champion import registry, verification
+from image_classification.champion.release import Release
+from image_classification.champion.statement import DecisionRun
 from image_classification.commands.group import commands
 from image_classification.datasets import LedgerDataset
 from image_classification.errors import VerificationError
 from image_classification.gate.comparison import compare_predictions
+from image_classification.gate.verdict import choose_action
 
 MODEL, EXPERIMENT = "test-classifier", "image_classification"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -76,11 +77,14 @@ def judge_night(storage: Path, name: str, right: dict[str, str]) -> None:
         tables["challenger"], tables["champion"], CLASSES, POSITIVE, POLICY
     )
     entries = LedgerDataset(filepath=str(storage / "ledger"))
-    of_a_night = Release(MODEL, entries, POLICY, RunOfRecord(run_id, airflow_run=f"night/{name}"))
+    of_a_night = Release(MODEL, entries, POLICY, DecisionRun(run_id, airflow_run=f"night/{name}"))
     package = {"load_s": 1.0, "latency_ms": 5.0, "size_mb": 2.0}
     decision = of_a_night.conclude(version, comparison, package)
-    assert choose_action(decision) in ("promote", "keep")
-    of_a_night.carry_out(version, decision)
+    action = choose_action(decision["verdict"], decision["mode"]).name
+    assert action in ("promote", "keep")
+    of_a_night.promote(version, decision) if action == "promote" else of_a_night.keep(
+        version, decision
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +94,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder))
         patch.setenv("KEDRO_ENV", "test")
-        patch.setattr(release, "consume_version", answer)
+        patch.setattr(verification, "consume_version", answer)
         uri = f"sqlite:///{folder}/mlflow/mlflow.db"
         tracking.prepare_store(uri)
         tracking.connect(uri)
@@ -104,7 +108,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _in_force(storage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
     monkeypatch.setenv("KEDRO_ENV", "test")
-    monkeypatch.setattr(release, "consume_version", answer)
+    monkeypatch.setattr(verification, "consume_version", answer)
     tracking.connect(f"sqlite:///{storage}/mlflow/mlflow.db")
     MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, "2")
 
@@ -233,7 +237,7 @@ def test_a_rollback_that_cannot_be_verified_is_a_failure_in_mlflow_too(
     def fail(_: str) -> dict[str, Any]:
         raise VerificationError("It cannot be loaded.")
 
-    monkeypatch.setattr(release, "consume_version", fail)
+    monkeypatch.setattr(verification, "consume_version", fail)
     result = call("rollback", "--reason", "misses rings", "--by", "Ada")
     assert result.exit_code == 1
     assert "It cannot be loaded. The champion is version 2 again." in result.output

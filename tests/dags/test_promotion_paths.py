@@ -29,7 +29,7 @@ PATIENCE_S = 120
 def consumer(laboratory: Laboratory) -> Iterator[Consumer]:
     fake = Consumer()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("image_classification.champion.release.consume_version", fake)
+        patch.setattr("image_classification.champion.verification.consume_version", fake)
         yield fake
 
 

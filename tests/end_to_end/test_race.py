@@ -18,11 +18,11 @@ from mlflow import MlflowClient
 
 from image_classification import tracking
 from image_classification.champion import ledger, registry
-from image_classification.champion.record import RunOfRecord
 from image_classification.champion.release import Release
+from image_classification.champion.statement import DecisionRun
 from image_classification.datasets import LedgerDataset
 from image_classification.errors import ChampionMovedError
-from image_classification.gate import judgement
+from image_classification.gate import verdict
 from image_classification.local.services import find_port
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
@@ -81,7 +81,7 @@ def make_decision(champion: str | None) -> dict[str, Any]:
     """Return a decision to promote over a champion."""
     role = {"metrics": {"accuracy": 0.9}}
     return {
-        "verdict": judgement.PROMOTE,
+        "verdict": verdict.PROMOTE,
         "mode": "auto",
         "reason": "by a test",
         "challenger": {**role, "version": ""},
@@ -118,7 +118,7 @@ def promote(
 ) -> str:
     """Promote a version as a run of `retraining` does, at the same moment as another process."""
     tracking.connect(server)
-    release = Release(MODEL, LedgerDataset(filepath=folder), make_policy(), RunOfRecord(run_id))
+    release = Release(MODEL, LedgerDataset(filepath=folder), make_policy(), DecisionRun(run_id))
     if barrier:
         barrier.wait(PATIENCE_S)
     try:
@@ -156,12 +156,12 @@ def test_of_two_promotions_at_once_exactly_one_wins_and_the_other_says_so(
 
             entries = ledger.sort_entries(LedgerDataset(filepath=folder).load().values())
             latest = {entry["version"]: entry for entry in entries[-2:]}
-            assert latest[winner]["event"] == ledger.PROMOTED
+            assert latest[winner]["event"] == verdict.PROMOTED
             assert latest[winner]["champion_before"] == before
-            assert latest[loser]["event"] == ledger.LOST_RACE
+            assert latest[loser]["event"] == verdict.LOST_RACE
             assert latest[loser]["champion_after"] == winner
             tags = registry.get_version(MODEL, loser).tags
-            assert tags["decision"] == ledger.LOST_RACE
+            assert tags["decision"] == verdict.LOST_RACE
             # The task of the one that lost is tried again.
             again = pool.apply(promote, (*jobs[won.index(False)][:5], None))
             assert again.startswith("lost: ")

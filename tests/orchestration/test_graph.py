@@ -21,10 +21,10 @@ TRAIN = NodeSpec("train", tags=("training",), after=("clean",))
 PLOT = NodeSpec("plot", tags=("training",), after=("train",))
 SCORE = NodeSpec("score", tags=("promotion",), after=("train",))
 SCORE_OLD = NodeSpec("score_old", tags=("promotion",), after=("load",))
-COMPARE = NodeSpec("compare", tags=("promotion",), after=("score", "score_old"))
+COMPARE = NodeSpec("compare", tags=("promotion", "decides"), after=("score", "score_old"))
 WATCH = NodeSpec("watch", tags=("monitoring",), after=("load",))
 TRAIN_ALONE = NodeSpec("train", tags=("training",))
-COMPARE_ALONE = NodeSpec("compare", tags=("promotion",))
+COMPARE_ALONE = NodeSpec("compare", tags=("promotion", "decides"))
 
 
 def build(*nodes: NodeSpec, **spec: Any) -> DAG:
@@ -81,13 +81,13 @@ def test_model_is_logged_when_all_of_training_is_done() -> None:
 
 def test_promotion_begins_when_the_model_is_logged() -> None:
     nodes = (LOAD, CLEAN, SAMPLE, TRAIN, PLOT, SCORE, SCORE_OLD, COMPARE)
-    edges = edges_of(build(*nodes, logs_model=True, decides=True))
+    edges = edges_of(build(*nodes, logs_model=True))
     out_of = {edge for edge in edges if edge.startswith("log_model")}
     assert out_of == {"log_model > score", "log_model > score_old"}
 
 
 def test_a_comparison_is_followed_by_the_measuring_the_judgement_and_its_branches() -> None:
-    dag = build(COMPARE_ALONE, decides=True)
+    dag = build(COMPARE_ALONE)
     ends = ("promote_challenger", "keep_champion", "refuse_challenger")
     assert edges_of(dag) == {
         *("open_run > compare", "compare > measure_package", "measure_package > choose_champion"),
@@ -101,29 +101,35 @@ def test_a_comparison_is_followed_by_the_measuring_the_judgement_and_its_branche
 
 
 def test_a_plan_of_a_rollback_is_followed_by_the_restoration() -> None:
-    dag = build(NodeSpec("plan", tags=("rollback",)))
+    dag = build(NodeSpec("plan", tags=("rollback", "rolls_back")))
     assert edges_of(dag) == {
         *("open_run > plan", "plan > restore_champion", "restore_champion > close_run"),
         "open_run > close_run",
     }
 
 
-@pytest.mark.parametrize("flag", ["logs_model", "decides"])
-def test_tasks_of_the_run_come_only_when_asked_for(flag: str) -> None:
-    with_it = set(build(TRAIN_ALONE, COMPARE_ALONE, **{flag: True}).task_ids)
-    without = set(build(TRAIN_ALONE, COMPARE_ALONE).task_ids)
-    added = {
-        "logs_model": {"log_model"},
-        "decides": {
-            *("measure_package", "choose_champion", "ask_approver"),
-            *("promote_challenger", "keep_champion", "refuse_challenger"),
-        },
+def test_a_model_is_logged_only_where_the_pipeline_binds_one() -> None:
+    with_it = set(build(TRAIN_ALONE, COMPARE_ALONE, logs_model=True).task_ids)
+    assert with_it - set(build(TRAIN_ALONE, COMPARE_ALONE).task_ids) == {"log_model"}
+
+
+def test_a_decision_follows_where_a_node_says_so_whoever_reads_what_it_makes() -> None:
+    decision = {
+        "measure_package",
+        "choose_champion",
+        "ask_approver",
+        "promote_challenger",
+        "keep_champion",
+        "refuse_challenger",
     }
-    assert with_it - without == added[flag]
+    reader = NodeSpec("read_comparison", tags=("promotion",), after=("compare",))
+    assert decision <= set(build(COMPARE_ALONE, reader).task_ids)
+    silent = NodeSpec("compare", tags=("promotion",))
+    assert decision.isdisjoint(build(silent).task_ids)
 
 
 def test_every_operator_knows_the_pipeline_and_the_project() -> None:
-    dag = build(LOAD, CLEAN, TRAIN, COMPARE_ALONE, logs_model=True, decides=True)
+    dag = build(LOAD, CLEAN, TRAIN, COMPARE_ALONE, logs_model=True)
     assert {(task.pipeline, task.project_path) for task in dag.tasks} == {("counting", "/project")}
     assert dag.get_task("clean").node_name == "clean"
 

@@ -102,15 +102,15 @@ def test_pipeline_that_logs_a_model_is_whole_again_after_one_of_its_nodes_ran(
 def test_an_intake_finds_what_arrived_and_what_was_left_undone_and_nothing_else(
     storage: Path,
 ) -> None:
-    assert make_run().find_batches() == ["first"]
+    assert make_run().account.find_batches() == ["first"]
     (storage / "incoming" / "slow").mkdir()
     run_id = make_run().open_mlflow_run()
     make_run(run_id).run_node("collect_batches")
-    assert make_run(run_id).find_batches() == ["first"]
+    assert make_run(run_id).account.find_batches() == ["first"]
     for name in ("inspect_images", "screen_batches", "index_images"):
         make_run(run_id).run_node(name)
-    assert make_run(run_id).find_batches() == []
-    assert make_run(run_id).count_new_images() == 240
+    assert make_run(run_id).account.find_batches() == []
+    assert make_run(run_id).account.count_new_images() == 240
 
 
 def test_an_answer_is_work_until_the_index_has_it(storage: Path) -> None:
@@ -123,10 +123,10 @@ def test_an_answer_is_work_until_the_index_has_it(storage: Path) -> None:
     review.run_node("describe_batch")
     review.answer_review({"answer": "reject", "by": "Ada", "reason": "stale slides"})
     review.run_node("record_review")
-    assert review.count_new_images() == 0
-    assert review.describe_outcome() == "rejected 'first', by Ada: stale slides"
-    assert make_run().find_batches() == ["first"]
+    assert review.account.count_new_images() == 0
+    assert review.account.describe_outcome() == "rejected 'first', by Ada: stale slides"
+    assert make_run().account.find_batches() == ["first"]
     make_run(run_id).run_node("index_images")
-    assert make_run().find_batches() == []
-    assert make_run(run_id).count_new_images() == 0
-    assert "240 rejected" in make_run(run_id).describe_outcome()
+    assert make_run().account.find_batches() == []
+    assert make_run(run_id).account.count_new_images() == 0
+    assert "240 rejected" in make_run(run_id).account.describe_outcome()

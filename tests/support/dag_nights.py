@@ -223,7 +223,7 @@ def quick_work() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("image_classification.vision.fit_network", fit)
-        patch.setattr("image_classification.champion.release.consume_version", Consumer())
+        patch.setattr("image_classification.champion.verification.consume_version", Consumer())
         drawn = ("curves", "confusion", "roc", "reliability", "contact_sheet", "champion_trend")
         for name in drawn:
             patch.setattr(f"image_classification.figures.plot_{name}", blank)

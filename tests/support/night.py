@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from airflow.executors.local_executor import LocalExecutor
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_FILE = PROJECT / "dags" / "image_classification_retraining_dag.py"
-STEPS = {
-    "OpenRunOperator": "open_mlflow_run",
-    "LogModelOperator": "log_model",
-    "MeasurePackageOperator": "measure_package",
-    "ChooseChampionOperator": "decide",
+STEPS: dict[str, Callable[[Any], Any]] = {
+    "OpenRunOperator": lambda run: run.open_mlflow_run(),
+    "LogModelOperator": lambda run: run.log_model(),
+    "MeasurePackageOperator": lambda run: run.aftermath.measure(),
+    "ChooseChampionOperator": lambda run: run.aftermath.decide(),
 }
 """What an operator asks of the Kedro side; other operators are left out."""
 
@@ -60,7 +61,7 @@ def run_step(workload: Workload) -> None:
     elif workload.operator == "OpenRunOperator":
         kept.write_text(run.open_mlflow_run())
     else:
-        getattr(run, STEPS[workload.operator])()
+        STEPS[workload.operator](run)
 
 
 def run_workload(workload: Workload, **_: Any) -> None:

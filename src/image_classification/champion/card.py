@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from image_classification.champion.ledger import ROLLED_BACK, Entry, name_event
+from image_classification.champion.ledger import Entry, name_event
 from image_classification.gate.number import MINUS, format_points
+from image_classification.gate.verdict import ROLLED_BACK
 
 REPLACED = "**Replaced"
 SPLITS = ("train", "validation", "test")

@@ -6,6 +6,7 @@ Run as a script, so that the process knows nothing of this project but what the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import sys
@@ -16,6 +17,9 @@ from typing import Any
 
 GOLDEN_CELLS = "golden_cells.parquet"
 """File of a logged model: images, and what its network answered when it was made."""
+
+DOWNLOAD_NOTE = "registered_model_meta"
+"""File that MLflow writes beside what it fetches from the registry: name and version."""
 
 WARM_UP_CALLS = 2
 
@@ -29,11 +33,11 @@ def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, A
         timed_calls: how often it is asked one image, for the latency; 0: only for its answers.
 
     Returns:
-        `model_id`; `load_s` (fetching, importing what it needs, loading), `latency_ms` (median of
-        one image; None without golden cells or timed calls), `size_mb` (of its files, 10^6 bytes),
-        `golden_cells` (how many are stored with it) and `golden_difference` (the largest
-        difference of a probability between what it answers now and what is stored; None without
-        golden cells).
+        `model_id`; `files_digest` (of `digest_files`); `load_s` (fetching, importing what it needs,
+        loading), `latency_ms` (median of one image; None without golden cells or timed calls),
+        `size_mb` (of its files, 10^6 bytes), `golden_cells` (how many are stored with it) and
+        `golden_difference` (the largest difference of a probability between what it answers now
+        and what is stored; None without golden cells).
     """
     import mlflow  # noqa: PLC0415 - a consumer pays for it while loading
 
@@ -44,6 +48,7 @@ def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, A
     golden = next((path for path in files if path.name == GOLDEN_CELLS), None)
     answer = {
         "model_id": model.metadata.model_id,
+        "files_digest": digest_files(folder),
         "load_s": load_s,
         "latency_ms": None,
         "size_mb": sum(path.stat().st_size for path in files) / 1e6,
@@ -51,6 +56,19 @@ def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, A
         "golden_difference": None,
     }
     return answer if golden is None else {**answer, **_ask(model, golden, timed_calls)}
+
+
+def digest_files(folder: Path) -> str:
+    """Return the sha256 of all files of a model, their names and contents, whatever their order.
+
+    Left out is what loading leaves there: byte code, and MLflow's note of where a file came from.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc" and path.name != DOWNLOAD_NOTE:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def _ask(model: Any, golden: Path, timed_calls: int) -> dict[str, Any]:

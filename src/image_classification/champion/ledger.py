@@ -7,25 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-PROMOTED, KEPT, REFUSED = "promoted", "kept champion", "refused"
-REJECTED, DRY_RUN = "rejected", "dry run"
-LOST_RACE, UNVERIFIED, ROLLED_BACK = "lost race", "failed verification", "rolled back"
-EVENTS = (PROMOTED, KEPT, REFUSED, REJECTED, DRY_RUN, LOST_RACE, UNVERIFIED, ROLLED_BACK)
-"""What may have come of a challenger. `rejected` is a person's, or a person's silence."""
-
-TITLES = {
-    PROMOTED: "v{version} promoted",
-    KEPT: "champion kept against v{version}",
-    REFUSED: "v{version} refused",
-    REJECTED: "v{version} rejected",
-    DRY_RUN: "v{version} judged in a dry run",
-    LOST_RACE: "v{version} lost a race",
-    UNVERIFIED: "v{version} failed its verification",
-    ROLLED_BACK: "rolled back to v{version}",
-}
-
-MOVES = (PROMOTED, ROLLED_BACK)
-"""Events that move the champion."""
+from image_classification.gate.verdict import EVENTS, MOVES, PROMOTED, ROLLED_BACK
 
 COLUMNS = [
     *("at", "event", "version", "champion_before", "champion_after", "by", "comment", "mode"),
@@ -40,7 +22,7 @@ Entry = Mapping[str, Any]
 
 def name_event(entry: Entry) -> str:
     """Return what was decided about which version, in a few words."""
-    return TITLES[entry["event"]].format(version=entry["version"])
+    return EVENTS[entry["event"]].title.format(version=entry["version"])
 
 
 def sort_entries(entries: Iterable[Entry]) -> list[Entry]:

@@ -7,15 +7,15 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from image_classification import tracking
 from image_classification.champion import card, ledger, registry
+from image_classification.champion.statement import DecisionRun, Statement
+from image_classification.gate import verdict
 
-POLICY = "the policy"
 FOLDER = "promotion"
 RESTORED = "restored"
 OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
@@ -25,40 +25,6 @@ PLOTS = {
     "Confusion matrix": "plots/confusion_matrix.png",
     "ROC curve": "plots/roc_curve.png",
 }
-
-
-@dataclass(frozen=True)
-class RunOfRecord:
-    """The run that a decision belongs to.
-
-    Attributes:
-        mlflow_run_id: the MLflow run; the name of an entry of the ledger begins with it.
-        airflow_run: ``<dag_id>/<run_id>``; "" without Airflow.
-        airflow_url: the page of the DAG run.
-        backfill: it was started for a past date, by a backfill.
-        age_hours: since the date that it is for; None without Airflow.
-    """
-
-    mlflow_run_id: str
-    airflow_run: str = ""
-    airflow_url: str = ""
-    backfill: bool = False
-    age_hours: float | None = None
-
-
-@dataclass(frozen=True)
-class Statement:
-    """Who says something about a version, and what.
-
-    Attributes:
-        by: a person, or the policy.
-        comment: a person's words.
-        reason: a sentence; "" for that of the decision.
-    """
-
-    by: str = POLICY
-    comment: str = ""
-    reason: str = ""
 
 
 class Ledger(Protocol):
@@ -78,7 +44,7 @@ class Ledger(Protocol):
 class Recorder:
     """Writes what one run decides; a retry writes nothing twice."""
 
-    def __init__(self, model_name: str, entries: Ledger, mode: str, run: RunOfRecord) -> None:
+    def __init__(self, model_name: str, entries: Ledger, mode: str, run: DecisionRun) -> None:
         """Prepare; nothing is written yet.
 
         Args:
@@ -127,7 +93,7 @@ class Recorder:
         """Write a decision into the ledger, the MLflow run and the version.
 
         Args:
-            event: of `ledger.EVENTS`.
+            event: of `gate.verdict.EVENTS`.
             version: that the decision is about.
             decision: of the gate; None for a rollback.
             statement: who says so, and why.
@@ -159,7 +125,7 @@ class Recorder:
             "event": event,
             "model": self.model_name,
             "version": version,
-            "champion_before": before if event in ledger.MOVES else present,
+            "champion_before": before if event in verdict.MOVES else present,
             "champion_after": present,
             "by": statement.by,
             "comment": statement.comment,
@@ -176,9 +142,9 @@ class Recorder:
 
     def _describe_version(self, entry: Mapping[str, Any]) -> None:
         version = entry["version"]
-        if entry["event"] not in ledger.MOVES and entry["champion_after"] == version:
+        if entry["event"] not in verdict.MOVES and entry["champion_after"] == version:
             return  # a champion judged against itself keeps the record of its promotion
-        moved = entry["event"] in ledger.MOVES
+        moved = entry["event"] in verdict.MOVES
         registry.describe_version(
             self.model_name,
             version,
@@ -190,8 +156,8 @@ class Recorder:
         if moved and before and before != version:
             values = (version, f"{entry['event']}: {entry['reason']}", entry["at"])
             tags = dict(zip(OF_A_FORMER_CHAMPION, values, strict=True))
-            if entry["event"] == ledger.ROLLED_BACK:
-                tags |= _state_decision(entry, ledger.ROLLED_BACK)
+            if entry["event"] == verdict.ROLLED_BACK:
+                tags |= _state_decision(entry, verdict.ROLLED_BACK)
             replaced = registry.get_version(self.model_name, before)
             text = card.mark_replaced(replaced.description or "", entry)
             registry.describe_version(self.model_name, before, tags, text)
@@ -274,11 +240,11 @@ def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a version that a decision sets."""
     decision, event = entry["decision"], entry["event"]
     # A rollback takes another version out; this one is put back.
-    tags = _state_decision(entry, RESTORED if event == ledger.ROLLED_BACK else event)
+    tags = _state_decision(entry, RESTORED if event == verdict.ROLLED_BACK else event)
     tags["git_commit"] = str(entry["git_commit"])
-    if event in ledger.MOVES:
+    if event in verdict.MOVES:
         tags["champion_since"] = str(entry["at"])
-    if decision and event == ledger.REFUSED:
+    if decision and event == verdict.REFUSED:
         tags[registry.GUARDS_TAG] = ", ".join(_list_failed_guards(decision))
     if not decision:
         return tags

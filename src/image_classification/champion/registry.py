@@ -21,9 +21,9 @@ from mlflow.models import Model
 
 from image_classification import tracking
 from image_classification.champion.consumer import GOLDEN_CELLS
-from image_classification.champion.ledger import LOST_RACE, REFUSED
 from image_classification.errors import ChampionMovedError, RegistryError
 from image_classification.gate.rule import RUN_OF_TODAY
+from image_classification.gate.verdict import LOST_RACE, REFUSED
 
 logger = logging.getLogger(__name__)
 
@@ -114,19 +114,32 @@ def register_challenger(
 
 
 @contextmanager
+def fetch_files(model_name: str, version: str) -> Iterator[Path]:
+    """Fetch the files of a version, or of an alias, into a folder; removed again on leaving.
+
+    Raises:
+        RegistryError: they are gone, or cannot be fetched.
+    """
+    separator = "@" if version in (CHAMPION, CHALLENGER) else "/"
+    uri = f"models:/{model_name}{separator}{version}"
+    with TemporaryDirectory() as folder:
+        try:
+            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        except (OSError, MlflowException) as error:
+            tracking.prepare_store(tracking.read_uri())  # a dead server is no broken model
+            raise RegistryError(f"The files of {uri} cannot be fetched: {error}") from error
+        yield path
+
+
+@contextmanager
 def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
     """Fetch the network file and the class names of a version; removed again on leaving.
 
     Raises:
         RegistryError: the version was not packaged by this project, or its files are gone.
     """
-    with TemporaryDirectory() as folder:
-        uri = f"models:/{model_name}/{version}"
-        try:
-            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        except (OSError, MlflowException) as error:
-            tracking.prepare_store(tracking.read_uri())  # a dead server is no broken model
-            raise RegistryError(f"The files of {uri} cannot be fetched: {error}") from error
+    uri = f"models:/{model_name}/{version}"
+    with fetch_files(model_name, version) as path:
         try:
             flavors = Model.load(str(path)).flavors
         except (OSError, MlflowException) as error:

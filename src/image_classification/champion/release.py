@@ -7,55 +7,35 @@ killed and run again: each looks at what is there before it writes.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from kedro.io import CatalogProtocol
-
 from image_classification import tracking
-from image_classification.champion import consumer, ledger, registry
-from image_classification.champion.record import (
-    FOLDER,
-    POLICY,
-    Ledger,
-    Recorder,
-    RunOfRecord,
-    Statement,
-)
+from image_classification.champion import ledger, registry
+from image_classification.champion.record import FOLDER, Ledger, Recorder
+from image_classification.champion.statement import POLICY, DecisionRun, Statement
+from image_classification.champion.verification import measure_version, verify_champion
 from image_classification.errors import (
     ChampionMovedError,
-    ConfigurationError,
     RegistryError,
     VerificationError,
 )
-from image_classification.gate import judgement
+from image_classification.gate import judgement, verdict
 from image_classification.gate.policy import PromotionPolicy
 from image_classification.gate.rule import Facts
 
 logger = logging.getLogger(__name__)
 
-GATE = "promotion"
-"""The parameters that hold the policy."""
-
 BY_POLICY = Statement()
-EVENT_OF = {"keep": ledger.KEPT, "refuse": ledger.REFUSED, "dry_run": ledger.DRY_RUN}
-CONSUMER_TIMEOUT_S = 600
-TIMED_CALLS = 9
 
 
 class Release:
     """What one run does with the registered model."""
 
     def __init__(
-        self, model_name: str, entries: Ledger, policy: PromotionPolicy, run: RunOfRecord
+        self, model_name: str, entries: Ledger, policy: PromotionPolicy, run: DecisionRun
     ) -> None:
         """Prepare; nothing is read or written yet.
 
@@ -70,39 +50,6 @@ class Release:
         self.run = run
         self._recorder = Recorder(model_name, entries, policy["mode"], run)
         self._lock = registry.lock_champion(entries.folder)
-
-    @classmethod
-    def open(cls, catalog: CatalogProtocol[Any, Any], run: RunOfRecord) -> Release:
-        """Return the release of a run, out of its catalog."""
-        parameters = (catalog.load(f"params:{name}") for name in ("registered_model_name", GATE))
-        model_name, policy = parameters
-        return cls(model_name, catalog["ledger"], policy, run)
-
-    def decide(self, catalog: CatalogProtocol[Any, Any], version: str) -> dict[str, Any]:
-        """Judge the comparison in the catalog, keep the decision there and with the MLflow run.
-
-        Args:
-            catalog: of the run: `comparison` and `package_measures` are read, `decision` written.
-            version: the challenger.
-        """
-        decision = self.conclude(
-            version, catalog.load("comparison"), catalog.load("package_measures")
-        )
-        catalog.save("decision", decision)
-        tracking.log_json(self.run.mlflow_run_id, decision, f"{FOLDER}/decision.json")
-        return decision
-
-    def carry_out(self, version: str, decision: Mapping[str, Any]) -> str:
-        """Do what follows a decision where nobody can be asked. Returns the outcome."""
-        action = choose_action(decision)
-        if action == "promote":
-            return self.promote(version, decision)
-        if action == "approve":
-            nobody = Statement(
-                "nobody", comment="promotion.mode is 'approve': Airflow asks a person"
-            )
-            return self.keep(version, decision, ledger.REJECTED, nobody)
-        return self.keep(version, decision, EVENT_OF[action])
 
     def conclude(
         self, version: str, comparison: Mapping[str, Any], package: dict[str, float] | None
@@ -158,7 +105,7 @@ class Release:
         """
         expected = decision["champion"]["version"] if decision["champion"] else None
         with self._lock:
-            self._move(ledger.PROMOTED, version, expected, decision, statement)
+            self._move(verdict.PROMOTED, version, expected, decision, statement)
         approved = "" if statement.by == POLICY else f", approved by {statement.by}"
         replaced = f"; it replaces v{expected}" if expected else ""
         return f"promoted v{version}{approved}: {decision['reason']}{replaced}"
@@ -167,7 +114,7 @@ class Release:
         self,
         version: str,
         decision: Mapping[str, Any],
-        event: str = ledger.KEPT,
+        event: str = verdict.KEPT,
         statement: Statement = BY_POLICY,
     ) -> str:
         """Leave the champion, and record why on the challenger. Returns the outcome, a sentence.
@@ -186,10 +133,10 @@ class Release:
             kept += f" (compared with v{compared})"
         said = f" ({statement.comment})" if statement.comment else ""
         openings = {
-            ledger.KEPT: kept,
-            ledger.REFUSED: f"refused v{version}, {kept}",
-            ledger.REJECTED: f"{kept}, v{version} was rejected by {statement.by}{said}; the gate",
-            ledger.DRY_RUN: f"dry run, {kept}; v{version} would have been promoted",
+            verdict.KEPT: kept,
+            verdict.REFUSED: f"refused v{version}, {kept}",
+            verdict.REJECTED: f"{kept}, v{version} was rejected by {statement.by}{said}; the gate",
+            verdict.NOT_MOVED: f"dry run, {kept}; v{version} would have been promoted",
         }
         return f"{openings[event]}: {decision['reason']}"
 
@@ -210,18 +157,22 @@ class Release:
         target, present, reason, by = plan["to"], plan["from"], plan["reason"], plan["by"]
         said = Statement(by, comment=reason, reason=reason)
         with self._lock:
-            self._move(ledger.ROLLED_BACK, target, present, None, said)
+            self._move(verdict.ROLLED_BACK, target, present, None, said)
         return f"rolled back to v{target} from v{present}, by {by}: {reason}"
 
     def read_refusal(self) -> str:
         """Return why this run did not move the champion as it should, "" where it did."""
         entry = self._recorder.read_last()
-        refused = entry and entry["event"] in (ledger.UNVERIFIED, ledger.LOST_RACE)
+        refused = entry and entry["event"] in (verdict.UNVERIFIED, verdict.LOST_RACE)
         return str(entry["reason"]) if entry and refused else ""
 
     def measure_package(self, version: str) -> dict[str, Any]:
-        """Load a registered version in a fresh process and measure it; see `consumer`."""
-        return consume_version(f"models:/{self.model_name}/{version}", TIMED_CALLS)
+        """Load a registered version in a fresh process and measure it."""
+        return measure_version(self.model_name, version)
+
+    def log_decision(self, decision: Mapping[str, Any]) -> None:
+        """Keep a decision with the MLflow run."""
+        tracking.log_json(self.run.mlflow_run_id, decision, f"{FOLDER}/decision.json")
 
     def _move(
         self,
@@ -241,15 +192,15 @@ class Release:
             return
         try:
             self._refuse_outdated_move(event, version, present, own)
-            if event == ledger.PROMOTED and statement.by == POLICY:
+            if event == verdict.PROMOTED and statement.by == POLICY:
                 self._refuse_old_run()
             registry.move_champion(self.model_name, version, expected, self._lock)
-            self._verify_or_move_back(version, expected)
+            self._verify_or_move_back(version, expected, _read_measures(decision))
             self._refuse_moved_meanwhile(version)
         except (ChampionMovedError, VerificationError) as error:
             lost = isinstance(error, ChampionMovedError)
             failed = replace(statement, reason=str(error))
-            instead = ledger.LOST_RACE if lost else ledger.UNVERIFIED
+            instead = verdict.LOST_RACE if lost else verdict.UNVERIFIED
             self._recorder.record(instead, version, decision, failed)
             raise
         self._recorder.record(event, version, decision, statement, before=expected)
@@ -282,13 +233,13 @@ class Release:
                 f"version {version} if it shall be champion again."
             )
         entries = self._recorder.read_entries()
-        moves = [entry for entry in entries if entry["event"] in ledger.MOVES]
+        moves = [entry for entry in entries if entry["event"] in verdict.MOVES]
         if moves and moves[-1]["champion_after"] == version == present:
             raise ChampionMovedError(
                 f"Version {version} is champion already: {moves[-1]['event']} by "
                 f"{moves[-1]['by']}, {moves[-1]['mlflow_url']}. Nothing was moved."
             )
-        if event == ledger.PROMOTED and (found := ledger.find_rollback(entries, version)):
+        if event == verdict.PROMOTED and (found := ledger.find_rollback(entries, version)):
             raise ChampionMovedError(
                 f"Version {version} was rolled back since it was judged: {found}. Nothing was "
                 f"moved. Roll back to version {version} if it shall be champion again."
@@ -316,90 +267,20 @@ class Release:
                 f"version {present or 'none'} champion. That was left as it is."
             )
 
-    def _verify_or_move_back(self, version: str, before: str | None) -> None:
+    def _verify_or_move_back(
+        self, version: str, before: str | None, measured: Mapping[str, Any] | None
+    ) -> None:
+        tolerance = self.policy["golden_tolerance"]
         try:
-            self._verify(version)
+            verify_champion(self.model_name, version, tolerance, measured)
         except VerificationError as error:
             registry.move_champion(self.model_name, before, version, self._lock)
             again = f"version {before}" if before else "none"
             raise VerificationError(f"{error} The champion is {again} again.") from error
 
-    def _verify(self, version: str) -> None:
-        """Ask the champion, as a consumer does, its golden cells.
 
-        Raises:
-            VerificationError: it cannot be loaded, is another model, or answers otherwise.
-        """
-        uri = f"models:/{self.model_name}@{registry.CHAMPION}"
-        answer = consume_version(uri)
-        expected = registry.find_model_id(self.model_name, version)
-        if expected and answer["model_id"] != expected:
-            raise VerificationError(
-                f"{uri} answers as model {answer['model_id']}, not as {expected}, which is version "
-                f"{version}."
-            )
-        difference = answer["golden_difference"]
-        if difference is None:
-            logger.warning("Version %s keeps no golden cells: it was loaded, not asked", version)
-        elif not difference <= self.policy["golden_tolerance"]:
-            raise VerificationError(
-                f"Version {version} does not answer its golden cells as it did when it was made: a "
-                f"probability differs by {difference:.4g}, allowed: "
-                f"{self.policy['golden_tolerance']:g} (promotion.golden_tolerance)."
-            )
-        logger.info("Verified: %s answers its golden cells (within %s)", uri, difference)
-
-
-def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
-    """Load a model in a fresh process, as a consumer would; return what `consumer` found.
-
-    Args:
-        model_uri: a version, or an alias.
-        timed_calls: how often it is asked one image, for the latency.
-
-    Raises:
-        VerificationError: it cannot be loaded, or cannot answer.
-    """
-    with TemporaryDirectory() as folder:
-        file = Path(folder, "answer.json")
-        command = [
-            *(sys.executable, "-I", consumer.__file__),
-            *(model_uri, tracking.read_uri(), str(file), str(timed_calls)),
-        ]
-        try:
-            done = subprocess.run(  # noqa: S603 - our own script
-                command,
-                cwd=folder,
-                env=_consumer_environment(),
-                capture_output=True,
-                text=True,
-                timeout=CONSUMER_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise VerificationError(
-                f"{model_uri} did not answer within {CONSUMER_TIMEOUT_S} s in a fresh process."
-            ) from None
-        if done.returncode or not file.exists():
-            last = "\n".join(done.stderr.strip().splitlines()[-5:])
-            raise VerificationError(f"{model_uri} cannot be used in a fresh process:\n{last}")
-        answer: dict[str, Any] = json.loads(file.read_text())
-    return answer
-
-
-def choose_action(decision: Mapping[str, Any]) -> str:
-    """Return what follows a decision: promote, approve, dry_run, keep or refuse."""
-    if decision["verdict"] != judgement.PROMOTE:
-        return str(decision["verdict"])
-    actions = {"auto": "promote", "approve": "approve", "dry_run": "dry_run"}
-    if decision["mode"] not in actions:
-        raise ConfigurationError(
-            f"promotion.mode: allowed are {', '.join(actions)}. Received: {decision['mode']!r}."
-        )
-    return actions[decision["mode"]]
-
-
-def _consumer_environment() -> dict[str, str]:
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
-    hidden = ("PYTHONDONTWRITEBYTECODE", "KEDRO_LOGGING_CONFIG")
-    return {name: value for name, value in os.environ.items() if name not in hidden} | quiet
+def _read_measures(decision: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return what the run of a decision has measured of the packaged model, None for nothing."""
+    facts = decision["facts"] if decision else None
+    measures: Mapping[str, Any] | None = facts["package"] if facts else None
+    return measures

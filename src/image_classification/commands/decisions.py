@@ -25,7 +25,7 @@ from image_classification.commands.console import (
 )
 from image_classification.configuration.parameters import check_parameters
 from image_classification.errors import ConfigurationError, DataError
-from image_classification.gate import judgement
+from image_classification.gate import judgement, verdict
 from image_classification.gate.comparison import compare_predictions
 from image_classification.gate.metrics import PROBABILITY_PREFIX, read_predictions
 
@@ -106,7 +106,7 @@ def gate_report(
     rows = list(_judge_again(context, policy))
     report = pd.DataFrame(rows, columns=REPORTED)
     show_table(report, REPORTED, to)
-    then, now = (int((report[name] == judgement.PROMOTE).sum()) for name in ("then", "now"))
+    then, now = (int((report[name] == verdict.PROMOTE).sum()) for name in ("then", "now"))
     click.echo(
         f"{len(report)} comparisons: {then} to be promoted by the policies of their time, {now} by "
         "this one.",

@@ -52,8 +52,14 @@ class ReviewParameters(TypedDict):
 
 
 class TrainingParameters(TypedDict):
-    """The network and its schedule."""
+    """The network and its schedule.
 
+    Attributes:
+        min_new_images: fewer new or gone since the newest version, and the night waits for more.
+        force: train all the same.
+    """
+
+    force: bool
     min_new_images: Annotated[int, Field(ge=0)]
     network: Literal["small", "medium", "large"]
     epochs: Count

@@ -29,9 +29,7 @@ from image_classification.gate.rule import (
     check_limits,
     describe_gain,
 )
-
-PROMOTE, KEEP, REFUSE = "promote", "keep", "refuse"
-"""Verdicts. Kept: a fair comparison that the challenger did not win. Refused: not a fair one."""
+from image_classification.gate.verdict import KEEP, PROMOTE, REFUSE
 
 
 def decide(

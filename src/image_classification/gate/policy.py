@@ -7,9 +7,6 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 from typing_extensions import TypedDict
 
-AUTO, APPROVE, DRY_RUN = "auto", "approve", "dry_run"
-"""Modes: what follows a verdict to promote."""
-
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 Limit = Annotated[float, Gt(0)]

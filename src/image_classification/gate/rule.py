@@ -43,7 +43,7 @@ class Facts(TypedDict):
     rolled_back: str
     backfill: bool
     run_age_hours: float | None
-    package: Mapping[str, float | None] | None
+    package: Mapping[str, Any] | None
 
 
 class Check(TypedDict):

@@ -21,10 +21,10 @@ from annotated_types import Ge, Lt
 from sklearn.metrics import roc_auc_score
 from typing_extensions import TypedDict
 
-from image_classification.gate.judgement import KEEP
 from image_classification.gate.metrics import PROBABILITY_PREFIX, bootstrap_patients
 from image_classification.gate.number import DECIMALS, format_points
 from image_classification.gate.policy import Count, Share
+from image_classification.gate.verdict import KEEP
 
 
 class MonitoringParameters(TypedDict):

@@ -2,6 +2,7 @@
 
 from image_classification.hooks.challenger import ChallengerHook
 from image_classification.hooks.check import CheckHook
+from image_classification.hooks.session import NightSession
 from image_classification.hooks.timing import TimingHook
 from image_classification.hooks.tracking import TRACKING_HOOK, TrackingHook
 from image_classification.hooks.writer import WriterHook
@@ -10,6 +11,7 @@ __all__ = [
     "TRACKING_HOOK",
     "ChallengerHook",
     "CheckHook",
+    "NightSession",
     "TimingHook",
     "TrackingHook",
     "WriterHook",

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, Label, TriggerRule
 
+from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration.notices.failure import (
     CLOSE_RUN,
     CloseFailureNotifier,
@@ -30,7 +31,6 @@ from image_classification.orchestration.steps.intake import (
 )
 from image_classification.orchestration.steps.promotion import (
     ASK_APPROVER,
-    BRANCHES,
     ChooseChampionOperator,
     KeepChampionOperator,
     MeasurePackageOperator,
@@ -51,6 +51,9 @@ from image_classification.orchestration.steps.training import (
 PROCESSING, SELECTION, TRAINING = "data_processing", "selection", "training"
 PROMOTION, REVIEW, ROLLBACK = "promotion", "review", "rollback"
 """Tags of nodes: the pipeline that a node of a composed pipeline comes from."""
+
+DECIDES, ROLLS_BACK = "decides", "rolls_back"
+"""Tags of the nodes that make a comparison to be judged, and a plan to be carried out."""
 
 SCREENING = "screening"
 """Tag of the node that may hold a batch for a review."""
@@ -84,7 +87,6 @@ class DagSpec:
         settings: of `airflow.yml`.
         nodes: in an order in which each comes after those it depends on.
         logs_model: the pipeline binds training to inference, so the run logs a model.
-        decides: the pipeline ends in a comparison of challenger and champion.
     """
 
     pipeline: str
@@ -92,7 +94,6 @@ class DagSpec:
     settings: Mapping[str, Any]
     nodes: tuple[NodeSpec, ...]
     logs_model: bool = False
-    decides: bool = False
 
 
 def build_dag(spec: DagSpec) -> DAG:
@@ -145,9 +146,9 @@ class _Builder:
             work.append(self._append_announcement())
         if self.spec.logs_model:
             work.append(self._insert_log_model())
-        if self.spec.decides:
+        if self._tagged(DECIDES):
             work += self._append_decision()
-        if self._tagged(ROLLBACK):
+        if self._tagged(ROLLS_BACK):
             work.append(self._append_restoration())
         self._enclose(work)
 
@@ -167,7 +168,7 @@ class _Builder:
 
     def _insert_check(self) -> BaseOperator:
         check: BaseOperator = self._make(
-            CheckNewImagesOperator, "check_new_images", judges=self.spec.decides
+            CheckNewImagesOperator, "check_new_images", judges=bool(self._tagged(DECIDES))
         )
         [*self._last(PROCESSING), *self._last(SELECTION)] >> check >> self._first(TRAINING)
         return check
@@ -214,10 +215,10 @@ class _Builder:
         # Each follows one of two branches: the other is skipped.
         either = {"trigger_rule": TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS}
         promote = self._make(
-            PromoteChallengerOperator, BRANCHES["promote"], outlets=[NEW_CHAMPION], **either
+            PromoteChallengerOperator, ACTIONS["promote"].task, outlets=[NEW_CHAMPION], **either
         )
-        keep = self._make(KeepChampionOperator, BRANCHES["keep"], **either)
-        refuse = self._make(RefuseChallengerOperator, BRANCHES["refuse"])
+        keep = self._make(KeepChampionOperator, ACTIONS["keep"].task, **either)
+        refuse = self._make(RefuseChallengerOperator, ACTIONS["refuse"].task)
         self._last(PROMOTION) >> measure >> choose
         choose >> Label("better") >> promote
         choose >> Label("better: ask a person") >> ask

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,40 +18,29 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogProtocol
-from kedro.io.core import generate_timestamp
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification import tracking
-from image_classification.champion import registry
-from image_classification.champion.card import render_decision
-from image_classification.champion.record import RunOfRecord, Statement
-from image_classification.champion.release import Release, choose_action
-from image_classification.errors import ConfigurationError, RegistryError
-from image_classification.gate.trend import describe_watch
-from image_classification.vendor.kedro_mlflow import log_pipeline_model
+from image_classification.champion.aftermath import Aftermath
+from image_classification.champion.statement import DecisionRun
+from image_classification.errors import ConfigurationError
+from image_classification.orchestration.account import Account
+from image_classification.vendor.kedro import make_session
 
-PROCESSING, TRAINING, REVIEW = "data_processing", "training", "review"
-MONITORING, INFERENCE = "monitoring", "inference"
+TRAINING = "training"
+"""The pipeline whose definition says how the model is logged, also for composed ones."""
 
 
 class TaskSession(KedroSession):
     """A session whose context is loaded once: what an operator reads, its node runs with."""
 
-    _context: KedroContext | None = None
-
-    @classmethod
-    def open(cls, project_path: Path, runtime_params: dict[str, Any]) -> TaskSession:
-        """Make a session; `create` would start git twice, for a record that nobody reads."""
-        session = cls(session_id=generate_timestamp(), project_path=project_path)
-        facts = {"session_id": session.session_id, "env": os.environ.get("KEDRO_ENV")}
-        session._store.update(facts | {"runtime_params": runtime_params})
-        return session
+    _loaded: KedroContext | None = None
 
     def load_context(self) -> KedroContext:
         """Return the context, loaded at the first call."""
-        if self._context is None:
-            self._context = super().load_context()
-        return self._context
+        if self._loaded is None:
+            self._loaded = super().load_context()
+        return self._loaded
 
 
 @dataclass
@@ -91,14 +78,14 @@ class KedroRun:
 
     def open_mlflow_run(self) -> str:
         """Find or create the MLflow run of this DAG run; return its id."""
-        self.experiment_id = self._context.mlflow.open_experiment()  # type: ignore[attr-defined]
+        self.experiment_id = self.context.mlflow.open_experiment()  # type: ignore[attr-defined]
         self.mlflow_run_id = tracking.open_run(
             self.experiment_id,
             self.key,
             run_name=self._run_name,
             tags={
                 tracking.AIRFLOW_URL_TAG: self.dag_run_url,
-                "env": str(self._context.env),
+                "env": str(self.context.env),
                 "kedro_version": kedro.__version__,
                 "pipeline_names": self.pipeline,
             },
@@ -107,18 +94,8 @@ class KedroRun:
 
     def locate_mlflow_run(self) -> str:
         """Return the address of the MLflow run."""
-        self._context  # noqa: B018 - loading the context points MLflow to the configured store
-        return tracking.locate_run(self._required_run_id, self.experiment_id)
-
-    def locate_evidence(self) -> dict[str, str]:
-        """Return the addresses of the pages to decide by: of the model version, of the run."""
-        pages = {"MLflow run": self.locate_mlflow_run()}
-        version = self._find_candidate()
-        if version is None:
-            return pages
-        return {
-            f"Model version {version}": registry.locate_version(self._model_name, version)
-        } | pages
+        self.context  # noqa: B018 - loading the context points MLflow to the configured store
+        return tracking.locate_run(self.required_run_id, self.experiment_id)
 
     def run_node(self, node_name: str) -> None:
         """Run one node of the pipeline on the MLflow run of this DAG run.
@@ -134,284 +111,17 @@ class KedroRun:
             # Kedro's hooks do not hear of a timeout; MLflow would finish at exit what is active.
             tracking.leave_run()
 
-    def find_batches(self) -> list[str]:
-        """Return the batches that an intake would do something about.
-
-        Those that have arrived whole; those that an earlier run took in and did not finish; and
-        those about which a person has answered since.
-        """
-        catalog, parameters = self._catalog, self._context.params["data_processing"]
-        now, settle_minutes = datetime.now(UTC), parameters["settle_minutes"]
-        arrived = [
-            batch.delivered_as
-            for batch in catalog.load("incoming_batches").batches
-            if batch.is_complete(settle_minutes, now)
-        ]
-        screened, log = catalog.load("batch_screenings"), catalog.load("image_index")
-        indexed = set(log["batch"])
-        unfinished = {
-            batch
-            for batch in catalog.load("image_batches").names()
-            if batch not in screened or (batch not in indexed and screened[batch]["images"])
-        }
-        answered = {
-            review["batch"]
-            for review in catalog.load("batch_reviews").values()
-            if review["at"] not in set(log.loc[log["batch"] == review["batch"], "reviewed_at"])
-        }
-        return sorted({*arrived, *unfinished, *answered})
-
-    def list_held_batches(self) -> list[str]:
-        """Return the batches that wait for a person's answer."""
-        answered = {review["batch"] for review in self._catalog.load("batch_reviews").values()}
-        return [
-            batch
-            for batch, record in self._catalog.load("batch_screenings").items()
-            if record["verdict"] in ("held", "quarantined") and batch not in answered
-        ]
-
-    def count_new_images(self) -> int:
-        """Return how many images this run brings into the training set.
-
-        After a review it is those of the accepted batch: the next intake adds them.
-        """
-        if self.pipeline != REVIEW:
-            return int(self._catalog.load("intake_counts")["accepted"])
-        answers = self._find_answers()
-        if not answers or answers[-1]["answer"] != "accept":
-            return 0
-        return int(self._catalog.load("batch_screenings")[answers[-1]["batch"]]["images"])
-
-    def _find_answers(self) -> list[dict[str, Any]]:
-        """Return the answers about the batch under review, the last one last."""
-        batch = self._context.params["review"]["batch"]
-        answers = self._catalog.load("batch_reviews").values()
-        return [answer for answer in answers if answer["batch"] == batch]
-
-    def describe_outcome(self) -> str:
-        """Return what came of an intake, a review, a watch or a scoring, a sentence; else ""."""
-        if self.pipeline == MONITORING:
-            return self.read_watch()
-        if self.pipeline == INFERENCE:
-            return str(self._catalog.load("score_summary")["outcome"])
-        if self.pipeline == REVIEW and (answers := self._find_answers()):
-            return "{answer}ed '{batch}', by {by}: {reason}".format(**answers[-1])
-        if self.pipeline != PROCESSING:
-            return ""
-        counts = self._catalog.load("intake_counts")
-        batches = ", ".join(counts["batches"]) or "no batch"
-        return (
-            f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
-            f"{counts['rejected']} rejected; {counts['quarantined_files']} files in quarantine"
-        )
-
-    def read_watch(self) -> str:
-        """Return how the champion does on the newest days, a sentence; "" where there is none."""
-        if not self._catalog.exists("champion_watch"):
-            return ""
-        catalog = self._catalog
-        decision = catalog.load("decision") if catalog.exists("decision") else None
-        return describe_watch(catalog.load("champion_watch"), decision)
-
-    def record_watch(self) -> tuple[str, bool]:
-        """Write how the champion does into the MLflow run; return it, and whether it alerts."""
-        sentence = self.read_watch()
-        if not sentence:
-            return "", False
-        tracking.tag_run(self._required_run_id, {tracking.WATCH_TAG: sentence})
-        return sentence, bool(self._catalog.load("champion_watch")["alert"])
-
     def read_outcome(self) -> str:
         """Return what was recorded of this run, "" for nothing yet."""
-        self._context  # noqa: B018 - see above
-        return tracking.read_tag(self._required_run_id, tracking.OUTCOME_TAG) or ""
-
-    def read_stops(self) -> list[str]:
-        """Return why tonight's data were not trained on."""
-        stops: list[str] = self._catalog.load("intake_report")["stops"]
-        return stops
-
-    def describe_review(self) -> tuple[str, str, str, str | None]:
-        """Return the batch under review, its summary, and where its contact sheet is shown."""
-        batch = str(self._context.params["review"]["batch"])
-        self.record_outcome(f"waits for an answer about batch '{batch}'")
-        path = "review/contact_sheet.png"
-        return (
-            batch,
-            self._catalog.load("review_summary"),
-            tracking.locate_artifact(self._required_run_id, path),
-            tracking.locate_artifact_file(self._required_run_id, path),
-        )
-
-    def answer_review(self, answer: dict[str, str]) -> None:
-        """Let the next node know what the person answered."""
-        self.runtime_params.setdefault("review", {}).update(answer)
-
-    def check_new_images(self, judges: bool) -> tuple[bool, str]:
-        """Tell whether there is something to train on, and say why.
-
-        Args:
-            judges: this run will compare the challenger with the champion. Then a newest version
-                that was never judged, because its night failed after it was registered, does not
-                count as done.
-        """
-        summary = self._catalog.load("data_summary")
-        latest = registry.find_latest_version(self._model_name)
-        counts = f"{summary['images']} images of {summary['patients']} patients"
-        if latest is None:
-            return True, f"No model is registered yet: training on {counts}."
-        if latest.tags.get(registry.DIGEST_TAG) == summary["data_digest"]:
-            if judges and (unjudged := registry.explain_unjudged(latest.tags)):
-                return True, (
-                    f"No new images, but version {latest.version} {unjudged}: training on these "
-                    f"{counts} again."
-                )
-            return False, f"No new images: version {latest.version} was trained on these {counts}."
-        return self._count_changes(str(latest.version), counts)
-
-    def _count_changes(self, version: str, counts: str) -> tuple[bool, str]:
-        images = self._catalog.load("image_splits")
-        known = registry.read_images(self._model_name, version)
-        keys = [
-            set(zip(table["image_id"], table["label"], strict=True)) for table in (images, known)
-        ]
-        new, gone = len(keys[0] - keys[1]), len(keys[1] - keys[0])
-        minimum = self._context.params["training"]["min_new_images"]
-        changes = f"{new} new images since version {version}" + (f", {gone} gone" if gone else "")
-        if new + gone < minimum:
-            return False, f"{changes}: waiting for {minimum} (training.min_new_images)."
-        return True, f"{changes}: training on {counts}."
+        self.context  # noqa: B018 - see above
+        return tracking.read_tag(self.required_run_id, tracking.OUTCOME_TAG) or ""
 
     def log_model(self) -> str:
-        """Log the model and register it as challenger; return its version. Safe to repeat.
+        """Log the model, by the definition of the training pipeline, and register it; see there.
 
         Raises:
-            RegistryError: this run has logged another network before: its training was cleared
-                and done again. One run is one model, and what was recorded of it stays.
+            ConfigurationError: that pipeline was not made by `pipeline_ml_factory`.
         """
-        digest = self._digest_network()
-        if tracking.find_logged_model(self._required_run_id, self.experiment_id) is None:
-            tracking.tag_run(self._required_run_id, {tracking.NETWORK_TAG: digest})
-            self._log_as_kedro_mlflow_does()
-        elif tracking.read_tag(self._required_run_id, tracking.NETWORK_TAG) != digest:
-            raise RegistryError(
-                f"DAG run {self.key} has logged a model already, of another network than it has "
-                "now: its training was run again. Trigger a new run (with force) instead of "
-                "clearing one whose model is logged."
-            )
-        tags = {
-            **registry.describe_data(self._catalog.load("data_summary")),
-            tracking.AIRFLOW_RUN_TAG: self.key,
-            tracking.AIRFLOW_URL_TAG: self.dag_run_url,
-        }
-        golden = self._catalog.load("golden_cells")
-        version = registry.register_challenger(
-            self._model_name, self._required_run_id, tags, golden, self.experiment_id
-        )
-        return str(version.version)
-
-    def measure_package(self) -> dict[str, Any]:
-        """Measure the packaged challenger in a fresh process; return what was found."""
-        measures = self._release.measure_package(self._challenger)
-        self._catalog.save("package_measures", measures)
-        return measures
-
-    def decide(self) -> tuple[str, str]:
-        """Judge the comparison; return what follows, and why."""
-        decision = self._release.decide(self._catalog, self._challenger)
-        return choose_action(decision), decision["reason"]
-
-    def describe_decision(self) -> tuple[str, str]:
-        """Return the decision in one line, and in Markdown, as evidence for a person."""
-        decision = self._catalog.load("decision")
-        picture = tracking.locate_artifact_file(self._required_run_id, "promotion/comparison.png")
-        # Airflow shows it small: a click opens it.
-        shown = f"[![patient by patient]({picture})]({picture})\n\n" if picture else ""
-        links = " · ".join(
-            f"[{title}]({address})" for title, address in self.locate_evidence().items()
-        )
-        reason = f"v{self._challenger}: {decision['reason']}."
-        evidence = f"**{reason}**\n\n{links}\n\n{shown}{render_decision(decision)}"
-        return reason, evidence
-
-    def promote(self, statement: Statement) -> str:
-        """Make the challenger champion; return the outcome."""
-        decision = self._catalog.load("decision")
-        return self._finish(self._release.promote(self._challenger, decision, statement))
-
-    def keep(self, event: str, statement: Statement) -> str:
-        """Leave the champion, record why, and return the outcome."""
-        decision = self._catalog.load("decision")
-        return self._finish(self._release.keep(self._challenger, decision, event, statement))
-
-    def read_action(self) -> str:
-        """Return what follows the decision that was made."""
-        return choose_action(self._catalog.load("decision"))
-
-    def roll_back(self) -> str:
-        """Carry out the plan of `plan_rollback`; return the outcome."""
-        return self._finish(self._release.roll_back(self._catalog.load("rollback_plan")))
-
-    def describe_champion(self) -> str:
-        """Return what a failure has done to the champion, as a sentence."""
-        self._context  # noqa: B018 - see above
-        champion = registry.find_champion(self._model_name)
-        if champion is not None and champion == self._find_candidate():
-            return f"The champion is v{champion} now, the version that this run was about."
-        now = f": it is v{champion}" if champion else ""
-        return f"The champion was not changed by this failure{now}."
-
-    def _find_candidate(self) -> str | None:
-        """Return the version that this run would make champion, or None where it has none yet."""
-        catalog = self._catalog
-        if catalog.exists("rollback_plan"):
-            return str(catalog.load("rollback_plan")["to"])
-        if catalog.exists("decision"):
-            return str(catalog.load("decision")["challenger"]["version"])
-        own = registry.find_version_of_run(self._model_name, self._required_run_id)
-        return str(own.version) if own else None
-
-    def locate_watched(self) -> dict[str, str]:
-        """Return the addresses of the champion that was watched, and of the run."""
-        version = str(self._catalog.load("champion_watch")["version"])
-        page = registry.locate_version(self._model_name, version)
-        return {f"Model version {version}": page, "MLflow run": self.locate_mlflow_run()}
-
-    def read_refusal(self) -> str:
-        """Return why this run's promotion was stopped, "" where it was not."""
-        return self._release.read_refusal()
-
-    def name_requester(self, by: str) -> None:
-        """Let the next node know who asks for the rollback."""
-        self.runtime_params.setdefault("rollback", {}).setdefault("by", by)
-
-    def _finish(self, outcome: str) -> str:
-        self.record_outcome(outcome)
-        return outcome
-
-    def record_outcome(self, outcome: str) -> None:
-        """Write what came of this run into the MLflow run."""
-        self._context  # noqa: B018 - see above
-        tracking.tag_run(
-            self._required_run_id, {tracking.OUTCOME_TAG: outcome, tracking.NOTE_TAG: outcome}
-        )
-
-    def log_profile(self, tasks: list[dict[str, Any]]) -> None:
-        """Keep where the seconds of this run went with the MLflow run.
-
-        Args:
-            tasks: what Airflow knows of the tasks: when each was queued, began and ended.
-        """
-        timings = list(self._catalog.load("task_timings").values())
-        tracking.log_profile(self._required_run_id, tasks, timings)
-
-    def close_mlflow_run(self, succeeded: bool) -> str:
-        """Set the final status of the MLflow run and return it."""
-        self._context  # noqa: B018 - see above
-        return tracking.close_run(self._required_run_id, succeeded, self._command)
-
-    def _log_as_kedro_mlflow_does(self) -> None:
-        """Log the model as kedro-mlflow does after a whole run."""
         pipelines.set_requested([TRAINING])
         pipeline = pipelines[TRAINING]
         if not isinstance(pipeline, PipelineML):
@@ -419,41 +129,47 @@ class KedroRun:
                 f"Pipeline '{TRAINING}' must be made by pipeline_ml_factory to log a model. "
                 f"Received: {type(pipeline).__name__}."
             )
-        with (
-            tracking.resume_run(self._required_run_id, self.experiment_id),
-            tracking.log_model_frugally(),
-        ):
-            log_pipeline_model(pipeline, self._catalog)
+        return self.aftermath.log_challenger(pipeline)
 
-    def _digest_network(self) -> str:
-        network = self._catalog["network"]
-        with network._fs.open(network._filepath.as_posix(), "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+    def answer_review(self, answer: dict[str, str]) -> None:
+        """Let the next node know what the person answered."""
+        self.runtime_params.setdefault("review", {}).update(answer)
 
-    def _own_version(self) -> str:
-        version = registry.find_version_of_run(self._model_name, self._required_run_id)
-        if version is None:
-            raise RegistryError(
-                f"MLflow run {self._required_run_id} registered no version of "
-                f"'{self._model_name}': run log_model again."
-            )
-        return str(version.version)
+    def name_requester(self, by: str) -> None:
+        """Let the next node know who asks for the rollback."""
+        self.runtime_params.setdefault("rollback", {}).setdefault("by", by)
 
-    @cached_property
-    def _release(self) -> Release:
-        run = RunOfRecord(
-            self._required_run_id, self.key, self.dag_run_url, self.backfill, self.age_hours
-        )
-        return Release.open(self._catalog, run)
+    def record_outcome(self, outcome: str) -> None:
+        """Write what came of this run into the MLflow run."""
+        self.context  # noqa: B018 - see above
+        tracking.record_outcome(self.required_run_id, outcome)
 
-    @cached_property
-    def _challenger(self) -> str:
-        """The version under judgement: the one compared, or else the one this run registered."""
-        compared = self._catalog.load("comparison")["challenger"]["version"]
-        return str(compared or self._own_version())
+    def record_watch(self, sentence: str) -> bool:
+        """Write how the champion does into the MLflow run; return whether it alerts."""
+        tracking.tag_run(self.required_run_id, {tracking.WATCH_TAG: sentence})
+        return bool(self.catalog.load("champion_watch")["alert"])
+
+    def log_profile(self, tasks: list[dict[str, Any]]) -> None:
+        """Keep where the seconds of this run went with the MLflow run.
+
+        Args:
+            tasks: what Airflow knows of the tasks: when each was queued, began and ended.
+        """
+        timings = list(self.catalog.load("task_timings").values())
+        tracking.log_profile(self.required_run_id, tasks, timings)
+
+    def close_mlflow_run(self, succeeded: bool) -> str:
+        """Set the final status of the MLflow run and return it."""
+        self.context  # noqa: B018 - see above
+        return tracking.close_run(self.required_run_id, succeeded, self._command)
 
     @property
-    def _required_run_id(self) -> str:
+    def required_run_id(self) -> str:
+        """The id of the MLflow run.
+
+        Raises:
+            ConfigurationError: it is not open.
+        """
         if self.mlflow_run_id is None:
             raise ConfigurationError(
                 f"DAG run {self.key} has no MLflow run: clear the task open_run and all after it."
@@ -473,16 +189,37 @@ class KedroRun:
         return f"{command} --params {changes}" if changes else command
 
     @property
-    def _model_name(self) -> str:
-        return str(self._context.params["registered_model_name"])
+    def model_name(self) -> str:
+        """The name of the registered model."""
+        return str(self.context.params["registered_model_name"])
 
     @cached_property
-    def _context(self) -> KedroContext:
+    def aftermath(self) -> Aftermath:
+        """What follows the nodes of this run, step by step."""
+        run = DecisionRun(
+            self.required_run_id,
+            self.key,
+            self.dag_run_url,
+            self.backfill,
+            self.age_hours,
+            self.experiment_id,
+        )
+        return Aftermath(self.catalog, run)
+
+    @cached_property
+    def account(self) -> Account:
+        """What this run has to tell."""
+        return Account(self)
+
+    @cached_property
+    def context(self) -> KedroContext:
+        """The project's context; loading it points MLflow to the configured store."""
         return self._session.load_context()
 
     @cached_property
-    def _catalog(self) -> CatalogProtocol[Any, Any]:
-        return self._context.catalog
+    def catalog(self) -> CatalogProtocol[Any, Any]:
+        """The catalog, in which this run has a folder of its own."""
+        return self.context.catalog
 
     @cached_property
     def _session(self) -> TaskSession:
@@ -497,7 +234,10 @@ class KedroRun:
 
     def _create_session(self) -> TaskSession:
         bootstrap_project(self.project_path)
-        return TaskSession.open(self.project_path, deepcopy(self._session_params))
+        env = os.environ.get("KEDRO_ENV")
+        params = deepcopy(self._session_params)
+        session: TaskSession = make_session(TaskSession, self.project_path, env, params)
+        return session
 
     @property
     def _session_params(self) -> dict[str, Any]:

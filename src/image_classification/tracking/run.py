@@ -161,9 +161,14 @@ def select_run(experiment_name: str, name: str | None, pipeline: str) -> tuple[s
     return str(found[0].info.run_id), str(found[0].info.run_name)
 
 
-def fail_run(run_id: str, outcome: str) -> None:
-    """Say on a run that has ended that it failed after all, and how."""
+def record_outcome(run_id: str, outcome: str) -> None:
+    """Write what came of a run, a sentence, where MLflow's page shows it."""
     tag_run(run_id, {OUTCOME_TAG: outcome, NOTE_TAG: outcome})
+
+
+def fail_run(run_id: str, outcome: str) -> None:
+    """Say that a run failed, and how; it has ended then."""
+    record_outcome(run_id, outcome)
     MlflowClient().set_terminated(run_id, RunStatus.to_string(RunStatus.FAILED))
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from judgement import make_entry
 
-from image_classification.champion import ledger
 from image_classification.errors import ConfigurationError, RegistryError
+from image_classification.gate import verdict
 from image_classification.pipelines.rollback.nodes import plan_rollback
 
 PROMOTIONS = {
     f"r{version}-promoted": make_entry(
-        ledger.PROMOTED,
+        verdict.PROMOTED,
         version,
         before,
         version,
@@ -63,7 +63,7 @@ def test_a_version_is_named_by_its_number(version: str) -> None:
 
 
 def test_a_second_rollback_goes_one_further() -> None:
-    back = make_entry(ledger.ROLLED_BACK, "2", "4", "2", at="2026-11-25T02:00:00.000+00:00")
+    back = make_entry(verdict.ROLLED_BACK, "2", "4", "2", at="2026-11-25T02:00:00.000+00:00")
     entries = {**PROMOTIONS, "r5": back}
     registered = register("1", "2", "3", "4", champion="2")
     assert plan(entries=entries, registered=registered)["to"] == "1"
@@ -74,7 +74,7 @@ def test_a_champion_set_by_hand_goes_back_to_the_last_one_of_the_ledger() -> Non
 
 
 def test_other_models_of_the_same_ledger_do_not_count() -> None:
-    other = make_entry(ledger.PROMOTED, "9", "8", "9", at="2026-11-29T02:00:00.000+00:00")
+    other = make_entry(verdict.PROMOTED, "9", "8", "9", at="2026-11-29T02:00:00.000+00:00")
     assert plan(entries={**PROMOTIONS, "x": {**other, "model": "platelets"}})["to"] == "2"
 
 
@@ -82,7 +82,7 @@ def test_other_models_of_the_same_ledger_do_not_count() -> None:
     "entries",
     [
         {},
-        {"r5-kept": make_entry(ledger.KEPT, "5", "4", "4", at="2026-11-25T02:00:00.000+00:00")},
+        {"r5-kept": make_entry(verdict.KEPT, "5", "4", "4", at="2026-11-25T02:00:00.000+00:00")},
     ],
 )
 def test_a_champion_older_than_the_ledger_knows_itself_whom_it_replaced(entries: Any) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLBranchOperator
 
+from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration.address import locate_question
 from image_classification.orchestration.notices.notification import NeedsYouNotifier
 from image_classification.orchestration.steps.base import PipelineOperator, write_note
-from image_classification.orchestration.steps.promotion import ANSWER, BRANCHES
+from image_classification.orchestration.steps.promotion import ANSWER
 from image_classification.orchestration.steps.question import ask_why
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class AskApproverOperator(PipelineOperator, HITLBranchOperator):
             settings=settings,
             subject="May the challenger become champion?",
             options=[APPROVE, REJECT],
-            options_mapping={APPROVE: BRANCHES["promote"], REJECT: BRANCHES["keep"]},
+            options_mapping={APPROVE: ACTIONS["promote"].task, REJECT: ACTIONS["keep"].task},
             defaults=REJECT,
             response_timeout=timedelta(hours=settings.approval.timeout_hours),
             assigned_users=[{"id": user, "name": user} for user in users] or None,
@@ -41,7 +42,7 @@ class AskApproverOperator(PipelineOperator, HITLBranchOperator):
     def execute(self, context: Context) -> Any:
         """Show how the models compare, and wait."""
         run = self.start(context)
-        reason, self.body = run.describe_decision()
+        reason, self.body = run.account.describe_decision()
         question = locate_question(context["dag"].dag_id, str(context["run_id"]), self.task_id)
         hours = self.settings.approval.timeout_hours
         self.log.info("Waiting up to %g hours for an answer: %s", hours, question)
@@ -55,7 +56,7 @@ class AskApproverOperator(PipelineOperator, HITLBranchOperator):
                 "a better challenger needs you",
                 f"{reason}\n\nApprove or reject it within {hours:g} hours: after that the champion "
                 "stays.",
-                run.locate_evidence(),
+                run.account.locate_evidence(),
             )
         ]
         return super().execute(context)

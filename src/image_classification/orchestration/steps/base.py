@@ -106,9 +106,9 @@ def measure_age(context: Context) -> float:
 def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     """Write what came of the run, the champion's watch and who waits for a person into its note."""
     lines = [outcome]
-    if (watch := run.read_watch()) not in outcome:
+    if (watch := run.account.read_watch()) not in outcome:
         lines.append(watch)
-    if held := run.list_held_batches():
+    if held := run.account.list_held_batches():
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
         lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")

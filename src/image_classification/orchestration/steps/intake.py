@@ -25,7 +25,7 @@ class FindBatchesOperator(PipelineOperator, SkipMixin):
 
     def execute(self, context: Context) -> list[str]:
         """Look for batches that have arrived, and for what an earlier run left undone."""
-        batches = self.start(context).find_batches()
+        batches = self.start(context).account.find_batches()
         if batches:
             self.log.info("To take in: %s", ", ".join(batches))
         else:
@@ -40,7 +40,7 @@ class ListHeldBatchesOperator(PipelineOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Return their names."""
-        held = self.start(context).list_held_batches()
+        held = self.start(context).account.list_held_batches()
         for batch in held:
             self.log.warning("Batch '%s' is held: see the DAG '%s'", batch, REVIEW)
         return held
@@ -78,7 +78,7 @@ class AnnounceImagesOperator(PipelineOperator):
 
     def execute(self, context: Context) -> str:
         """Succeed where there are new images; being skipped announces nothing."""
-        images = self.start(context).count_new_images()
+        images = self.start(context).account.count_new_images()
         if not images:
             raise AirflowSkipException("No image has joined the training set.")
         return f"{images} images"

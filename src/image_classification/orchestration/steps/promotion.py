@@ -15,7 +15,7 @@ from image_classification.orchestration.settings import Event
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from image_classification.champion.record import Statement
+    from image_classification.champion.statement import Statement
     from image_classification.orchestration.kedro_run import KedroRun
 from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
 
@@ -24,29 +24,13 @@ ASK_APPROVER = "ask_approver"
 ANSWER = "answer"
 """Key of what the approver answered, among the results of that task."""
 
-BRANCHES = {
-    "promote": "promote_challenger",
-    "approve": ASK_APPROVER,
-    "keep": "keep_champion",
-    "dry_run": "keep_champion",
-    "refuse": "refuse_challenger",
-}
-
-ANNOUNCED = {
-    "promote": "The challenger is promoted",
-    "approve": "A person is asked whether the challenger is promoted",
-    "keep": "The champion is kept",
-    "dry_run": "Dry run: the challenger would be promoted",
-    "refuse": "The comparison is refused",
-}
-
 
 class MeasurePackageOperator(PipelineOperator):
     """Load the packaged challenger in a fresh process: what it costs, and whether it answers."""
 
     def execute(self, context: Context) -> None:
         """Measure, and keep what was found in the catalog."""
-        self.log.info("The packaged challenger: %s", self.start(context).measure_package())
+        self.log.info("The packaged challenger: %s", self.start(context).aftermath.measure())
 
 
 class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
@@ -56,9 +40,9 @@ class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
 
     def choose_branch(self, context: Context) -> str:
         """Return the task to go on with."""
-        action, reason = self.start(context).decide()
-        self.log.info("%s: %s", ANNOUNCED[action], reason)
-        return BRANCHES[action]
+        action, reason = self.start(context).aftermath.decide()
+        self.log.info("%s: %s", action.announcement, reason)
+        return action.task
 
 
 class _OutcomeOperator(PipelineOperator):
@@ -92,7 +76,9 @@ class _OutcomeOperator(PipelineOperator):
         if event := self.choose_event(run):
             what, _, why = outcome.partition(": ")
             subject = f"{context['dag'].dag_id}: {what}"
-            self.notify(context, event, subject, f"{why}.{self.advice}", run.locate_evidence())
+            self.notify(
+                context, event, subject, f"{why}.{self.advice}", run.account.locate_evidence()
+            )
         return outcome
 
     @abstractmethod
@@ -111,7 +97,7 @@ class PromoteChallengerOperator(_OutcomeOperator):
 
     def carry_out(self, run: KedroRun, context: Context) -> str:
         """Promote, in the name of who approved it."""
-        return run.promote(read_approval(context))
+        return run.aftermath.promote(read_approval(context))
 
 
 class KeepChampionOperator(_OutcomeOperator):
@@ -119,10 +105,7 @@ class KeepChampionOperator(_OutcomeOperator):
 
     def carry_out(self, run: KedroRun, context: Context) -> str:
         """Record what the gate said, or the person who was asked."""
-        from image_classification.champion import ledger  # noqa: PLC0415
-
-        event = {"approve": ledger.REJECTED, "dry_run": ledger.DRY_RUN}.get(run.read_action())
-        return run.keep(event or ledger.KEPT, read_approval(context))
+        return run.aftermath.keep(read_approval(context))
 
 
 class RefuseChallengerOperator(_OutcomeOperator):
@@ -135,9 +118,9 @@ class RefuseChallengerOperator(_OutcomeOperator):
 
     def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
         """Record why."""
-        from image_classification.champion import ledger, record  # noqa: PLC0415
+        from image_classification.champion.statement import Statement  # noqa: PLC0415
 
-        return run.keep(ledger.REFUSED, record.Statement())
+        return run.aftermath.keep(Statement())
 
     def choose_event(self, run: KedroRun) -> Event | None:
         """Return that a person must look, unless it is a backfill, which never promotes."""
@@ -151,12 +134,12 @@ class RestoreChampionOperator(_OutcomeOperator):
 
     def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
         """Roll back."""
-        return run.roll_back()
+        return run.aftermath.roll_back()
 
 
 def read_approval(context: Context) -> Statement:
     """Return who approved or rejected the challenger; the policy where nobody was asked."""
-    from image_classification.champion.record import Statement  # noqa: PLC0415
+    from image_classification.champion.statement import Statement  # noqa: PLC0415
 
     response = context["ti"].xcom_pull(task_ids=ASK_APPROVER, key=ANSWER)
     if not response:

@@ -29,7 +29,7 @@ class AskReviewerOperator(PipelineOperator, HITLOperator):
     def execute(self, context: Context) -> Any:
         """Show what the screening found, and wait."""
         run = self.start(context)
-        batch, summary, sheet, picture = run.describe_review()
+        batch, summary, sheet, picture = run.account.describe_review()
         self.subject = f"May batch '{batch}' join the training set?"
         shown = f"\n\n![the most suspicious images]({picture})" if picture else ""
         evidence = f"[Contact sheet of the most suspicious images]({sheet}){shown}"

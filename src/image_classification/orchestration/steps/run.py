@@ -85,16 +85,16 @@ class CloseRunOperator(PipelineOperator):
         succeeded = not any(state in FAILED_STATES for state in states.values())
         skipped = [task for task, state in states.items() if state == "skipped"]
         run = self.start(context)
-        watch, alerts = run.record_watch()
-        if alerts:
+        watch = run.account.read_watch()
+        if watch and run.record_watch(watch):
             subject = "the champion is worse on the newest images, or does not answer"
             reason = f"{watch}.\n\nWhat to look at: docs/monitoring.md."
-            self.notify(context, "alert", subject, reason, run.locate_watched())
+            self.notify(context, "alert", subject, reason, run.account.locate_watched())
         if not succeeded:
             self._explain_failure(context, run, failed)
         elif RECORDERS.isdisjoint(states) and all(task.startswith(ASIDE) for task in skipped):
             # No other task says what came of the run, or takes back an earlier failure.
-            outcome = run.describe_outcome() or "succeeded"
+            outcome = run.account.describe_outcome() or "succeeded"
             run.record_outcome(outcome)
             write_outcome(context, run, outcome)
         elif watch:
@@ -113,11 +113,11 @@ class CloseRunOperator(PipelineOperator):
             self.log.warning("Where the seconds of this run went is not kept: %s", error)
 
     def _explain_failure(self, context: Context, run: KedroRun, failed: list[str]) -> None:
-        outcome = f"failed: {', '.join(failed)}. {run.describe_champion()}"
-        if refusal := run.read_refusal():
+        outcome = f"failed: {', '.join(failed)}. {run.account.describe_champion()}"
+        if refusal := run.aftermath.release.read_refusal():
             outcome = f"failed: {', '.join(failed)}. {refusal}"
         if "check_contract" in failed:
-            outcome = " ".join([outcome, *run.read_stops()])
+            outcome = " ".join([outcome, *run.account.read_stops()])
         run.record_outcome(outcome)
         write_outcome(context, run, f"{outcome} {REMEDY}")
 

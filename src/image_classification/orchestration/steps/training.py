@@ -9,6 +9,8 @@ from airflow.sdk import SkipMixin
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from image_classification.orchestration.kedro_run import KedroRun
+
 from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
 
 
@@ -23,22 +25,29 @@ class CheckNewImagesOperator(PipelineOperator, SkipMixin):
 
     def execute(self, context: Context) -> str:
         """Compare the data with that of the newest version; `force` trains anyway."""
+        from image_classification.champion.novelty import check_new_images  # noqa: PLC0415
+
         run = self.start(context)
-        is_new, reason = run.check_new_images(self.judges)
-        if context["params"].get("force") and not is_new:
-            is_new, reason = True, f"{reason} Training anyway, as asked (force)."
+        is_new, reason = check_new_images(
+            run.model_name,
+            run.catalog.load("image_splits"),
+            run.catalog.load("data_summary"),
+            run.context.params["training"],
+            judges=self.judges,
+        )
         self.log.info(reason)
         if not is_new:
-            outcome = f"skipped: {reason}"
-            run.record_outcome(outcome)
-            write_outcome(context, run, outcome)
-            subject = f"{context['dag'].dag_id} skipped: {reason.partition(':')[0]}"
-            self.notify(
-                context, "skipped", subject, reason, {"MLflow run": run.locate_mlflow_run()}
-            )
-            after = context["task"].get_flat_relatives(upstream=False)
-            self.skip(context["ti"], [task for task in after if not task.is_teardown])
+            self._skip_rest(context, run, reason)
         return reason
+
+    def _skip_rest(self, context: Context, run: KedroRun, reason: str) -> None:
+        outcome = f"skipped: {reason}"
+        run.record_outcome(outcome)
+        write_outcome(context, run, outcome)
+        subject = f"{context['dag'].dag_id} skipped: {reason.partition(':')[0]}"
+        self.notify(context, "skipped", subject, reason, {"MLflow run": run.locate_mlflow_run()})
+        after = context["task"].get_flat_relatives(upstream=False)
+        self.skip(context["ti"], [task for task in after if not task.is_teardown])
 
 
 class LogModelOperator(PipelineOperator):

@@ -10,6 +10,7 @@ from image_classification.pipelines.data_processing.nodes import (
     pack_images,
     screen_batches,
 )
+from image_classification.pipelines.purpose import PROCESSING
 
 
 def create_pipeline() -> Pipeline:
@@ -74,5 +75,5 @@ def create_pipeline() -> Pipeline:
                 name="check_contract",
             ),
         ],
-        tags="data_processing",
+        tags=PROCESSING,
     )

@@ -7,6 +7,7 @@ from image_classification.pipelines.monitoring.nodes import (
     score_newest_days,
     watch_champion,
 )
+from image_classification.pipelines.purpose import WATCHES
 
 
 def create_pipeline() -> Pipeline:
@@ -39,6 +40,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=["champion_trend", "champion_watch", "champion_curves"],
                 name="watch_champion",
+                tags=WATCHES,
             ),
             Node(
                 plot_trend,

@@ -7,6 +7,7 @@ from image_classification.pipelines.promotion.nodes import (
     score_challenger,
     score_champion,
 )
+from image_classification.pipelines.purpose import DECIDES, PROMOTION
 
 
 def create_pipeline() -> Pipeline:
@@ -37,7 +38,8 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=["comparison", "comparison_plot"],
                 name="compare_models",
+                tags=DECIDES,
             ),
         ],
-        tags="promotion",
+        tags=PROMOTION,
     )

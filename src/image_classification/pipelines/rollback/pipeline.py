@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.pipelines.purpose import ROLLS_BACK
 from image_classification.pipelines.rollback.nodes import plan_rollback
 
 
@@ -19,6 +20,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="rollback_plan",
                 name="plan_rollback",
+                tags=ROLLS_BACK,
             )
         ],
         tags="rollback",

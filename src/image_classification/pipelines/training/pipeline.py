@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.pipelines.purpose import SELECTION, TRAINING
 from image_classification.pipelines.training.nodes import (
     answer_golden_cells,
     evaluate_network,
@@ -30,7 +31,7 @@ def create_selection_pipeline() -> Pipeline:
                 name="select_images",
             ),
         ],
-        tags="selection",
+        tags=SELECTION,
     )
 
 
@@ -115,5 +116,5 @@ def create_pipeline() -> Pipeline:
                 name="plot_confident_mistakes",
             ),
         ],
-        tags="training",
+        tags=TRAINING,
     )

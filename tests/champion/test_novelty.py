@@ -1,14 +1,14 @@
+"""Is there something to train on? The same answer for a task and for a `kedro run`."""
+
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
 
 from image_classification.champion import registry
-from image_classification.orchestration.kedro_run import KedroRun
+from image_classification.champion.novelty import check_new_images
 
 OLD = {registry.DIGEST_TAG: "last week", registry.DECISION_TAG: "promoted"}
 SUMMARY = {"data_digest": "tonight", "images": 800, "patients": 40}
@@ -26,17 +26,14 @@ def ask(
     tonight: pd.DataFrame | None = None,
     known: pd.DataFrame | None = None,
     minimum: int = 1,
+    force: bool = False,
 ) -> tuple[bool, str]:
     latest = None if tags is None else SimpleNamespace(version="7", tags=tags)
     monkeypatch.setattr(registry, "find_latest_version", lambda _: latest)
-    run = KedroRun(Path(), "retraining", "retraining", "manual__1", "http://airflow", {})
     monkeypatch.setattr(registry, "read_images", lambda _name, _version: known)
-    run.__dict__["_catalog"] = DataCatalog(
-        {"data_summary": MemoryDataset(SUMMARY), "image_splits": MemoryDataset(tonight)}
-    )
-    params = {"registered_model_name": "cells", "training": {"min_new_images": minimum}}
-    run.__dict__["_context"] = SimpleNamespace(params=params)
-    return run.check_new_images(judges)
+    training = {"min_new_images": minimum, "force": force}
+    images = tabulate() if tonight is None else tonight
+    return check_new_images("cells", images, SUMMARY, training, judges=judges)
 
 
 def test_trains_when_no_model_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +98,15 @@ def test_trains_again_when_the_night_of_the_newest_version_failed_before_it_was_
 
 def test_skips_an_unjudged_version_where_nothing_judges(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ask(monkeypatch, {registry.DIGEST_TAG: "tonight"}, judges=False)[0]
+
+
+def test_training_that_is_asked_for_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = {registry.DIGEST_TAG: "tonight", registry.DECISION_TAG: "kept champion"}
+    train, reason = ask(monkeypatch, tags, judges=True, force=True)
+    assert train
+    assert reason == (
+        "No new images: version 7 was trained on these 800 images of 40 patients. Training anyway, "
+        "as asked (force)."
+    )
+    # Where there is something new, nobody had to ask.
+    assert "asked" not in ask(monkeypatch, None, judges=True, force=True)[1]

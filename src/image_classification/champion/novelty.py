@@ -1,0 +1,60 @@
+"""Is there something to train on that no registered version was made from?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from image_classification.champion import registry
+from image_classification.intake.waiting import count_changes, judge_changes
+
+
+def check_new_images(
+    model_name: str,
+    images: pd.DataFrame,
+    summary: Mapping[str, Any],
+    training: Mapping[str, Any],
+    *,
+    judges: bool,
+) -> tuple[bool, str]:
+    """Tell whether there is something to train on, and say why.
+
+    Args:
+        model_name: the registered model.
+        images: of `select_images`.
+        summary: of `select_images`: counts, and the digest of all images.
+        training: the parameters `training`: `min_new_images`, and `force`, which trains anyway.
+        judges: this run will compare the challenger with the champion. Then a newest version
+            that was never judged, because its night failed after it was registered, does not
+            count as done.
+    """
+    is_new, reason = _compare_with_newest(model_name, images, summary, training, judges)
+    if training["force"] and not is_new:
+        return True, f"{reason} Training anyway, as asked (force)."
+    return is_new, reason
+
+
+def _compare_with_newest(
+    model_name: str,
+    images: pd.DataFrame,
+    summary: Mapping[str, Any],
+    training: Mapping[str, Any],
+    judges: bool,
+) -> tuple[bool, str]:
+    latest = registry.find_latest_version(model_name)
+    counts = f"{summary['images']} images of {summary['patients']} patients"
+    if latest is None:
+        return True, f"No model is registered yet: training on {counts}."
+    version = str(latest.version)
+    if latest.tags.get(registry.DIGEST_TAG) == summary["data_digest"]:
+        if judges and (unjudged := registry.explain_unjudged(latest.tags)):
+            return True, (
+                f"No new images, but version {version} {unjudged}: training on these {counts} "
+                "again."
+            )
+        return False, f"No new images: version {version} was trained on these {counts}."
+    changes = count_changes(images, registry.read_images(model_name, version))
+    is_enough, said = judge_changes(*changes, training["min_new_images"], version)
+    return is_enough, f"{said}: training on {counts}." if is_enough else said

@@ -1,0 +1,146 @@
+"""Does the champion answer as it should? Asked in a fresh process, as a consumer would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from image_classification import tracking
+from image_classification.champion import consumer, registry
+from image_classification.errors import RegistryError, VerificationError
+
+logger = logging.getLogger(__name__)
+
+CONSUMER_TIMEOUT_S = 600
+TIMED_CALLS = 9
+
+
+def measure_version(model_name: str, version: str) -> dict[str, Any]:
+    """Load a registered version in a fresh process, measure it and ask it; see `consumer`.
+
+    Returns:
+        What `consumer.consume_model` found, and `environment`, the digest of the packages that it
+        was found with.
+
+    Raises:
+        VerificationError: it cannot be loaded, or cannot answer.
+    """
+    found = consume_version(f"models:/{model_name}/{version}", TIMED_CALLS)
+    return found | {"environment": digest_environment()}
+
+
+def verify_champion(
+    model_name: str, version: str, tolerance: float, measured: Mapping[str, Any] | None = None
+) -> None:
+    """Check that whoever loads the champion gets this version, and that it answers as stored.
+
+    A consumer's answers are known already where this run has measured the version in a fresh
+    process, with the packages that are here now, and the alias leads to the same files to the
+    byte. Otherwise a fresh process loads the champion and is asked.
+
+    Args:
+        model_name: the registered model.
+        version: that the alias shall point to.
+        tolerance: largest difference of a probability from the stored one.
+        measured: of `measure_version`, by this run; None where it has not measured.
+
+    Raises:
+        VerificationError: it cannot be loaded, is another model, or answers otherwise.
+    """
+    uri = f"models:/{model_name}@{registry.CHAMPION}"
+    answer = measured if measured and _still_holds(measured, model_name) else consume_version(uri)
+    expected = registry.find_model_id(model_name, version)
+    if expected and answer["model_id"] != expected:
+        raise VerificationError(
+            f"{uri} answers as model {answer['model_id']}, not as {expected}, which is version "
+            f"{version}."
+        )
+    difference = answer["golden_difference"]
+    if difference is None:
+        logger.warning("Version %s keeps no golden cells: it was loaded, not asked", version)
+    elif not difference <= tolerance:
+        raise VerificationError(
+            f"Version {version} does not answer its golden cells as it did when it was made: a "
+            f"probability differs by {difference:.4g}, allowed: {tolerance:g} "
+            "(promotion.golden_tolerance)."
+        )
+    logger.info("Verified: %s answers its golden cells (within %s)", uri, difference)
+
+
+def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
+    """Load a model in a fresh process, as a consumer would; return what `consumer` found.
+
+    Args:
+        model_uri: a version, or an alias.
+        timed_calls: how often it is asked one image, for the latency.
+
+    Raises:
+        VerificationError: it cannot be loaded, or cannot answer.
+    """
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "answer.json")
+        # Isolated: neither the working directory nor PYTHONPATH may lend it this project's code.
+        command = [
+            sys.executable,
+            "-I",
+            consumer.__file__,
+            model_uri,
+            tracking.read_uri(),
+            str(file),
+            str(timed_calls),
+        ]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own script
+                command,
+                cwd=folder,
+                env=_make_environment(),
+                capture_output=True,
+                text=True,
+                timeout=CONSUMER_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise VerificationError(
+                f"{model_uri} did not answer within {CONSUMER_TIMEOUT_S} s in a fresh process."
+            ) from None
+        if done.returncode or not file.exists():
+            last = "\n".join(done.stderr.strip().splitlines()[-5:])
+            raise VerificationError(f"{model_uri} cannot be used in a fresh process:\n{last}")
+        answer: dict[str, Any] = json.loads(file.read_text())
+    return answer
+
+
+@cache
+def digest_environment() -> str:
+    """Return 32 hex digits that change when Python or an installed package does."""
+    packages = {f"{found.name}=={found.version}" for found in distributions()}
+    facts = [sys.version, sys.executable, *sorted(packages)]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
+
+
+def _still_holds(measured: Mapping[str, Any], model_name: str) -> bool:
+    """Tell whether a consumer of the champion would find what was measured."""
+    if not measured.get("files_digest") or measured.get("environment") != digest_environment():
+        return False
+    try:
+        with registry.fetch_files(model_name, registry.CHAMPION) as folder:
+            return bool(consumer.digest_files(folder) == measured["files_digest"])
+    except RegistryError as error:
+        logger.warning("The champion's files are not those that were measured: %s", error)
+        return False
+
+
+def _make_environment() -> dict[str, str]:
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
+    hidden = ("PYTHONDONTWRITEBYTECODE", "KEDRO_LOGGING_CONFIG")
+    return {name: value for name, value in os.environ.items() if name not in hidden} | quiet

@@ -1,0 +1,71 @@
+"""The session of a `kedro run`: it ends before training where too few images are new."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from kedro.framework.session import KedroSession
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.runner import AbstractRunner, SequentialRunner
+
+from image_classification.champion.novelty import check_new_images
+from image_classification.pipelines.purpose import read_purpose, split_at_training
+
+logger = logging.getLogger(__name__)
+
+_waiting: ContextVar[str] = ContextVar("waiting", default="")
+
+
+def read_waiting() -> str:
+    """Return why the run that has just ended has trained nothing, a sentence; "" where it has."""
+    return _waiting.get()
+
+
+class NightSession(KedroSession):
+    """Kedro's session, with a look at what is new between taking images in and training on them.
+
+    Under Airflow a task of its own looks, and skips the rest of the night; here the rest of the
+    nodes are not run, and the run is a success that says so.
+    """
+
+    def run(self, **options: Any) -> Any:  # type: ignore[override]
+        """Run a pipeline as `KedroSession.run` does, with its keywords."""
+        runner: AbstractRunner = options.pop("runner", None) or SequentialRunner()
+        runner.run = _Pausing(runner.run)  # type: ignore[method-assign]
+        token = _waiting.set("")
+        try:
+            return super().run(runner=runner, **options)
+        finally:
+            _waiting.reset(token)
+
+
+class _Pausing:
+    """Runs what comes before training, looks, and then runs the rest or leaves it."""
+
+    def __init__(self, run: Callable[..., dict[str, Any]]) -> None:
+        self._run = run
+
+    def __call__(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], *more: Any, **options: Any
+    ) -> dict[str, Any]:
+        parts = split_at_training(pipeline)
+        if parts is None:
+            return self._run(pipeline, catalog, *more, **options)
+        before, after = parts
+        outputs = self._run(before, catalog, *more, **options)
+        is_new, reason = check_new_images(
+            catalog.load("params:registered_model_name"),
+            catalog.load("image_splits"),
+            catalog.load("data_summary"),
+            catalog.load("params:training"),
+            judges=read_purpose(pipeline).decides,
+        )
+        logger.info("%s", reason)
+        if not is_new:
+            _waiting.set(reason)
+            return outputs
+        return outputs | self._run(after, catalog, *more, **options)

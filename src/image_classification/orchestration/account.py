@@ -1,0 +1,159 @@
+"""What a DAG run has to tell, read out of its catalog: for notes, questions and notices."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from image_classification import tracking
+from image_classification.champion import registry
+from image_classification.champion.card import render_decision
+from image_classification.gate.trend import describe_watch
+
+if TYPE_CHECKING:
+    from image_classification.orchestration.kedro_run import KedroRun
+
+PROCESSING, REVIEW = "data_processing", "review"
+MONITORING, INFERENCE = "monitoring", "inference"
+
+
+class Account:
+    """Reads what a run has left in the catalog, and says it."""
+
+    def __init__(self, run: KedroRun) -> None:
+        self._run = run
+
+    def find_batches(self) -> list[str]:
+        """Return the batches that an intake would do something about.
+
+        Those that have arrived whole; those that an earlier run took in and did not finish; and
+        those about which a person has answered since.
+        """
+        catalog, parameters = self._run.catalog, self._run.context.params["data_processing"]
+        now, settle_minutes = datetime.now(UTC), parameters["settle_minutes"]
+        arrived = [
+            batch.delivered_as
+            for batch in catalog.load("incoming_batches").batches
+            if batch.is_complete(settle_minutes, now)
+        ]
+        screened, log = catalog.load("batch_screenings"), catalog.load("image_index")
+        indexed = set(log["batch"])
+        unfinished = {
+            batch
+            for batch in catalog.load("image_batches").names()
+            if batch not in screened or (batch not in indexed and screened[batch]["images"])
+        }
+        answered = {
+            review["batch"]
+            for review in catalog.load("batch_reviews").values()
+            if review["at"] not in set(log.loc[log["batch"] == review["batch"], "reviewed_at"])
+        }
+        return sorted({*arrived, *unfinished, *answered})
+
+    def list_held_batches(self) -> list[str]:
+        """Return the batches that wait for a person's answer."""
+        answered = {review["batch"] for review in self._run.catalog.load("batch_reviews").values()}
+        return [
+            batch
+            for batch, record in self._run.catalog.load("batch_screenings").items()
+            if record["verdict"] in ("held", "quarantined") and batch not in answered
+        ]
+
+    def count_new_images(self) -> int:
+        """Return how many images this run brings into the training set.
+
+        After a review it is those of the accepted batch: the next intake adds them.
+        """
+        if self._run.pipeline != REVIEW:
+            return int(self._run.catalog.load("intake_counts")["accepted"])
+        answers = self._find_answers()
+        if not answers or answers[-1]["answer"] != "accept":
+            return 0
+        return int(self._run.catalog.load("batch_screenings")[answers[-1]["batch"]]["images"])
+
+    def _find_answers(self) -> list[dict[str, Any]]:
+        """Return the answers about the batch under review, the last one last."""
+        batch = self._run.context.params["review"]["batch"]
+        answers = self._run.catalog.load("batch_reviews").values()
+        return [answer for answer in answers if answer["batch"] == batch]
+
+    def describe_outcome(self) -> str:
+        """Return what came of an intake, a review, a watch or a scoring, a sentence; else ""."""
+        if self._run.pipeline == MONITORING:
+            return self.read_watch()
+        if self._run.pipeline == INFERENCE:
+            return str(self._run.catalog.load("score_summary")["outcome"])
+        if self._run.pipeline == REVIEW and (answers := self._find_answers()):
+            return "{answer}ed '{batch}', by {by}: {reason}".format(**answers[-1])
+        if self._run.pipeline != PROCESSING:
+            return ""
+        counts = self._run.catalog.load("intake_counts")
+        batches = ", ".join(counts["batches"]) or "no batch"
+        return (
+            f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
+            f"{counts['rejected']} rejected; {counts['quarantined_files']} files in quarantine"
+        )
+
+    def read_watch(self) -> str:
+        """Return how the champion does on the newest days, a sentence; "" where there is none."""
+        if not self._run.catalog.exists("champion_watch"):
+            return ""
+        catalog = self._run.catalog
+        decision = catalog.load("decision") if catalog.exists("decision") else None
+        return describe_watch(catalog.load("champion_watch"), decision)
+
+    def read_stops(self) -> list[str]:
+        """Return why tonight's data were not trained on."""
+        stops: list[str] = self._run.catalog.load("intake_report")["stops"]
+        return stops
+
+    def describe_review(self) -> tuple[str, str, str, str | None]:
+        """Return the batch under review, its summary, and where its contact sheet is shown."""
+        batch = str(self._run.context.params["review"]["batch"])
+        self._run.record_outcome(f"waits for an answer about batch '{batch}'")
+        path = "review/contact_sheet.png"
+        return (
+            batch,
+            self._run.catalog.load("review_summary"),
+            tracking.locate_artifact(self._run.required_run_id, path),
+            tracking.locate_artifact_file(self._run.required_run_id, path),
+        )
+
+    def describe_decision(self) -> tuple[str, str]:
+        """Return the decision in one line, and in Markdown, as evidence for a person."""
+        decision = self._run.catalog.load("decision")
+        picture = tracking.locate_artifact_file(
+            self._run.required_run_id, "promotion/comparison.png"
+        )
+        # Airflow shows it small: a click opens it.
+        shown = f"[![patient by patient]({picture})]({picture})\n\n" if picture else ""
+        links = " · ".join(
+            f"[{title}]({address})" for title, address in self.locate_evidence().items()
+        )
+        reason = f"v{self._run.aftermath.challenger}: {decision['reason']}."
+        evidence = f"**{reason}**\n\n{links}\n\n{shown}{render_decision(decision)}"
+        return reason, evidence
+
+    def describe_champion(self) -> str:
+        """Return what a failure has done to the champion, as a sentence."""
+        champion = registry.find_champion(self._run.model_name)
+        if champion is not None and champion == self._run.aftermath.find_candidate():
+            return f"The champion is v{champion} now, the version that this run was about."
+        now = f": it is v{champion}" if champion else ""
+        return f"The champion was not changed by this failure{now}."
+
+    def locate_evidence(self) -> dict[str, str]:
+        """Return the addresses of the pages to decide by: of the model version, of the run."""
+        pages = {"MLflow run": self._run.locate_mlflow_run()}
+        version = self._run.aftermath.find_candidate()
+        if version is None:
+            return pages
+        return {
+            f"Model version {version}": registry.locate_version(self._run.model_name, version)
+        } | pages
+
+    def locate_watched(self) -> dict[str, str]:
+        """Return the addresses of the champion that was watched, and of the run."""
+        version = str(self._run.catalog.load("champion_watch")["version"])
+        page = registry.locate_version(self._run.model_name, version)
+        return {f"Model version {version}": page, "MLflow run": self._run.locate_mlflow_run()}

@@ -1,0 +1,224 @@
+"""What follows the nodes: each step on its own, and all of them in one process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from judgement import make_comparison, make_facts, make_policy
+from kedro.io import DataCatalog, MemoryDataset
+from kedro_datasets.pickle import PickleDataset
+
+from image_classification import tracking
+from image_classification.champion import aftermath, registry
+from image_classification.champion.aftermath import Aftermath
+from image_classification.champion.statement import DecisionRun, Statement
+from image_classification.errors import RegistryError
+from image_classification.gate import judgement
+
+AIRFLOW = DecisionRun("run", "retraining/manual__1", "http://airflow")
+SUMMARY = {
+    "data_digest": "tonight",
+    "images": 800,
+    "patients": 40,
+    "captured_until": "2015-12-07",
+    "index_until": "2026-11-22T02:00:00+00:00",
+    "batches": ["first"],
+    "splits": {"train": {"digest": "rows"}},
+    "split_rule": {"split_salt": "salt"},
+}
+
+
+class Release:
+    """Stands for what is done with the registered model: remembers what it was asked."""
+
+    def __init__(self, decision: dict[str, Any]) -> None:
+        self.decision = decision
+        self.asked: list[Any] = []
+
+    def measure_package(self, version: str) -> dict[str, Any]:
+        self.asked.append(("measure", version))
+        return {"load_s": 1.0}
+
+    def conclude(self, version: str, compared: Any, package: Any) -> dict[str, Any]:
+        self.asked.append(("conclude", version, package))
+        return self.decision
+
+    def log_decision(self, decision: dict[str, Any]) -> None:
+        self.asked.append("log")
+
+    def promote(self, version: str, decision: Any, statement: Statement) -> str:
+        self.asked.append(("promote", version, statement.by))
+        return "promoted"
+
+    def keep(self, version: str, decision: Any, event: str, statement: Statement) -> str:
+        self.asked.append(("keep", version, event, statement.by))
+        return "kept"
+
+    def roll_back(self, plan: Any) -> str:
+        self.asked.append(("roll back", plan["to"]))
+        return "rolled back"
+
+
+def make_catalog(**entries: Any) -> DataCatalog:
+    datasets = {name: MemoryDataset(value) for name, value in entries.items()}
+    datasets.setdefault("params:registered_model_name", MemoryDataset("cells"))
+    for name in ("package_measures", "decision", "rollback_plan"):
+        datasets.setdefault(name, MemoryDataset())
+    return DataCatalog(datasets)
+
+
+@pytest.fixture
+def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What was written of which run."""
+    written: list[tuple[str, str]] = []
+    monkeypatch.setattr(tracking, "record_outcome", lambda *what: written.append(what))
+    return written
+
+
+def follow(mode: str, gain: float = 0.01, **how: Any) -> tuple[Release, DataCatalog, str]:
+    """Let all that follows a comparison be done in one process."""
+    compared = make_comparison(tests={"low": gain - 0.005, "gain": gain})
+    decision = judgement.judge(compared, make_facts(), make_policy(mode=mode))
+    catalog = make_catalog(comparison=compared)
+    after, release = Aftermath(catalog, DecisionRun("run")), Release(decision)
+    after.__dict__["release"] = release
+    return release, catalog, after.follow(None, decides=True, **how)
+
+
+@pytest.mark.parametrize(
+    ("mode", "gain", "does"),
+    [
+        ("auto", 0.01, ("promote", "4", "the policy")),
+        ("approve", 0.01, ("keep", "4", "rejected", "nobody")),
+        ("dry_run", 0.01, ("keep", "4", "dry run", "the policy")),
+        ("auto", 0.0, ("keep", "4", "kept champion", "the policy")),
+        ("approve", 0.0, ("keep", "4", "kept champion", "the policy")),
+    ],
+)
+def test_a_comparison_is_measured_judged_and_carried_out(
+    outcomes: list[tuple[str, str]], mode: str, gain: float, does: tuple[str, ...]
+) -> None:
+    release, catalog, outcome = follow(mode, gain)
+    assert release.asked == [("measure", "4"), ("conclude", "4", {"load_s": 1.0}), "log", does]
+    assert catalog.load("decision") == release.decision
+    assert catalog.load("package_measures") == {"load_s": 1.0}
+    assert outcomes == [("run", outcome)]
+
+
+def test_an_unfair_comparison_is_refused(outcomes: list[tuple[str, str]]) -> None:
+    compared = make_comparison()
+    decision = judgement.judge(compared, make_facts(rolled_back="by Ada"), make_policy())
+    catalog = make_catalog(comparison=compared, package_measures={"load_s": 1.0})
+    after, release = Aftermath(catalog, AIRFLOW), Release(decision)
+    after.__dict__["release"] = release
+    action, reason = after.decide()
+    assert (action.name, action.task) == ("refuse", "refuse_challenger")
+    assert "rolled back: by Ada" in reason
+    after.keep(Statement())
+    assert release.asked[-1] == ("keep", "4", "refused", "the policy")
+
+
+def test_nothing_follows_a_run_that_compares_and_plans_nothing() -> None:
+    assert Aftermath(make_catalog(), DecisionRun("run")).follow(None) == ""
+
+
+def test_a_plan_of_a_rollback_is_carried_out(outcomes: list[tuple[str, str]]) -> None:
+    release = Release({})
+    after = Aftermath(make_catalog(rollback_plan={"to": "2"}), DecisionRun("run"))
+    after.__dict__["release"] = release
+    assert after.follow(None, rolls_back=True) == "rolled back"
+    assert release.asked == [("roll back", "2")]
+    assert outcomes == [("run", "rolled back")]
+
+
+def test_the_version_that_a_run_is_about_is_the_one_planned_judged_or_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = SimpleNamespace(version=7)
+    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: own)
+    judged = {"challenger": {"version": "4"}}
+    plan = {"to": "2"}
+    for entries, expected in (
+        ({"rollback_plan": plan, "decision": judged}, "2"),
+        ({"decision": judged}, "4"),
+        ({}, "7"),
+    ):
+        assert Aftermath(make_catalog(**entries), AIRFLOW).find_candidate() == expected
+    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: None)
+    assert Aftermath(make_catalog(), AIRFLOW).find_candidate() is None
+
+
+def test_a_network_that_was_just_trained_is_judged_as_the_version_of_its_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalog = make_catalog(comparison={"challenger": {"version": ""}})
+    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: SimpleNamespace(version=7))
+    assert Aftermath(catalog, AIRFLOW).challenger == "7"
+    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: None)
+    with pytest.raises(RegistryError, match="run log_model again"):
+        _ = Aftermath(catalog, AIRFLOW).challenger
+
+
+# The model of a run is logged once
+
+
+def log_model(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, run: DecisionRun, known: str | None
+) -> tuple[str, list[Any]]:
+    """Log the model of a run that has logged one before, of a network with a known digest."""
+    (folder / "network").write_bytes(b"the network now")
+    logged: list[Any] = []
+    monkeypatch.setattr(tracking, "find_logged_model", lambda *_: known and "m-1")
+    monkeypatch.setattr(tracking, "read_tag", lambda _run, _key: known)
+    monkeypatch.setattr(tracking, "tag_run", lambda _run, tags: logged.append(tags))
+    monkeypatch.setattr(aftermath, "log_pipeline_model", lambda *_: logged.append("model"))
+    monkeypatch.setattr(
+        registry,
+        "register_challenger",
+        lambda *given: logged.append(given[2]) or SimpleNamespace(version="3"),
+    )
+    catalog = make_catalog(golden_cells="some cells", data_summary=SUMMARY)
+    catalog["network"] = PickleDataset(filepath=str(folder / "network"))
+    pipeline: Any = SimpleNamespace()
+    return Aftermath(catalog, run).log_challenger(pipeline), logged
+
+
+def test_a_task_that_logs_the_model_remembers_of_which_network_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = DecisionRun("run", "retraining/manual__1", "http://airflow", experiment_id="1")
+    version, (tags, model, about) = log_model(monkeypatch, tmp_path, run, None)
+    assert version == "3"
+    assert tags == {tracking.NETWORK_TAG: hashlib.sha256(b"the network now").hexdigest()}
+    assert model == "model"
+    assert about["airflow.run"] == "retraining/manual__1"
+    assert about["data_digest"] == "tonight"
+
+
+def test_a_retry_registers_the_model_already_logged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"the network now").hexdigest()
+    version, logged = log_model(monkeypatch, tmp_path, AIRFLOW, digest)
+    assert version == "3"
+    assert "model" not in logged
+
+
+def test_a_run_that_was_trained_again_after_its_model_was_logged_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(RegistryError, match=r"of another network.*Trigger a new run"):
+        log_model(monkeypatch, tmp_path, AIRFLOW, "digest of the network before")
+
+
+def test_a_run_of_one_process_asks_nobody_whether_its_model_is_logged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, logged = log_model(monkeypatch, tmp_path, DecisionRun("run"), "another digest")
+    assert logged[0] == "model"
+    assert "airflow.run" not in json.dumps(logged[1])
