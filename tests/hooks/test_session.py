@@ -9,6 +9,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
+from kedro_datasets.json import JSONDataset
 
 from image_classification.hooks import session
 from image_classification.pipelines.purpose import PROCESSING, PROMOTION, TRAINING
@@ -36,7 +37,7 @@ def make_night(ran: list[str]) -> Pipeline:
     )
 
 
-def make_catalog() -> DataCatalog:
+def make_catalog(folder: Path) -> DataCatalog:
     entries: dict[str, Any] = {
         "start": "x",
         "params:registered_model_name": "cells",
@@ -47,14 +48,14 @@ def make_catalog() -> DataCatalog:
     made = ("taken", "seen", "network", "scores")
     return DataCatalog(
         {name: MemoryDataset(value) for name, value in entries.items()}
-        | {name: MemoryDataset() for name in made}
+        | {name: JSONDataset(filepath=str(folder / name)) for name in made}
     )
 
 
 @pytest.mark.parametrize("runner", [SequentialRunner, ThreadRunner])
 @pytest.mark.parametrize("is_new", [True, False])
 def test_training_and_what_follows_it_wait_and_nothing_else_does(
-    monkeypatch: pytest.MonkeyPatch, runner: Any, is_new: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runner: Any, is_new: bool
 ) -> None:
     asked: list[Any] = []
 
@@ -65,7 +66,7 @@ def test_training_and_what_follows_it_wait_and_nothing_else_does(
     monkeypatch.setattr(session, "check_new_images", check)
     ran: list[str] = []
     token = session._waiting.set("")
-    outputs = session._Pausing(runner().run)(make_night(ran), make_catalog())
+    outputs = session._Pausing(runner().run)(make_night(ran), make_catalog(tmp_path))
     waiting = session.read_waiting()
     session._waiting.reset(token)
     assert set(ran[:2]) == {"take in", "watch"}
@@ -76,14 +77,16 @@ def test_training_and_what_follows_it_wait_and_nothing_else_does(
     assert asked == [("cells", "the images", {"images": 3}, parameters, False)]
 
 
-def test_a_pipeline_that_takes_nothing_in_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_that_takes_nothing_in_asks_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def check(*_: Any, **__: Any) -> Any:
         raise AssertionError("nobody is to be asked")
 
     monkeypatch.setattr(session, "check_new_images", check)
     ran: list[str] = []
     alone = make_night(ran).only_nodes("c")
-    catalog = make_catalog()
+    catalog = make_catalog(tmp_path)
     catalog.save("taken", "x")
     session._Pausing(SequentialRunner().run)(alone, catalog)
     assert ran == ["train"]

@@ -12,7 +12,7 @@ import mlflow
 import pandas as pd
 import pytest
 from arrivals import deliver_cells
-from kedro.framework.session import KedroSession
+from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
 
@@ -23,7 +23,8 @@ ANY_GAIN = {"promotion": {"improvement": {"minimum_gain": -1.0}}}
 
 def kedro_run(pipeline: str, **params: Any) -> None:
     bootstrap_project(PROJECT)
-    with KedroSession.create(project_path=PROJECT, runtime_params=params) as session:
+    # As the command does: the project has a session of its own.
+    with settings.SESSION_CLASS.create(project_path=PROJECT, runtime_params=params) as session:
         session.run(pipeline_names=[pipeline])
 
 
@@ -291,6 +292,27 @@ def test_the_ledger_says_who_decided_what_on_which_data(retrained: Retrained) ->
     assert first["airflow_run"] == ""
 
 
+def test_a_run_without_new_images_trains_nothing_and_is_a_success_that_says_so(
+    retrained: Retrained, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained = (retrained.storage / "runs/local/network.keras").stat().st_mtime_ns
+    entries = sorted((retrained.storage / "ledger").iterdir())
+    with caplog.at_level("INFO"):
+        kedro_run("retraining", **ANY_GAIN)
+    newest = retrained.client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]
+    said = "No new images: version 1 was trained on these 240 images of 30 patients."
+    assert said in caplog.text
+    assert newest.info.status == "FINISHED"
+    assert newest.data.tags["outcome"] == f"skipped: {said}"
+    assert "training.epochs" not in newest.data.params
+    # The champion is watched all the same.
+    assert newest.data.tags["champion_watch"].startswith("champion v1")
+    assert (retrained.storage / "runs/local/network.keras").stat().st_mtime_ns == trained
+    assert sorted((retrained.storage / "ledger").iterdir()) == entries
+    assert len(retrained.client.search_model_versions(f"name = '{MODEL}'")) == 1
+    assert mlflow.active_run() is None
+
+
 def test_a_second_run_of_one_process_has_an_mlflow_run_a_model_and_a_version_of_its_own(
     retrained: Retrained,
 ) -> None:
@@ -298,7 +320,7 @@ def test_a_second_run_of_one_process_has_an_mlflow_run_a_model_and_a_version_of_
     shards = list((retrained.storage / "pixels").rglob("*.npy"))
 
     changes = {"mode": "dry_run", "improvement": {"minimum_gain": -1.0}}
-    kedro_run("retraining", promotion=changes)
+    kedro_run("retraining", promotion=changes, training={"force": True})
 
     assert mlflow.active_run() is None
     (new,) = (run for run in retrained.client.search_runs(["1"]) if run.info.run_id not in first)
@@ -321,7 +343,7 @@ def test_a_second_run_of_one_process_has_an_mlflow_run_a_model_and_a_version_of_
 def test_a_slice_of_a_pipeline_neither_registers_nor_decides(retrained: Retrained) -> None:
     versions = len(retrained.client.search_model_versions(f"name = '{MODEL}'"))
     bootstrap_project(PROJECT)
-    with KedroSession.create(project_path=PROJECT) as session:
+    with settings.SESSION_CLASS.create(project_path=PROJECT) as session:
         session.run(pipeline_names=["promotion"], node_names=["compare_models"])
     assert len(retrained.client.search_model_versions(f"name = '{MODEL}'")) == versions
     newest = retrained.client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]

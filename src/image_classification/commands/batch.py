@@ -24,6 +24,7 @@ from image_classification.configuration.resolvers import find_project_path
 from image_classification.datasets import delivery
 from image_classification.errors import ImageClassificationError
 from image_classification.intake import index
+from image_classification.vendor.kedro import locate_file
 
 SHOWN = ["image_id", "path", "label", "patient", "captured_on", "batch", "split"]
 
@@ -87,7 +88,7 @@ def review(batch: str, answer: str | None, by: str, reason: str) -> None:
         click.echo(f"Recorded: {answer} '{batch}', by {by}. The next intake carries it out.")
     else:
         click.echo(catalog.load("review_summary"))
-        click.echo(f"\nContact sheet: {catalog['review_sheet']._filepath}")
+        click.echo(f"\nContact sheet: {locate_file(catalog['review_sheet'])}")
 
 
 @click.command()

@@ -12,6 +12,7 @@ from image_classification.commands.console import (
     run_pipeline,
     show_table,
 )
+from image_classification.vendor.kedro import locate_file
 
 
 @click.command()
@@ -29,6 +30,6 @@ def score(path: str, to: Path | None) -> None:
     catalog = run_pipeline("inference", inference={"images": place}).catalog
     click.echo(catalog.load("score_summary")["outcome"])
     if to is None:
-        click.echo(f"Table: {catalog['score_table']._filepath}")
+        click.echo(f"Table: {locate_file(catalog['score_table'])}")
     else:
         show_table(catalog.load("scores"), [], to)

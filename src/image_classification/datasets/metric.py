@@ -3,75 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, Never
 
 from kedro.io import AbstractDataset, DatasetError
-from kedro_mlflow.io import metrics
 
 from image_classification import tracking
+from image_classification.vendor.kedro_mlflow_metric import (
+    OpenMetricDataset,
+    OpenMetricHistoryDataset,
+    OpenMetricsHistoryDataset,
+)
 
 
-class _OneMetric:
-    """A mixin: asks for the run, but lets `log_model` ask once for all."""
+class _Together:
+    """A mixin: sends the points of a dataset together, and asks once which metrics a run has."""
 
-    key: str
     run_id: str | None
 
-    def _exists(self) -> bool:
-        return self.run_id is not None and self.key in tracking.list_metrics(self.run_id)
+    def list_metrics(self) -> Iterable[str]:
+        """Return the names of the run's metrics."""
+        return tracking.list_metrics(self.run_id) if self.run_id else ()
+
+    def log(self, points: Iterable[Mapping[str, Any]]) -> None:
+        """Log points of `key`, `value` and `step`.
+
+        Raises:
+            DatasetError: no run is active, and none is named.
+        """
+        if self.run_id is None:
+            raise DatasetError("No MLflow run is active, and the catalog names no `run_id`.")
+        tracking.log_points(self.run_id, [tracking.make_point(**point) for point in points])
 
 
-class MlflowMetricDataset(_OneMetric, metrics.MlflowMetricDataset):
-    """kedro-mlflow's, which asks for the newest step before it saves; this one names a step.
-
-    At step 0 where `save_args` names none.
-    """
-
-    def _save(self, data: float) -> None:
-        if self.mode != self.DEFAULT_SAVE_MODE:
-            super()._save(data)
-        elif self._logging_activated:
-            _log(self.run_id, [{"step": 0, **self._save_args, "key": self.key, "value": data}])
+class MlflowMetricDataset(_Together, OpenMetricDataset):
+    """kedro-mlflow's number of a run, at step 0 where `save_args` names no other."""
 
 
-class MlflowMetricHistoryDataset(_OneMetric, metrics.MlflowMetricHistoryDataset):
-    """kedro-mlflow's, which sends each point on its own; this one sends the curve."""
-
-    def _save(self, data: list[float] | dict[int, float] | list[dict[str, Any]]) -> None:
-        if self._logging_activated:
-            _log(self.run_id, [{**point, "key": self.key} for point in self._list_points(data)])
-
-    def _list_points(self, data: Any) -> Iterable[dict[str, Any]]:
-        mode = self._save_args.get("mode", "list")
-        if mode == "history":
-            return list(data)
-        steps = data.items() if mode == "dict" else enumerate(data)
-        return [{"step": step, "value": value} for step, value in steps]
+class MlflowMetricHistoryDataset(_Together, OpenMetricHistoryDataset):
+    """kedro-mlflow's curve of a run, in one request."""
 
 
-class MlflowMetricsHistoryDataset(metrics.MlflowMetricsHistoryDataset):
-    """kedro-mlflow's, which sends each point on its own; this one sends all curves."""
-
-    def _save(self, data: dict[str, Any]) -> None:
-        if self._logging_activated:
-            points = (self._build_args_list_from_metric_item(*item) for item in data.items())
-            _log(
-                self.run_id,
-                [
-                    {"key": key, "value": value, "step": step}
-                    for key, value, step in chain.from_iterable(points)
-                ],
-            )
-
-    def _exists(self) -> bool:
-        return any(map(self._is_dataset_metric, tracking.list_metrics(self.run_id)))
-
-
-def _log(run_id: str | None, points: Iterable[Mapping[str, Any]]) -> None:
-    if run_id is None:
-        raise DatasetError("No MLflow run is active, and the catalog names no `run_id`.")
-    tracking.log_points(run_id, [tracking.make_point(**point) for point in points])
+class MlflowMetricsHistoryDataset(_Together, OpenMetricsHistoryDataset):
+    """kedro-mlflow's curves of a run under one prefix, in one request."""
 
 
 class MetricCurvesDataset(AbstractDataset[Mapping[str, Sequence[Mapping[str, Any]]], Never]):

@@ -11,21 +11,18 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
-from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
-from kedro_mlflow.framework.hooks.utils import _generate_kedro_command
 
 from image_classification import tracking
+from image_classification.vendor.kedro_mlflow import (
+    OpenMlflowHook,
+    QuietMlflowConfig,
+    describe_command,
+)
 
 logger = logging.getLogger(__name__)
 
-COMMANDED = (
-    *("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "load_versions"),
-    "pipeline_names",
-)
 
-
-class MlflowConfig(KedroMlflowConfig):
+class MlflowConfig(QuietMlflowConfig):
     """kedro-mlflow's configuration; a run that is created opens its experiment, nothing else."""
 
     def open_experiment(self) -> str:
@@ -36,18 +33,12 @@ class MlflowConfig(KedroMlflowConfig):
             experiment.name, restore=experiment.restore_if_deleted, **creation
         )
 
-    def _set_experiment(self) -> None:
-        """Leave out what kedro-mlflow asks three times in each session.
-
-        A run that somebody else starts, in a notebook, names its experiment itself.
-        """
-
 
 _parameters: ContextVar[dict[str, str]] = ContextVar("parameters")
 """Of the node that is about to run in this thread."""
 
 
-class TrackingHook(MlflowHook):
+class TrackingHook(OpenMlflowHook):
     """kedro-mlflow's hook, which sends what belongs together in one request.
 
     The tags of a run come with its creation, the parameters of a node are one request, and so are
@@ -69,7 +60,7 @@ class TrackingHook(MlflowHook):
         config.tracking.run.nested = False
         given = context.config_loader.runtime_params or {}
         self._experiment_id = given.get("mlflow_experiment_id")
-        self._already_active_mlflow = bool(config.tracking.run.id or tracking.active_run_id())
+        self.found_active_run = bool(config.tracking.run.id or tracking.active_run_id())
         context.mlflow = self.mlflow_config = config  # type: ignore[attr-defined]
 
     @hook_impl
@@ -87,15 +78,12 @@ class TrackingHook(MlflowHook):
         if set(names) <= set(tracked.disable_tracking.pipelines):
             super().before_pipeline_run(run_params, pipeline, catalog)
             return
-        self._is_mlflow_enabled = True
-        self.flatten, self.recursive, self.sep = tracked.params.dict_params.model_dump().values()
-        self.long_params_strategy = tracked.params.long_params_strategy
+        self.switch_on(tracked.params)
         if tracked.run.id:
             tracking.enter_run(tracked.run.id, self._experiment_id)
-        elif not self._already_active_mlflow:
+        elif not self.found_active_run:
             tags = {key: str(value) for key, value in run_params.items() if value}
-            command = _generate_kedro_command(**{key: run_params.get(key) for key in COMMANDED})
-            tags[tracking.COMMAND_TAG] = command
+            tags[tracking.COMMAND_TAG] = describe_command(run_params)
             name = tracked.run.name or "+".join(names)
             tracking.start_run(self.mlflow_config.open_experiment(), name, tags)
         self.run_id = tracking.active_run_id()
@@ -114,10 +102,10 @@ class TrackingHook(MlflowHook):
             self._logged |= new
         tracking.gather_points()
 
-    def _log_param(self, name: str, value: Any) -> None:
+    def take_parameter(self, name: str, value: Any) -> None:
         """Let a parameter wait for the others; one that is too long is treated as configured."""
         if len(str(value)) > tracking.LONGEST_PARAMETER:
-            super()._log_param(name, value)
+            super().take_parameter(name, value)
         else:
             _parameters.get()[name] = str(value)
 
@@ -138,7 +126,7 @@ class TrackingHook(MlflowHook):
         if self.mlflow_config.tracking.run.id:
             tracking.leave_run()
         else:
-            super().after_pipeline_run(run_params, Pipeline([]), catalog)
+            self.end_run(run_params, catalog)
 
     @hook_impl
     def on_pipeline_error(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,6 @@ from typing import Any
 
 import kedro
 from kedro.framework.context import KedroContext
-from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogProtocol
@@ -25,7 +23,7 @@ from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun
 from image_classification.errors import ConfigurationError
 from image_classification.orchestration.account import Account
-from image_classification.vendor.kedro import make_session
+from image_classification.vendor.kedro import find_pipeline, make_session, plain_pipeline
 
 TRAINING = "training"
 """The pipeline whose definition says how the model is logged, also for composed ones."""
@@ -105,7 +103,7 @@ class KedroRun:
         """
         session = self._take_session()
         try:
-            with _plain_pipeline(self.pipeline), tracking.explain_refusals():
+            with plain_pipeline(self.pipeline), tracking.explain_refusals():
                 session.run(pipeline_names=[self.pipeline], node_names=[node_name])
         finally:
             # Kedro's hooks do not hear of a timeout; MLflow would finish at exit what is active.
@@ -122,8 +120,7 @@ class KedroRun:
         Raises:
             ConfigurationError: that pipeline was not made by `pipeline_ml_factory`.
         """
-        pipelines.set_requested([TRAINING])
-        pipeline = pipelines[TRAINING]
+        pipeline = find_pipeline(TRAINING)
         if not isinstance(pipeline, PipelineML):
             raise ConfigurationError(
                 f"Pipeline '{TRAINING}' must be made by pipeline_ml_factory to log a model. "
@@ -244,22 +241,6 @@ class KedroRun:
         ids = {"mlflow_run_id": self.mlflow_run_id, "mlflow_experiment_id": self.experiment_id}
         known = {name: value for name, value in ids.items() if value}
         return self.runtime_params | {"run_id": self.key} | known
-
-
-@contextmanager
-def _plain_pipeline(name: str) -> Iterator[None]:
-    """Let the session find a PipelineML as the plain pipeline it trains with, for a while.
-
-    A PipelineML cannot be cut into single nodes (kedro-mlflow 2.0.3).
-    """
-    pipelines.set_requested([name])
-    registered = pipelines[name]
-    if isinstance(registered, PipelineML):
-        pipelines[name] = registered.training
-    try:
-        yield
-    finally:
-        pipelines.set_requested(None)
 
 
 def _flatten(nested: dict[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import (
-    LifecycleStage,
-    Run,
-    RunData,
-    RunInfo,
-    RunStatus,
-)
+
+from image_classification.vendor.mlflow import list_active_runs, make_active_run
 
 
 def enter_run(run_id: str, experiment_id: str | None = None) -> None:
@@ -27,28 +21,13 @@ def enter_run(run_id: str, experiment_id: str | None = None) -> None:
         run_id: the run.
         experiment_id: its experiment, where it is known: MLflow is not asked then.
     """
-    info = RunInfo(
-        run_id=run_id,
-        experiment_id=experiment_id or MlflowClient().get_run(run_id).info.experiment_id,
-        user_id="",
-        status=RunStatus.to_string(RunStatus.RUNNING),
-        start_time=0,
-        end_time=None,
-        lifecycle_stage=LifecycleStage.ACTIVE,
-    )
-    active_runs().append(mlflow.ActiveRun(Run(info, RunData())))  # type: ignore[no-untyped-call]
+    known = experiment_id or MlflowClient().get_run(run_id).info.experiment_id
+    list_active_runs().append(make_active_run(run_id, known))
 
 
 def leave_run() -> None:
     """Let no run be active in this process; those that were go on."""
-    active_runs().clear()
-
-
-def active_runs() -> list[mlflow.ActiveRun]:
-    """Return the stack of MLflow's active runs: a private name, and the only way to leave one."""
-    stack: Any = mlflow.tracking.fluent._active_run_stack
-    runs: list[mlflow.ActiveRun] = stack.get()
-    return runs
+    list_active_runs().clear()
 
 
 @contextmanager

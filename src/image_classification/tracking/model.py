@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
 
-import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import (
-    LoggedModelStatus,
-    Metric,
-    Run,
-)
+from mlflow.entities import LoggedModelStatus
 
 from image_classification.tracking.metric import first_points
-from image_classification.tracking.run import logger
+from image_classification.vendor.mlflow import lend_frugal_client
+
+logger = logging.getLogger(__name__)
 
 
-class _FrugalClient(MlflowClient):
-    """Reads a run once, and asks for no history of which the points of step 0 are known."""
-
-    runs: ClassVar[dict[str, Run]] = {}
-
-    def get_run(self, run_id: str) -> Run:
-        if run_id not in self.runs:
-            self.runs[run_id] = super().get_run(run_id)
-        return self.runs[run_id]
-
-    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
-        if known := first_points.get((run_id, key)):
-            return known
-        newest = {point.key: point for point in self.get_run(run_id).data._metric_objs}
-        if key in newest and newest[key].step == 0:
-            return [newest[key]]
-        history: list[Metric] = super().get_metric_history(run_id, key)
-        return history
-
-
-@contextmanager
-def log_model_frugally() -> Iterator[None]:
-    """Let `log_model` ask for little: it links the metrics of a run, at step 0, to the model.
-
-    It reads the run again and again, and the whole history of each metric.
-    """
-    usual = mlflow.MlflowClient
-    mlflow.MlflowClient = _FrugalClient  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        mlflow.MlflowClient = usual  # type: ignore[misc]
-        _FrugalClient.runs.clear()
+def log_model_frugally() -> AbstractContextManager[None]:
+    """Let `log_model` ask for little, for a while: what this process has logged it knows."""
+    return lend_frugal_client(lambda run_id, key: first_points.get((run_id, key)))
 
 
 def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:

@@ -6,16 +6,22 @@ Tried with Kedro 1.7.0 and kedro-datasets 9.6.0.
   it can go when a session can be made without that.
 - `_fs` and `_filepath` of a file dataset: where its file lies. They can go when datasets tell.
 - `kedro.io.core.generate_timestamp`: the id of a session.
+- `pipelines.set_requested`, and setting an item of `pipelines`: a PipelineML cannot be cut into
+  single nodes (kedro-mlflow 2.0.3), so that a session has to find another pipeline under its name.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io.core import generate_timestamp
+from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 
 def make_session(
@@ -29,6 +35,24 @@ def make_session(
     facts = {"session_id": session.session_id, "env": env, "runtime_params": runtime_params}
     session._store.update(facts)
     return session
+
+
+def find_pipeline(name: str) -> Any:
+    """Return a registered pipeline, whichever others a session has asked for."""
+    pipelines.set_requested([name])
+    return pipelines[name]
+
+
+@contextmanager
+def plain_pipeline(name: str) -> Iterator[None]:
+    """Let a session find a PipelineML as the plain pipeline that it trains with, for a while."""
+    registered = find_pipeline(name)
+    if isinstance(registered, PipelineML):
+        pipelines[name] = registered.training
+    try:
+        yield
+    finally:
+        pipelines.set_requested(None)
 
 
 def locate_file(dataset: Any) -> str:

@@ -1,4 +1,9 @@
-"""How the packaged model runs its pipeline."""
+"""Kedro's runner without what a request does not need: how the packaged model runs its pipeline.
+
+Relied on, tried with Kedro 1.7.0 and kedro-mlflow 2.0.3: `AbstractRunner._run`, and that
+kedro-mlflow looks a runner up by the name of its class, `SequentialRunner` by default. It can go
+when a model brings its own way to run.
+"""
 
 from __future__ import annotations
 

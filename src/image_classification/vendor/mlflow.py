@@ -1,0 +1,83 @@
+"""MLflow: runs that a process enters and leaves without asking, and a model logged frugally.
+
+Relied on, tried with MLflow 3.17.2:
+
+- `mlflow.tracking.fluent._active_run_stack`: the only way to let a run be active, or not, without
+  reading it or setting its status. `start_run` reads it twice and sets it running, `end_run` sets
+  it again. It can go when MLflow attaches to a run that goes on.
+- `mlflow.MlflowClient` as the name that `log_model` makes its client by, and `_metric_objs` of a
+  run's data: `log_model` links the metrics of a run to the model, and reads the run and the whole
+  history of each metric for it. They can go when it asks once.
+- `RunInfo` and `ActiveRun`, whose constructors are not documented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage, Metric, Run, RunData, RunInfo, RunStatus
+
+
+def list_active_runs() -> list[mlflow.ActiveRun]:
+    """Return the stack of the runs that are active in this thread: to be added to, and cleared."""
+    stack: Any = mlflow.tracking.fluent._active_run_stack
+    runs: list[mlflow.ActiveRun] = stack.get()
+    return runs
+
+
+def make_active_run(run_id: str, experiment_id: str) -> mlflow.ActiveRun:
+    """Return a run that is running, as `start_run` would, without asking MLflow."""
+    info = RunInfo(
+        run_id=run_id,
+        experiment_id=experiment_id,
+        user_id="",
+        status=RunStatus.to_string(RunStatus.RUNNING),
+        start_time=0,
+        end_time=None,
+        lifecycle_stage=LifecycleStage.ACTIVE,
+    )
+    return mlflow.ActiveRun(Run(info, RunData()))  # type: ignore[no-untyped-call]
+
+
+class _FrugalClient(MlflowClient):
+    """Reads a run once, and asks for no history of which the points of step 0 are known."""
+
+    runs: ClassVar[dict[str, Run]] = {}
+    find_points: ClassVar[Callable[[str, str], list[Metric] | None]]
+
+    def get_run(self, run_id: str) -> Run:
+        if run_id not in self.runs:
+            self.runs[run_id] = super().get_run(run_id)
+        return self.runs[run_id]
+
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
+        if known := type(self).find_points(run_id, key):
+            return known
+        newest = {point.key: point for point in self.get_run(run_id).data._metric_objs}
+        if key in newest and newest[key].step == 0:
+            return [newest[key]]
+        history: list[Metric] = super().get_metric_history(run_id, key)
+        return history
+
+
+@contextmanager
+def lend_frugal_client(
+    find_points: Callable[[str, str], list[Metric] | None],
+) -> Iterator[None]:
+    """Let `log_model` ask for little, for a while.
+
+    Args:
+        find_points: the points of step 0 of a run's metric, where all of them are known.
+    """
+    usual = mlflow.MlflowClient
+    _FrugalClient.find_points = staticmethod(find_points)
+    mlflow.MlflowClient = _FrugalClient  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        mlflow.MlflowClient = usual  # type: ignore[misc]
+        _FrugalClient.runs.clear()
