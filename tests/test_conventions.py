@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -153,25 +156,55 @@ def test_the_layers_hold() -> None:
     assert "0 broken" in done.stdout
 
 
-def test_the_layers_would_notice_a_breach(tmp_path: Path) -> None:
-    # The same contracts over a package in which a lower layer imports a higher one.
+BREACHES = {
+    "errors_of_ours.py": "",
+    "vendor/breach.py": "import image_classification.orchestration.graph",
+    "pipelines/review/breach.py": "import image_classification.pipelines.rollback.nodes",
+    "gate/breach.py": "import image_classification.gate.breach_too\nimport kedro",
+    "gate/breach_too.py": "import image_classification.gate.breach",
+    "champion/breach.py": "import airflow.sdk",
+    "figures/breach.py": "import mlflow",
+    "figures/breach_too.py": "import tensorflow",
+}
+"""Modules that no contract names: each breaks the contract of its folder, or has no place."""
+
+CONTRACTS = {
+    "Layers, high to low; folders of a row are siblings": "vendor.breach -> ",
+    "Pipelines do not import one another": "pipelines.review.breach -> ",
+    "No circle between the modules of a folder": ".breach_too -> .breach",
+    "Only orchestration imports Airflow": "champion.breach -> airflow",
+    "Only champion, tracking and the vendors import MLflow": "figures.breach -> mlflow",
+    "Only vision imports TensorFlow": "figures.breach_too -> tensorflow",
+    "The gate and the intake know no framework": "gate.breach -> kedro",
+}
+"""Name of each contract, and what it says of its breach."""
+
+
+def test_each_contract_notices_a_breach_in_a_module_that_it_does_not_name(tmp_path: Path) -> None:
     package = tmp_path / "image_classification"
-    package.mkdir()
-    for source in (PROJECT / "src" / "image_classification").rglob("*.py"):
-        copy = package / source.relative_to(PROJECT / "src" / "image_classification")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(source.read_text())
-    (package / "errors.py").write_text(
-        (package / "errors.py").read_text() + "\nimport image_classification.orchestration\n"
-    )
+    shutil.copytree(PROJECT / "src" / "image_classification", package)
+    for path, text in BREACHES.items():
+        (package / path).write_text(f"{text}\n")
     (tmp_path / "pyproject.toml").write_text((PROJECT / "pyproject.toml").read_text())
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
         "from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
     )
-    command = [sys.executable, "-c", code]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode != 0
-    assert "BROKEN" in done.stdout
+    said = " ".join(done.stdout.split())
+    names = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert set(CONTRACTS) == {contract["name"] for contract in names["contracts"]}
+    for name, breach in CONTRACTS.items():
+        assert f"{name} BROKEN" in said
+        assert breach in said, name
+    # A module at the top that no row of the layers knows.
+    assert "errors_of_ours" in said
