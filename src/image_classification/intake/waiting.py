@@ -1,8 +1,56 @@
-"""Are enough images new to train on, or does the night wait for more?"""
+"""What waits: batches for the intake, held batches for a person, a night for more images."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
 import pandas as pd
+
+Record = Mapping[str, Any]
+
+
+def list_due_batches(
+    arrived: Iterable[str],
+    taken: Iterable[str],
+    screenings: Mapping[str, Record],
+    reviews: Collection[Record],
+    log: pd.DataFrame,
+) -> list[str]:
+    """Return the batches that an intake would do something about, sorted.
+
+    Those that have arrived whole; those that an earlier run took in and did not finish; and those
+    about which a person has answered since.
+
+    Args:
+        arrived: names of the batches that lie in the incoming folder, whole.
+        taken: names of the batches taken in.
+        screenings: what the screening found, by batch.
+        reviews: what people answered.
+        log: of the index: `batch` and `reviewed_at`.
+    """
+    indexed = set(log["batch"])
+    unfinished = {
+        batch
+        for batch in taken
+        if batch not in screenings or (batch not in indexed and screenings[batch]["images"])
+    }
+    answered = {
+        review["batch"]
+        for review in reviews
+        if review["at"] not in set(log.loc[log["batch"] == review["batch"], "reviewed_at"])
+    }
+    return sorted({*arrived, *unfinished, *answered})
+
+
+def list_held_batches(screenings: Mapping[str, Record], reviews: Iterable[Record]) -> list[str]:
+    """Return the batches that wait for a person's answer, in the order of the screenings."""
+    answered = {review["batch"] for review in reviews}
+    return [
+        batch
+        for batch, record in screenings.items()
+        if record["verdict"] in ("held", "quarantined") and batch not in answered
+    ]
 
 
 def count_changes(images: pd.DataFrame, known: pd.DataFrame) -> tuple[int, int]:

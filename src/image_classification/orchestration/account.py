@@ -9,6 +9,7 @@ from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.champion.card import render_decision
 from image_classification.gate.trend import describe_watch
+from image_classification.intake.waiting import list_due_batches, list_held_batches
 
 if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
@@ -24,11 +25,7 @@ class Account:
         self._run = run
 
     def find_batches(self) -> list[str]:
-        """Return the batches that an intake would do something about.
-
-        Those that have arrived whole; those that an earlier run took in and did not finish; and
-        those about which a person has answered since.
-        """
+        """Return the batches that an intake would do something about; see `list_due_batches`."""
         catalog, parameters = self._run.catalog, self._run.context.params["data_processing"]
         now, settle_minutes = datetime.now(UTC), parameters["settle_minutes"]
         arrived = [
@@ -36,28 +33,20 @@ class Account:
             for batch in catalog.load("incoming_batches").batches
             if batch.is_complete(settle_minutes, now)
         ]
-        screened, log = catalog.load("batch_screenings"), catalog.load("image_index")
-        indexed = set(log["batch"])
-        unfinished = {
-            batch
-            for batch in catalog.load("image_batches").names()
-            if batch not in screened or (batch not in indexed and screened[batch]["images"])
-        }
-        answered = {
-            review["batch"]
-            for review in catalog.load("batch_reviews").values()
-            if review["at"] not in set(log.loc[log["batch"] == review["batch"], "reviewed_at"])
-        }
-        return sorted({*arrived, *unfinished, *answered})
+        return list_due_batches(
+            arrived,
+            catalog.load("image_batches").names(),
+            catalog.load("batch_screenings"),
+            catalog.load("batch_reviews").values(),
+            catalog.load("image_index"),
+        )
 
     def list_held_batches(self) -> list[str]:
         """Return the batches that wait for a person's answer."""
-        answered = {review["batch"] for review in self._run.catalog.load("batch_reviews").values()}
-        return [
-            batch
-            for batch, record in self._run.catalog.load("batch_screenings").items()
-            if record["verdict"] in ("held", "quarantined") and batch not in answered
-        ]
+        catalog = self._run.catalog
+        return list_held_batches(
+            catalog.load("batch_screenings"), catalog.load("batch_reviews").values()
+        )
 
     def count_new_images(self) -> int:
         """Return how many images this run brings into the training set.

@@ -1,0 +1,178 @@
+"""What a run has to tell, out of a catalog that is filled by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from judgement import make_decision
+from kedro.io import DataCatalog, MemoryDataset
+
+from image_classification import tracking
+from image_classification.champion import registry
+from image_classification.orchestration.account import Account
+
+COUNTS = {
+    "accepted": 5,
+    "held": 2,
+    "rejected": 1,
+    "quarantined_files": 3,
+    "batches": ["first", "second"],
+}
+ANSWERS = {
+    "1": {"batch": "first", "answer": "reject", "by": "Ada", "reason": "stale", "at": "monday"},
+    "2": {"batch": "first", "answer": "accept", "by": "Ada", "reason": "mended", "at": "friday"},
+    "3": {"batch": "other", "answer": "reject", "by": "Bob", "reason": "blank", "at": "friday"},
+}
+WATCH = {"version": "3", "sentence": "champion v3 holds its level", "alert": False, "accuracy": 1.0}
+
+
+class Batch:
+    """A batch in the incoming folder."""
+
+    def __init__(self, name: str, is_whole: bool) -> None:
+        self.delivered_as, self.is_whole = name, is_whole
+
+    def is_complete(self, settle_minutes: float, now: Any) -> bool:
+        assert settle_minutes == 30
+        return self.is_whole
+
+
+def open_account(pipeline: str = "retraining", batch: str = "first", **entries: Any) -> Account:
+    known = {name: MemoryDataset(value, copy_mode="assign") for name, value in entries.items()}
+    missing = {"champion_watch", "decision"} - set(known)
+    catalog = DataCatalog(known | {name: MemoryDataset() for name in missing})
+    params = {"data_processing": {"settle_minutes": 30}, "review": {"batch": batch}}
+    said: list[str] = []
+    run: Any = SimpleNamespace(
+        pipeline=pipeline,
+        catalog=catalog,
+        context=SimpleNamespace(params=params),
+        required_run_id="run",
+        model_name="cells",
+        aftermath=SimpleNamespace(find_candidate=lambda: "4", challenger="4"),
+        locate_mlflow_run=lambda: "http://mlflow/run",
+        record_outcome=said.append,
+        said=said,
+    )
+    return Account(run)
+
+
+def test_an_intake_is_told_what_is_due_and_what_is_held() -> None:
+    account = open_account(
+        incoming_batches=SimpleNamespace(batches=[Batch("new.zip", True), Batch("slow", False)]),
+        image_batches=SimpleNamespace(names=lambda: ["begun", "done"]),
+        batch_screenings={"done": {"verdict": "held", "images": 3}},
+        batch_reviews={},
+        image_index=pd.DataFrame({"batch": ["done"], "reviewed_at": [""]}),
+    )
+    assert account.find_batches() == ["begun", "new.zip"]
+    assert account.list_held_batches() == ["done"]
+
+
+def test_new_images_are_those_that_an_intake_accepted() -> None:
+    assert open_account("data_processing", intake_counts=COUNTS).count_new_images() == 5
+
+
+@pytest.mark.parametrize(("batch", "images"), [("first", 7), ("other", 0), ("none", 0)])
+def test_after_a_review_they_are_those_of_a_batch_whose_last_answer_accepts_it(
+    batch: str, images: int
+) -> None:
+    account = open_account(
+        "review", batch, batch_reviews=ANSWERS, batch_screenings={"first": {"images": 7}}
+    )
+    assert account.count_new_images() == images
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "outcome"),
+    [
+        (
+            "data_processing",
+            "took in first, second: 5 images accepted, 2 held, 1 rejected; 3 files in quarantine",
+        ),
+        ("review", "accepted 'first', by Ada: mended"),
+        ("inference", "scored 3 images with v1"),
+        ("monitoring", "champion v3 holds its level"),
+        ("retraining", ""),
+    ],
+)
+def test_the_outcome_is_said_by_the_pipeline(pipeline: str, outcome: str) -> None:
+    account = open_account(
+        pipeline,
+        intake_counts=COUNTS,
+        batch_reviews=ANSWERS,
+        score_summary={"outcome": "scored 3 images with v1"},
+        champion_watch=WATCH,
+    )
+    assert account.describe_outcome() == outcome
+
+
+def test_an_intake_of_nothing_says_so() -> None:
+    account = open_account("data_processing", intake_counts={**COUNTS, "batches": []})
+    assert account.describe_outcome().startswith("took in no batch: 5 images")
+
+
+def test_the_watch_is_said_with_the_decision_where_there_is_one() -> None:
+    assert open_account().read_watch() == ""
+    assert open_account(champion_watch=WATCH).read_watch() == WATCH["sentence"]
+    kept = make_decision(tests={"low": -0.02, "gain": -0.01, "high": -0.005})
+    said = open_account(champion_watch=WATCH, decision=kept).read_watch()
+    assert said.startswith("the challenger is worse: champion v3 holds its level; on the same")
+
+
+def test_the_stops_of_an_intake_are_told() -> None:
+    account = open_account(intake_report={"stops": ["Batch 'a' is held"]})
+    assert account.read_stops() == ["Batch 'a' is held"]
+
+
+def test_a_question_about_a_batch_shows_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "locate_artifact", lambda *place: "/".join(place))
+    monkeypatch.setattr(tracking, "locate_artifact_file", lambda *_: None)
+    account = open_account(review_summary="it is blank")
+    assert account.describe_review() == (
+        "first",
+        "it is blank",
+        "run/review/contact_sheet.png",
+        None,
+    )
+    assert account._run.said == ["waits for an answer about batch 'first'"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("picture", [None, "http://mlflow/comparison.png"])
+def test_a_question_about_a_challenger_shows_the_evidence(
+    monkeypatch: pytest.MonkeyPatch, picture: str | None
+) -> None:
+    monkeypatch.setattr(tracking, "locate_artifact_file", lambda *_: picture)
+    monkeypatch.setattr(registry, "locate_version", lambda *_: "http://mlflow/4")
+    reason, evidence = open_account(decision=make_decision()).describe_decision()
+    assert reason.startswith("v4: challenger +1.0 points")
+    assert "[Model version 4](http://mlflow/4) · [MLflow run](http://mlflow/run)" in evidence
+    assert ("](http://mlflow/comparison.png)" in evidence) is bool(picture)
+
+
+@pytest.mark.parametrize(
+    ("champion", "said"),
+    [
+        ("4", "The champion is v4 now, the version that this run was about."),
+        ("3", "The champion was not changed by this failure: it is v3."),
+        (None, "The champion was not changed by this failure."),
+    ],
+)
+def test_a_failure_says_what_it_did_to_the_champion(
+    monkeypatch: pytest.MonkeyPatch, champion: str | None, said: str
+) -> None:
+    monkeypatch.setattr(registry, "find_champion", lambda _: champion)
+    assert open_account().describe_champion() == said
+
+
+def test_pages_lead_to_the_version_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "locate_version", lambda _name, version: f"page of {version}")
+    account = open_account(champion_watch=WATCH)
+    run = {"MLflow run": "http://mlflow/run"}
+    assert account.locate_evidence() == {"Model version 4": "page of 4", **run}
+    assert account.locate_watched() == {"Model version 3": "page of 3", **run}
+    account._run.aftermath.find_candidate = lambda: None  # type: ignore[method-assign]
+    assert account.locate_evidence() == run
