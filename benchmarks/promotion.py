@@ -45,8 +45,8 @@ from stored_predictions import (
 
 from image_classification.gate import judgement
 from image_classification.gate.comparison import bootstrap_gain, measure_mcnemar
-from image_classification.gate.metrics import tabulate_predictions
 from image_classification.gate.number import DECIMALS
+from image_classification.gate.prediction import tabulate_predictions
 from image_classification.intake.index import split_patients
 
 POSITIVE_CLASS = "Parasitized"
@@ -55,6 +55,13 @@ PATIENTS = (10, 20, 40, 80)
 VALIDATION_PATIENTS = 20
 GAINS = (0.005, 0.01, 0.02, 0.03)
 CONFIDENCES = (0.9, 0.95, 0.975, 0.98, 0.99)
+INTERVALS = (0.98, 0.985, 0.99)
+"""Confidences at which the interval is tried with McNemar's test beside it and without."""
+
+MADE_GAINS = (-0.005, 0.005, 0.01, 0.02)
+FEW_CELLS = (5, 20)
+"""Of a patient, at most: nights on which the two models differ on a handful of cells."""
+
 YEAR = 365
 MOST_NIGHTS = 100
 SOON = 30
@@ -103,11 +110,24 @@ class Night:
         return int(self.patients.max()) + 1
 
 
-def draw_night(stored: Stored, patient_count: int, random: Random) -> Night:
-    """Return the images of so many patients, drawn without replacement."""
+def draw_night(
+    stored: Stored, patient_count: int, random: Random, cells: int | None = None
+) -> Night:
+    """Return the images of so many patients, drawn without replacement.
+
+    Args:
+        stored: of all patients.
+        patient_count: how many patients.
+        random: what draws.
+        cells: so many images of each patient at most, drawn too; None for all.
+    """
     names = np.sort(stored.images["patient"].unique().astype(str))
     chosen = random.choice(names, patient_count, replace=False)
     rows = np.flatnonzero(stored.images["patient"].isin(chosen))
+    if cells is not None:
+        rows = random.permutation(rows)
+        rank = stored.images["patient"].iloc[rows].groupby(stored.images["patient"]).cumcount()
+        rows = np.sort(rows[(rank < cells).to_numpy()])
     images = stored.images.iloc[rows].reset_index(drop=True)
     return Night(
         images,
@@ -319,6 +339,48 @@ def try_confidences(
     return {"gain": gain, "patients": patient_count, "nights": nights, "promoted": promoted}
 
 
+def compare_tests(
+    stored: Stored,
+    policy: Policy,
+    gain: float,
+    patient_count: int,
+    cells: int | None,
+    nights: int,
+) -> dict[str, Any]:
+    """Count the promotions by the interval, by McNemar's test and by both, over the same nights.
+
+    Args:
+        stored: answers of equally good models.
+        policy: of the parameters.
+        gain: true gain of the challenger; 0 for an equal one, below 0 for a worse one.
+        patient_count: validation patients.
+        cells: so many of each patient at most; None for all.
+        nights: independent of one another.
+    """
+    random = np.random.default_rng([patient_count, round((1 + gain) * 10_000), cells or 0])
+    promoted = {f"{rule} {value:g}": 0 for value in INTERVALS for rule in ("interval", "both")}
+    promoted |= {MCNEMAR: 0}
+    share = find_share(stored, abs(gain))
+    for _ in range(nights):
+        night = draw_night(stored, patient_count, random, cells)
+        better, other = draw_equal_pair(night, random)
+        better = add_gain(better, night.targets, share, random)
+        pair = (better, other) if gain >= 0 else (other, better)
+        for confidence in INTERVALS:
+            rule = policy["improvement"] | {"confidence": confidence}
+            trial = Trial(night, *pair, {**policy, "improvement": rule})
+            promoted[f"interval {confidence:g}"] += trial.passes(BOOTSTRAP)
+            promoted[f"both {confidence:g}"] += trial.passes(TESTS)
+        promoted[MCNEMAR] += trial.passes(MCNEMAR)
+    return {
+        "gain": gain,
+        "patients": patient_count,
+        "cells": cells,
+        "nights": nights,
+        "promoted": promoted,
+    }
+
+
 def wait_for_gain(
     stored: Stored, policy: Policy, gain: float, patient_count: int, trials: int
 ) -> dict[str, Any]:
@@ -387,18 +449,17 @@ def main() -> None:
     policy = read_parameters()["promotion"]
     stored = store_predictions(options.data, options.cache) if options.data else make_predictions()
     describe(stored, bool(options.data))
-    results = run_all(stored, policy, plan_all(stored, options))
-    report_equal(results["try_nights"])
-    report_real(results["try_nights"])
-    report_confidences(results["try_confidences"])
-    report_gains(results["wait_for_gain"])
-    report_years(results["live_year"])
+    plan = plan_all(stored, options)
+    results = run_all(stored, policy, [step for step in plan if step[0] in options.only])
+    for name, report in REPORTS.items():
+        if name in results:
+            report(results[name])
     seconds = time.monotonic() - began
     print(f"\n{seconds / 60:.1f} minutes on {os.cpu_count()} cores.")
     if options.to:
         record = {"policy": policy, "errors": stored.errors.tolist(), **results}
         options.to.write_text(json.dumps(record, indent=2))
-    if options.plot:
+    if options.plot and set(results) == set(REPORTS):
         source = "networks on real cells" if options.data else "made-up predictions"
         draw(results, source).savefig(options.plot, dpi=100)
 
@@ -409,6 +470,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path(".local/benchmarks/promotion"))
     parser.add_argument("--nights", type=int, help="independent nights, for each number")
     parser.add_argument("--trials", type=int, help="waits for a gain and years, for each number")
+    parser.add_argument("--only", nargs="+", choices=REPORTS, default=list(REPORTS))
     parser.add_argument("--to", type=Path, help="a JSON file")
     parser.add_argument("--plot", type=Path, help="a PNG file")
     options = parser.parse_args()
@@ -446,6 +508,22 @@ def plan_all(stored: Stored, options: argparse.Namespace) -> list[tuple[str, dic
             ("try_nights", {"pair": pair, "patient_count": count, "nights": number})
             for pair, count, number in nights
         ),
+        *(("compare_tests", arguments) for arguments in plan_tests(options.nights)),
+    ]
+
+
+def plan_tests(nights: int) -> list[dict[str, Any]]:
+    """Return the arguments of `compare_tests`: equal models more often, for a share so small."""
+    return [
+        {
+            "gain": gain,
+            "patient_count": count,
+            "cells": cells,
+            "nights": nights if gain == 0 else nights // 4,
+        }
+        for gain in (0.0, *MADE_GAINS)
+        for cells in (None, *FEW_CELLS)
+        for count in (PATIENTS if gain == 0 and cells is None else PATIENTS[:2])
     ]
 
 
@@ -491,6 +569,11 @@ def describe(stored: Stored, real: bool) -> None:
         )
         print(f"; {(splits == 'validation').sum()} are validation patients by their hash", end="")
     print(".")
+
+
+def report_nights(results: Sequence[Mapping[str, Any]]) -> None:
+    report_equal(results)
+    report_real(results)
 
 
 def report_equal(results: Sequence[Mapping[str, Any]]) -> None:
@@ -542,6 +625,19 @@ def report_confidences(results: Sequence[Mapping[str, Any]]) -> None:
         print(f"| {confidence:g} | " + " | ".join(shares) + " |")
 
 
+def report_tests(results: Sequence[Mapping[str, Any]]) -> None:
+    print("\n### McNemar's test beside the interval: nights on which the tests promote\n")
+    rules = list(results[0]["promoted"])
+    print("| true gain | patients | cells of each | nights | " + " | ".join(rules) + " |")
+    print("|---:|---:|---:|---:|" + "---:|" * len(rules))
+    for row in results:
+        shares = " | ".join(format_share(row, rule) for rule in rules)
+        print(
+            f"| {100 * row['gain']:+.1f} | {row['patients']} | {row['cells'] or 'all'} "
+            f"| {row['nights']} | {shares} |"
+        )
+
+
 def report_gains(results: Sequence[Mapping[str, Any]]) -> None:
     print("\n### A true gain: nights until the default gate promotes\n")
     print("| true gain | patients | first night | median | 90 % quantile | within 30 nights |")
@@ -575,6 +671,16 @@ def report_years(results: Sequence[Mapping[str, Any]]) -> None:
             f"{100 * row['flattery']:+.2f} |"
         )
     print("\nFlattery: what the last champion shows on validation beyond what it is.")
+
+
+REPORTS: dict[str, Callable[[Sequence[Mapping[str, Any]]], None]] = {
+    "try_nights": report_nights,
+    "compare_tests": report_tests,
+    "try_confidences": report_confidences,
+    "wait_for_gain": report_gains,
+    "live_year": report_years,
+}
+"""Of each simulation, what prints its table."""
 
 
 def draw(results: Mapping[str, Sequence[Mapping[str, Any]]], source: str) -> Figure:

@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 from image_classification import vision
-from image_classification.gate.metrics import tabulate_predictions
+from image_classification.gate.prediction import tabulate_predictions
 
 PROJECT = Path(__file__).resolve().parents[1]
 CLASS_NAMES = ["Parasitized", "Uninfected"]

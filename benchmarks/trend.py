@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from image_classification import figures
 from image_classification.configuration.parameters import MonitoringParameters
-from image_classification.figures import plots
 from image_classification.gate import trend
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "base" / "parameters_monitoring.yml"
@@ -138,7 +138,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rule: MonitoringParameters = yaml.safe_load(CONF.read_text())["monitoring"]
     if arguments.figure:
-        plots.plot_champion_trend(draw_example(rule)).savefig(arguments.figure, dpi=90)
+        figures.plot_champion_trend(draw_example(rule)).savefig(arguments.figure, dpi=90)
     report([0.0, 0.03, 0.05, 0.08, 0.12], arguments.champions, {**rule, "resamples": 999})
 
 

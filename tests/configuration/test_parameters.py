@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
+from shipped import read_shipped
 
 from image_classification import vision
 from image_classification.configuration.parameters import (
@@ -59,12 +61,10 @@ OUT_OF_RANGE = {
     "inference.images": [None, 1],
     "promotion.mode": ["ask", None, True],
     **{
-        f"promotion.{name}": [-0.01, 1.01, "0.8"]
-        for name in (
-            *("floors.accuracy", "floors.sensitivity", "floors.auc"),
-            *("guardrails.maximum_sensitivity_fall", "guardrails.maximum_worst_patient_fall"),
-            "guardrails.maximum_calibration_error_rise",
-        )
+        f"promotion.{section}.{name}": [-0.01, 1.01, "0.8"]
+        for section in ("floors", "guardrails")
+        for name in read_shipped("promotion")[section]
+        if name != "minimum_patient_images"
     },
     "promotion.improvement.minimum_gain": [-1.01, 1.01],
     "promotion.improvement.confidence": [0.49, 1],
@@ -189,3 +189,44 @@ def test_the_keys_that_address_a_run_are_no_parameters_of_a_section(
 
 def test_the_names_of_the_network_sizes_are_those_of_the_networks() -> None:
     assert get_args(get_type_hints(TrainingParameters)["network"]) == tuple(vision.NETWORK_SIZES)
+
+
+def test_the_files_of_base_are_valid(parameters: dict[str, Any]) -> None:
+    check_parameters(parameters)
+    check_parameters(parameters | {"run_id": "retraining/x", "mlflow_run_id": "y"})
+
+
+def test_every_misspelt_key_is_named_with_the_one_that_was_meant(
+    parameters: dict[str, Any],
+) -> None:
+    for section, value in parameters.items():
+        keys = [(section,)]
+        if isinstance(value, dict):
+            keys += [(section, key) for key in value]
+        for *parents, key in keys:
+            wrong = copy.deepcopy(parameters)
+            level = wrong
+            for parent in parents:
+                level = level[parent]
+            level[f"{key}x"] = level.pop(key)
+            with pytest.raises(ConfigurationError) as raised:
+                check_parameters(wrong)
+            assert f"Did you mean '{key}'?" in str(raised.value)
+            assert f"{key}' is missing" in str(raised.value)
+
+
+def test_all_faults_are_listed_at_once(parameters: dict[str, Any]) -> None:
+    parameters["training"]["epochs"] = 0
+    parameters["training"]["dropout"] = "much"
+    parameters["image_size_px"] = 8
+    with pytest.raises(ConfigurationError) as raised:
+        check_parameters(parameters)
+    for name in ("training.epochs", "training.dropout", "image_size_px"):
+        assert name in str(raised.value)
+    assert "Received: 'much'" in str(raised.value)
+
+
+def test_splits_must_leave_images_to_train_on(parameters: dict[str, Any]) -> None:
+    parameters["data_processing"] |= {"validation_share": 0.5, "test_share": 0.5}
+    with pytest.raises(ConfigurationError, match=r"must be below 1.*0.5 \+ 0.5"):
+        check_parameters(parameters)

@@ -16,7 +16,7 @@ from samples import draw_image
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.errors import DataError
 from image_classification.gate.judgement import judge
-from image_classification.gate.metrics import measure_predictions
+from image_classification.gate.measure import measure_predictions
 from image_classification.pipelines.packaged.nodes import classify_images
 from image_classification.pipelines.promotion.nodes import (
     compare_models,

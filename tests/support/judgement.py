@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from image_classification.gate import judgement
+from image_classification.gate.measure import MEASURES
 from image_classification.gate.policy import PromotionPolicy
 from image_classification.gate.rule import Facts
 
 POSITIVE, NEGATIVE = "Parasitized", "Uninfected"
 CLASSES = [POSITIVE, NEGATIVE]
-METRICS = {
+METRICS = {measure.name: 0.9 for measure in MEASURES} | {
     "accuracy": 0.95,
     "auc": 0.98,
     "sensitivity": 0.94,
@@ -24,6 +25,7 @@ METRICS = {
     "calibration_error": 0.02,
     "log_loss": 0.15,
 }
+GUARDRAILS = [measure.guardrail for measure in MEASURES]
 TESTS = {
     "gain": 0.01,
     "low": 0.002,
@@ -37,7 +39,10 @@ TESTS = {
 
 
 def make_policy(**changes: Any) -> PromotionPolicy:
-    """Return a policy; a change is named after its key, whichever section that is in."""
+    """Return a policy; a change is named after its key, whichever section that is in.
+
+    A guardrail, or a floor, that is not there is added.
+    """
     policy: Any = {
         "mode": "auto",
         "floors": {"accuracy": 0.85, "sensitivity": 0.8, "auc": 0.92},
@@ -64,7 +69,10 @@ def make_policy(**changes: Any) -> PromotionPolicy:
     }
     for key, value in changes.items():
         sections = [section for section in policy.values() if isinstance(section, dict)]
-        (place,) = [section for section in (policy, *sections) if key in section]
+        places = [section for section in (policy, *sections) if key in section]
+        if key in GUARDRAILS:
+            places = [policy["guardrails"]]
+        (place,) = places or [policy["floors"]]
         place[key] = value
     return policy
 
@@ -119,7 +127,38 @@ def make_facts(**changes: Any) -> Facts:
 
 def make_decision(**changes: Any) -> dict[str, Any]:
     """Return the decision about `make_comparison`, to be promoted but for the changes to it."""
-    return judgement.judge(make_comparison(**changes), make_facts(), make_policy())
+    return judge(make_comparison(**changes))
+
+
+def judge(
+    comparison: dict[str, Any] | None = None, facts: Any = None, **policy: Any
+) -> dict[str, Any]:
+    """Judge a comparison, by default the one that wins, under a policy with these changes."""
+    return judgement.judge(
+        comparison or make_comparison(), facts or make_facts(), make_policy(**policy)
+    )
+
+
+def find_failed(decision: dict[str, Any]) -> list[str]:
+    """Return the names of the rules that were not met, in the order of the checks."""
+    return [check["name"] for check in decision["checks"] if not check["passed"]]
+
+
+def find_check(decision: dict[str, Any], name: str, group: str = "") -> dict[str, Any]:
+    """Return the check of this name, of the group that begins so."""
+    (check,) = [
+        check
+        for check in decision["checks"]
+        if check["name"] == name and check["group"].startswith(group)
+    ]
+    return check
+
+
+def assert_only_fails(decision: dict[str, Any], *names: str) -> None:
+    """Check that these rules, and no other, keep the challenger out."""
+    assert find_failed(decision) == list(names)
+    assert decision["verdict"] == ("keep" if names else "promote")
+    assert decision["promote"] is (not names)
 
 
 def make_entry(

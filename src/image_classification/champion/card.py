@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from image_classification.champion.ledger import Entry, name_event
-from image_classification.gate.number import MINUS, format_points
+from image_classification.gate.measure import find_measure
+from image_classification.gate.number import MINUS, format_change
 from image_classification.gate.verdict import ROLLED_BACK
 
 REPLACED = "**Replaced"
 SPLITS = ("train", "validation", "test")
-TITLES = {"auc": "AUC", "f1": "F1"}
-SMALLER_IS_BETTER = ("calibration_error", "log_loss")
 LONGEST_CARD = 5000
 """Characters: an SQL server refuses a longer description of a version."""
 LONGEST_CELL = 120
@@ -139,16 +138,15 @@ def _is_unseen(decision: Mapping[str, Any]) -> bool:
 
 
 def _compare(name: str, ours: float, theirs: float | None) -> str:
-    title = TITLES.get(name, name.replace("_", " "))
+    measure = find_measure(name)
+    title = measure.title if measure else name.replace("_", " ")
     if theirs is None:
         return _row([title, f"{ours:.4f}"])
-    better = (ours < theirs) if name in SMALLER_IS_BETTER else (ours > theirs)
-    mark = "=" if ours == theirs else "better" if better else "worse"
-    change = format_points(ours - theirs)
-    difference = (
-        f"{ours - theirs:+.4f}".replace("-", MINUS) if name == "log_loss" else f"{change} points"
-    )
-    return _row([title, f"{ours:.4f}", f"{theirs:.4f}", f"{difference}, {mark}"])
+    difference = format_change(ours - theirs, in_points=measure is not None and measure.in_points)
+    if measure:
+        better = ours > theirs if measure.larger_is_better else ours < theirs
+        difference += ", =" if ours == theirs else ", better" if better else ", worse"
+    return _row([title, f"{ours:.4f}", f"{theirs:.4f}", difference])
 
 
 def _tabulate_checks(decision: Mapping[str, Any]) -> str:
@@ -175,8 +173,11 @@ def _show(check: Mapping[str, Any]) -> str:
     if not isinstance(value, float):
         return _shorten(str(value))
     # In points where the requirement is.
-    in_points = check["group"] == "guardrail" or check["name"] == "gain_over_patients"
-    return f"{100 * value:.2f} points".replace("-", MINUS) if in_points else f"{value:.4g}"
+    measure = find_measure(check["name"])
+    in_points = check["group"] == "guardrail" and (measure is None or measure.in_points)
+    if in_points or check["name"] == "gain_over_patients":
+        return f"{100 * value:.2f} points".replace("-", MINUS)
+    return f"{value:.4g}"
 
 
 def _describe_data(facts: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from image_classification.gate.measure import MEASURES
 from image_classification.gate.verdict import EVENTS, MOVES, PROMOTED, ROLLED_BACK
 
 COLUMNS = [
@@ -15,7 +16,6 @@ COLUMNS = [
     *("validation_patients", "challenger_accuracy", "champion_accuracy", "data_digest"),
     *("validation_digest", "git_commit", "airflow_run", "airflow_url", "mlflow_run_id", "model"),
 ]
-MEASURES = ("auc", "sensitivity", "specificity", "f1", "calibration_error", "log_loss")
 
 Entry = Mapping[str, Any]
 
@@ -110,9 +110,13 @@ def select_version(entries: Iterable[Entry], version: str) -> list[Entry]:
 def tabulate_entries(entries: Iterable[Entry]) -> pd.DataFrame:
     """Return the ledger as a table, a row per decision, in the order of time.
 
-    Columns: `COLUMNS`, then each further measure of challenger and champion.
+    Columns: `COLUMNS`, then each measure of `measure.MEASURES` that is not among them, of
+    challenger and champion.
     """
-    more = [f"{role}_{name}" for name in MEASURES for role in ("challenger", "champion")]
+    measured = [
+        f"{role}_{measure.name}" for measure in MEASURES for role in ("challenger", "champion")
+    ]
+    more = [column for column in measured if column not in COLUMNS]
     rows = [_flatten(entry) for entry in sort_entries(entries)]
     return pd.DataFrame(rows, columns=[*COLUMNS, *more])
 

@@ -27,7 +27,7 @@ from image_classification.configuration.parameters import check_parameters
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate import judgement, verdict
 from image_classification.gate.comparison import compare_predictions
-from image_classification.gate.metrics import PROBABILITY_PREFIX, read_predictions
+from image_classification.gate.prediction import PROBABILITY_PREFIX, read_predictions
 
 SHOWN = ["at", "event", "version", "champion_before", "champion_after", "by", "reason"]
 REPORTED = ["at", "version", "champion", "gain", "gain_low", "gain_high", "then", "now", "reason"]

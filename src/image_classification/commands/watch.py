@@ -29,7 +29,7 @@ TREND_SHOWN = [
 def trend(to: Path | None) -> None:
     """List how the champion did on the newest labelled days, night after night."""
     table = trends.settle_trend(load_entry(open_context(), "champion_trend"))
-    show_table(table.round(dict.fromkeys(trends.MEASURES, 4)), TREND_SHOWN, to)
+    show_table(table.round(dict.fromkeys(trends.NUMBERS, 4)), TREND_SHOWN, to)
 
 
 @click.command(name="profile")

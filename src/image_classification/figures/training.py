@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
-from image_classification.gate.metrics import PROBABILITY_PREFIX
+from image_classification.gate.prediction import PROBABILITY_PREFIX
 
 COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#55a868"}
 

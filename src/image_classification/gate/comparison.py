@@ -4,7 +4,7 @@ Sources of the methods:
 
 - Exact test of paired right and wrong answers: McNemar Q. (1947), Psychometrika 12:153; its exact
   form: Fay M. P. (2010), Biostatistics 11:373. One-sided here.
-- Interval of the gain, whole patients drawn with replacement: `metrics.bootstrap_patients`.
+- Interval of the gain, whole patients drawn with replacement: `bootstrap.bootstrap_patients`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pandas as pd
 from scipy import stats
 
 from image_classification.errors import DataError
-from image_classification.gate.metrics import bootstrap_patients, measure_predictions
+from image_classification.gate.bootstrap import bootstrap_patients
+from image_classification.gate.measure import measure_predictions
 from image_classification.gate.policy import Improvement, PromotionPolicy
 
 

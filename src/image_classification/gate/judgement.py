@@ -15,10 +15,7 @@ from typing import Any
 import pandas as pd
 
 from image_classification.gate.comparison import compare_predictions
-from image_classification.gate.policy import (
-    Floors,
-    PromotionPolicy,
-)
+from image_classification.gate.policy import Floors, PromotionPolicy
 from image_classification.gate.rule import (
     Check,
     Facts,
@@ -118,9 +115,10 @@ def _explain(
 
 
 def _explain_first(metrics: Mapping[str, float], floors: Floors) -> str:
+    if not floors:
+        return "first champion: no floor is set"
     met = ", ".join(
-        f"{name} {metrics[name]:.4f} ({floor:g})"
+        f"{name.replace('_', ' ')} {metrics[name]:.4f} ({floor:g})"
         for name, floor in floors.items()
-        if isinstance(floor, int | float)
     )
     return f"first champion: it meets the floors, {met}"

@@ -14,3 +14,10 @@ The distance to a limit is what is rounded, so that equal is equal on either sid
 def format_points(share: float, sign: str = "+") -> str:
     """Return a share as points with one decimal, as in ``+0.4``; minus as it is printed."""
     return f"{100 * share:{sign}.1f}".replace("-", MINUS)
+
+
+def format_change(change: float, *, in_points: bool, sign: str = "+") -> str:
+    """Return a difference as ``+0.4 points``, or as ``+0.0200`` where points would say nothing."""
+    if in_points:
+        return f"{format_points(change, sign)} points"
+    return f"{change:{sign}.4f}".replace("-", MINUS)

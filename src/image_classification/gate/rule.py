@@ -7,7 +7,8 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from image_classification.gate.number import DECIMALS, MINUS, format_points
+from image_classification.gate.measure import MEASURES, Measure, measure_accuracy
+from image_classification.gate.number import DECIMALS, MINUS, format_change, format_points
 from image_classification.gate.policy import (
     Floors,
     Guardrails,
@@ -17,7 +18,10 @@ from image_classification.gate.policy import (
 )
 
 RUN_OF_TODAY = "run_of_today"
-"""The guard that says nothing of the challenger, only of its run."""
+"""The guard that says nothing about the challenger, only about its run."""
+
+WORST_PATIENT = Measure("worst_patient", "worst patient", measure_accuracy)
+"""The accuracy on the worst patient, each model's own; not measured over all images."""
 
 
 class Facts(TypedDict):
@@ -175,18 +179,17 @@ def _check_run_date(facts: Facts, maximum_hours: float) -> Check:
 
 def check_floors(metrics: Mapping[str, float], floors: Floors) -> list[Check]:
     """Check what every champion must reach, whoever it replaces."""
-    return [
-        _check(
-            "floor",
-            name,
-            metrics[name],
-            f"at least {floor:g}",
-            round(metrics[name] - floor, DECIMALS) >= 0,
-            f"the challenger's {name} of {metrics[name]:.4f} is below the floor of {floor:g}",
-        )
-        for name, floor in floors.items()
-        if isinstance(floor, int | float)
-    ]
+    return [_check_floor(name, metrics.get(name), floor) for name, floor in floors.items()]
+
+
+def _check_floor(name: str, value: float | None, floor: float) -> Check:
+    subject = f"the challenger's {name.replace('_', ' ')}"
+    if value is None:
+        sentence = f"{subject} was not measured, required: at least {floor:g}"
+    else:
+        sentence = f"{subject} of {value:.4f} is below the floor of {floor:g}"
+    passed = value is not None and round(value - floor, DECIMALS) >= 0
+    return _check("floor", name, value, f"at least {floor:g}", passed, sentence)
 
 
 def check_improvement(comparison: Mapping[str, Any], rule: Improvement) -> list[Check]:
@@ -231,38 +234,45 @@ def check_guardrails(comparison: Mapping[str, Any], rule: Guardrails) -> list[Ch
     if comparison["tests"] is None:
         return []
     ours, theirs = (comparison[role]["metrics"] for role in ("challenger", "champion"))
-    return [
-        _check_fall(
-            "sensitivity",
-            theirs["sensitivity"],
-            ours["sensitivity"],
-            rule["maximum_sensitivity_fall"],
-        ),
-        _check_fall(
-            "calibration_error",
-            ours["calibration_error"],
-            theirs["calibration_error"],
-            rule["maximum_calibration_error_rise"],
-            verb="rose",
-        ),
-        _check_worst_patient(comparison["slices"], rule),
+    changes = [
+        _check_change(
+            measure, theirs.get(measure.name), ours.get(measure.name), rule[measure.guardrail]
+        )
+        for measure in MEASURES
+        if measure.guardrail in rule
     ]
+    return [*changes, _check_worst_patient(comparison["slices"], rule)]
 
 
-def _check_fall(
-    name: str, better: float, worse: float, allowed: float, verb: str = "fell"
+def _check_change(
+    measure: Measure, before: float | None, after: float | None, allowed: float
 ) -> Check:
-    """Check that what should be large has not fallen, or what should be small not risen."""
-    change = round(better - worse, DECIMALS)
-    before, after = (better, worse) if verb == "fell" else (worse, better)
+    """Check that a measure has not fallen too far, or risen too far where less is better.
+
+    Args:
+        measure: what is compared.
+        before: the champion's; None for not measured.
+        after: the challenger's; None for not measured.
+        allowed: how much worse the challenger may be.
+    """
+    verb = "fell" if measure.larger_is_better else "rose"
+    limit = f"{100 * allowed:g}" if measure.in_points else f"{allowed:g}"
+    unit = (" point" if allowed == 0.01 else " points") if measure.in_points else ""
+    required = f"{verb} by at most {limit}{unit}"
+    if before is None or after is None:
+        role = "champion" if before is None else "challenger"
+        sentence = f"the {measure.title} of the {role} was not measured, required: {required}"
+        return _check("guardrail", measure.name, None, required, passed=False, sentence=sentence)
+    loss = before - after if measure.larger_is_better else after - before
+    change = round(loss, DECIMALS)
+    told = format_change(change, in_points=measure.in_points, sign="")
     return _check(
         "guardrail",
-        name,
+        measure.name,
         change,
-        f"{verb} by at most {100 * allowed:g} point{'' if allowed == 0.01 else 's'}",
-        round(better - worse - allowed, DECIMALS) <= 0,
-        f"{name.replace('_', ' ')} {verb} by {format_points(change, '')} points ({before:.4f} to "
-        f"{after:.4f}), allowed: {100 * allowed:g}",
+        required,
+        round(loss - allowed, DECIMALS) <= 0,
+        f"{measure.title} {verb} by {told} ({before:.4f} to {after:.4f}), allowed: {limit}",
     )
 
 
@@ -274,8 +284,8 @@ def _check_worst_patient(slices: Sequence[Mapping[str, Any]], rule: Guardrails) 
         )
     ours = min(slices, key=lambda row: row["challenger"])
     theirs = min(slices, key=lambda row: row["champion"])
-    check = _check_fall(
-        "worst_patient", theirs["champion"], ours["challenger"], rule["maximum_worst_patient_fall"]
+    check = _check_change(
+        WORST_PATIENT, theirs["champion"], ours["challenger"], rule[WORST_PATIENT.guardrail]
     )
     check["sentence"] += (
         f"; the challenger's is {ours['patient']} ({ours['images']} images), the champion's "

@@ -2,7 +2,7 @@
 
 Sources of the methods:
 
-- Interval of the accuracy, whole patients drawn with replacement: `metrics.bootstrap_patients`.
+- Interval of the accuracy, whole patients drawn with replacement: `bootstrap.bootstrap_patients`.
 - Area under the ROC curve: Hanley J. A. and McNeil B. J. (1982), Radiology 143:29.
 """
 
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Lt
-from sklearn.metrics import roc_auc_score
 from typing_extensions import TypedDict
 
-from image_classification.gate.metrics import PROBABILITY_PREFIX, bootstrap_patients
+from image_classification.gate.bootstrap import bootstrap_patients
 from image_classification.gate.number import DECIMALS, format_points
 from image_classification.gate.policy import Count, Share
+from image_classification.gate.prediction import PROBABILITY_PREFIX
 from image_classification.gate.verdict import KEEP
 
 
@@ -52,7 +52,7 @@ TREND_COLUMNS = [
     *("accuracy", "low", "high", "reference", "alert", "sensitivity", "auc"),
     *("sentence", "images_digest"),
 ]
-MEASURES = ("accuracy", "low", "high", "reference", "sensitivity", "auc")
+NUMBERS = ("accuracy", "low", "high", "reference", "sensitivity", "auc")
 CURVES = {
     "newest_accuracy": "accuracy",
     "newest_accuracy_low": "low",
@@ -139,8 +139,14 @@ def measure_newest(
         "low": low,
         "high": high,
         "sensitivity": float(table["right"][positive].mean()) if positive.any() else math.nan,
-        "auc": float(roc_auc_score(positive, predictions[column])) if ranked else math.nan,
+        "auc": _measure_auc(positive, predictions[column]) if ranked else math.nan,
     }
+
+
+def _measure_auc(positive: npt.NDArray[np.bool_], probabilities: pd.Series) -> float:
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415
+
+    return float(roc_auc_score(positive, probabilities))
 
 
 def bootstrap_accuracy(
@@ -308,7 +314,7 @@ def make_row(
         "days_to": watch["to"],
         "images_digest": digest,
     }
-    return pd.DataFrame([row])[TREND_COLUMNS].astype(dict.fromkeys(MEASURES, "float64"))
+    return pd.DataFrame([row])[TREND_COLUMNS].astype(dict.fromkeys(NUMBERS, "float64"))
 
 
 def settle_trend(log: pd.DataFrame) -> pd.DataFrame:

@@ -18,13 +18,15 @@ import pandas as pd
 from image_classification import figures, tracking
 from image_classification.champion import registry
 from image_classification.datasets import delivery
+from image_classification.gate.measure import MEASURES
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.services import ServiceError, Stack
 from image_classification.local.synthetic import make_cells
 
 DAG_ID = "retraining"
 FIRST_PATIENTS, FURTHER_PATIENTS, CELLS = 80, 40, 20
-MEASURES = ("accuracy", "auc", "sensitivity", "specificity", "f1")
+SHOWN = tuple(measure.name for measure in MEASURES if measure.shown_first)
+"""Measures that are printed and kept in the history."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _summarise(
     measured = {
         f"{role}_{name}": float(tags[f"{prefix}_{name}"]) if f"{prefix}_{name}" in tags else None
         for role, prefix in (("challenger", "validation"), ("champion", "champion"))
-        for name in MEASURES
+        for name in SHOWN
     }
     return {
         "night": number,
@@ -194,10 +196,10 @@ def _print_task(task: dict[str, Any]) -> None:
 
 def _print_comparison(tags: dict[str, str], version: str) -> None:
     champion = tags.get("compared_with_version", "none")
-    print(f"\n  On the validation patients    {'  '.join(f'{name:>11}' for name in MEASURES)}")
-    _print_row(f"challenger, version {version}", [tags[f"validation_{name}"] for name in MEASURES])
+    print(f"\n  On the validation patients    {'  '.join(f'{name:>11}' for name in SHOWN)}")
+    _print_row(f"challenger, version {version}", [tags[f"validation_{name}"] for name in SHOWN])
     if champion != "none":
-        _print_row(f"champion, version {champion}", [tags[f"champion_{name}"] for name in MEASURES])
+        _print_row(f"champion, version {champion}", [tags[f"champion_{name}"] for name in SHOWN])
 
 
 def _print_row(title: str, values: Sequence[str]) -> None:

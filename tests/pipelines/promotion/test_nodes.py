@@ -16,7 +16,7 @@ from image_classification.datasets import RegisteredNetwork
 from image_classification.errors import DataError, RegistryError
 from image_classification.gate import judgement
 from image_classification.gate.comparison import compare_predictions
-from image_classification.gate.metrics import PREDICTION_NAMES, read_predictions
+from image_classification.gate.prediction import PREDICTION_NAMES, read_predictions
 from image_classification.pipelines.promotion import nodes
 from image_classification.pipelines.promotion.nodes import (
     compare_models,

@@ -11,7 +11,7 @@ import pandas as pd
 from image_classification import vision
 from image_classification.datasets import ImageSource, RegisteredNetwork
 from image_classification.errors import DataError
-from image_classification.gate.metrics import PROBABILITY_PREFIX, tabulate_predictions
+from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from image_classification.datasets import (
 )
 from image_classification.errors import RegistryError
 from image_classification.gate import trend
-from image_classification.gate.metrics import tabulate_predictions
+from image_classification.gate.prediction import tabulate_predictions
 from image_classification.gate.trend import MonitoringParameters
 from image_classification.intake import index
 

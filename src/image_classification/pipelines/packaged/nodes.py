@@ -8,7 +8,7 @@ import pandas as pd
 
 from image_classification import vision
 from image_classification.errors import DataError
-from image_classification.gate.metrics import tabulate_predictions
+from image_classification.gate.prediction import tabulate_predictions
 from image_classification.vision import Network
 
 

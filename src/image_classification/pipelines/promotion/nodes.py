@@ -13,8 +13,8 @@ from image_classification.datasets import ImageBatches, OpenNetwork, RegisteredN
 from image_classification.errors import RegistryError
 from image_classification.gate import rule
 from image_classification.gate.comparison import compare_predictions
-from image_classification.gate.metrics import PROBABILITY_PREFIX, tabulate_predictions
 from image_classification.gate.policy import PromotionPolicy
+from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
 from image_classification.vision import Network
 
 logger = logging.getLogger(__name__)

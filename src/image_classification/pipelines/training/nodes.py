@@ -16,12 +16,8 @@ from image_classification.configuration.parameters import (
 )
 from image_classification.datasets import ImageBatches, PackedPixels
 from image_classification.errors import ConfigurationError, ContractError, name_near_misses
-from image_classification.gate.metrics import (
-    PROBABILITY_PREFIX,
-    measure_classes,
-    measure_predictions,
-    tabulate_predictions,
-)
+from image_classification.gate.measure import measure_classes, measure_predictions
+from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
 from image_classification.intake import contract, index
 from image_classification.vision import Network
 

@@ -1,0 +1,46 @@
+"""The table of predictions: a row per image, what it is and what a model answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROBABILITY_PREFIX = "probability_"
+PREDICTION_NAMES = ("image_id", "image_name", "patient", "label", "category", "model_version")
+"""Columns of a table of predictions that hold names. A CSV reader must not take them for numbers:
+patient 007 is not patient 7, and a class may be called NA. The catalog says the same."""
+
+
+def tabulate_predictions(
+    images: pd.DataFrame,
+    probabilities: npt.NDArray[np.floating],
+    class_names: Sequence[str],
+) -> pd.DataFrame:
+    """Return `images` with a probability column per class and the predicted `category`.
+
+    Args:
+        images: one row per image, ``n`` rows.
+        probabilities: shape ``(n, classes)``, each 0 to 1.
+        class_names: the classes in the order of the columns of `probabilities`.
+    """
+    table = images.reset_index(drop=True).copy()
+    for column, name in enumerate(class_names):
+        table[f"{PROBABILITY_PREFIX}{name}"] = probabilities[:, column].astype(float)
+    categories = np.asarray(class_names, dtype=object)
+    table["category"] = categories[probabilities.argmax(axis=1)] if len(table) else []
+    return table
+
+
+def read_predictions(file: IO[bytes]) -> pd.DataFrame:
+    """Read a table of predictions from CSV; every name stays as it was written."""
+    import pandas as pd  # noqa: PLC0415
+
+    return pd.read_csv(
+        file, dtype=dict.fromkeys(PREDICTION_NAMES, str), keep_default_na=False, na_values=[""]
+    )

@@ -1,0 +1,114 @@
+"""The schema of the policy: its keys follow the measures, and a misspelt one is refused."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, get_type_hints
+
+import pytest
+from shipped import read_shipped
+
+from image_classification.configuration.parameters import check_parameters
+from image_classification.errors import ConfigurationError
+from image_classification.gate import policy
+from image_classification.gate.measure import MEASURES
+
+SECTIONS = (
+    *("data_processing", "review", "training", "inference", "promotion", "rollback"),
+    *("monitoring", "image_size_px", "positive_class"),
+)
+
+
+@pytest.fixture
+def parameters() -> dict[str, Any]:
+    shipped = {name: copy.deepcopy(read_shipped(name)) for name in SECTIONS}
+    return {**shipped, "registered_model_name": "cells"}
+
+
+def test_a_floor_may_be_set_on_every_measure_of_which_more_is_better() -> None:
+    assert list(get_type_hints(policy.Floors)) == [
+        measure.name for measure in MEASURES if measure.larger_is_better
+    ]
+
+
+def test_a_guardrail_may_be_set_on_every_measure() -> None:
+    assert list(get_type_hints(policy.Guardrails)) == [
+        *(measure.guardrail for measure in MEASURES),
+        *("maximum_worst_patient_fall", "minimum_patient_images"),
+    ]
+    falls = {measure.guardrail for measure in MEASURES if measure.larger_is_better}
+    assert "maximum_f1_fall" in falls
+    assert {measure.guardrail for measure in MEASURES} - falls == {
+        *("maximum_calibration_error_rise", "maximum_log_loss_rise"),
+    }
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+@pytest.mark.parametrize("value", [0, 0.5, 1])
+def test_every_floor_and_guardrail_is_accepted(
+    parameters: dict[str, Any], measure: Any, value: float
+) -> None:
+    parameters["promotion"]["guardrails"][measure.guardrail] = value
+    if measure.larger_is_better:
+        parameters["promotion"]["floors"][measure.name] = value
+    check_parameters(parameters)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+def test_a_guardrail_out_of_range_is_refused(parameters: dict[str, Any], measure: Any) -> None:
+    def refuse(value: float) -> None:
+        parameters["promotion"]["guardrails"][measure.guardrail] = value
+        with pytest.raises(ConfigurationError, match=f"'promotion.guardrails.{measure.guardrail}'"):
+            check_parameters(parameters)
+
+    refuse(-0.01)
+    if measure.in_points:
+        refuse(1.01)
+    else:
+        parameters["promotion"]["guardrails"][measure.guardrail] = 1.01
+        check_parameters(parameters)
+
+
+def test_no_floor_and_no_guardrail_on_a_measure_is_required(parameters: dict[str, Any]) -> None:
+    parameters["promotion"]["floors"] = {}
+    parameters["promotion"]["guardrails"] = {
+        "maximum_worst_patient_fall": 0.1,
+        "minimum_patient_images": 20,
+    }
+    check_parameters(parameters)
+
+
+@pytest.mark.parametrize("key", ["maximum_worst_patient_fall", "minimum_patient_images"])
+def test_the_guardrail_on_the_worst_patient_is_required(
+    parameters: dict[str, Any], key: str
+) -> None:
+    del parameters["promotion"]["guardrails"][key]
+    with pytest.raises(ConfigurationError, match=f"'promotion.guardrails.{key}' is missing"):
+        check_parameters(parameters)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "meant"),
+    [
+        ("guardrails", "maximum_sensitivty_fall", "maximum_sensitivity_fall"),
+        ("guardrails", "maximum_calibration_error_fall", "maximum_calibration_error_rise"),
+        ("guardrails", "maximum_log_loss_fall", "maximum_log_loss_rise"),
+        ("floors", "acuracy", "accuracy"),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(
+    parameters: dict[str, Any], section: str, key: str, meant: str
+) -> None:
+    parameters["promotion"][section][key] = 0.1
+    with pytest.raises(ConfigurationError) as refused:
+        check_parameters(parameters)
+    message = str(refused.value)
+    assert f"'promotion.{section}.{key}' is not a parameter. Did you mean '{meant}'?" in message
+    assert "Allowed here: " in message
+
+
+@pytest.mark.parametrize("name", ["calibration_error", "log_loss"])
+def test_no_floor_is_allowed_on_what_should_be_small(parameters: dict[str, Any], name: str) -> None:
+    parameters["promotion"]["floors"][name] = 0.1
+    with pytest.raises(ConfigurationError, match=f"'promotion.floors.{name}' is not a parameter"):
+        check_parameters(parameters)
