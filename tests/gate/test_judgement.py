@@ -24,6 +24,7 @@ from judgement import (
     make_policy,
     predict,
 )
+from shipped import read_shipped
 
 from image_classification.gate import judgement
 from image_classification.gate.comparison import compare_predictions
@@ -43,6 +44,31 @@ def test_a_challenger_that_meets_every_rule_is_promoted() -> None:
     assert len(decision["checks"]) == 7 + 3 + 3 + 3 + 3
 
 
+def test_the_shipped_policy_checks_these_rules_in_this_order() -> None:
+    decision = judgement.judge(make_comparison(), make_facts(), read_shipped("promotion"))
+    assert [(check["group"], check["name"]) for check in decision["checks"]] == [
+        ("guard", "champion_scored"),
+        ("guard", "another_version"),
+        ("guard", "challenger_unseen_patients"),
+        ("guard", "champion_unseen_patients"),
+        ("guard", "data_not_older"),
+        ("guard", "run_of_today"),
+        ("guard", "not_rolled_back"),
+        ("floor", "accuracy"),
+        ("floor", "sensitivity"),
+        ("floor", "auc"),
+        ("improvement", "patients"),
+        ("improvement", "gain_over_patients"),
+        ("improvement", "mcnemar"),
+        ("guardrail", "sensitivity"),
+        ("guardrail", "calibration_error"),
+        ("guardrail", "worst_patient"),
+        ("limit", "load_s"),
+        ("limit", "latency_ms"),
+        ("limit", "size_mb"),
+    ]
+
+
 class TestVerdict:
     def test_a_first_champion_needs_floors_limits_and_guards_only(self) -> None:
         decision = judge(make_comparison(theirs=None))
@@ -51,6 +77,14 @@ class TestVerdict:
         assert decision["reason"] == (
             "first champion: it meets the floors, accuracy 0.9500 (0.85), sensitivity 0.9400 "
             "(0.8), auc 0.9800 (0.92)"
+        )
+
+    def test_a_first_champion_under_a_policy_without_floors_is_explained_so(self) -> None:
+        policy = make_policy() | {"floors": {}}
+        decision = judgement.judge(make_comparison(theirs=None), make_facts(), policy)
+        assert (decision["verdict"], decision["reason"]) == (
+            "promote",
+            "first champion: no floor is set",
         )
 
     @pytest.mark.parametrize("mode", ["auto", "approve", "dry_run"])

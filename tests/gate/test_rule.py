@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judgement import (
+    METRICS,
     assert_only_fails,
     find_check,
     find_failed,
@@ -20,6 +21,8 @@ from judgement import (
 
 from image_classification.gate import judgement
 from image_classification.gate.comparison import measure_mcnemar
+from image_classification.gate.measure import MEASURES, Measure
+from image_classification.gate.rule import check_floors, check_guardrails
 
 NAN = float("nan")
 TINY = 1e-6
@@ -63,6 +66,27 @@ class TestFloors:
         assert decision["reason"] == (
             "the challenger's accuracy of 0.5000 is below the floor of 0.85; "
             "the challenger's auc of 0.6000 is below the floor of 0.92"
+        )
+
+    @pytest.mark.parametrize("name", [found.name for found in MEASURES if found.larger_is_better])
+    def test_any_measure_of_which_more_is_better_may_have_a_floor(self, name: str) -> None:
+        lenient = {"maximum_sensitivity_fall": 1.0, "accuracy": 0.0, "sensitivity": 0.0, "auc": 0.0}
+        rule = {**lenient, name: 0.7}
+        assert_only_fails(judge(make_comparison(ours={name: 0.7}), **rule))
+        assert_only_fails(judge(make_comparison(ours={name: 0.7 - TINY}), **rule), name)
+
+    def test_floors_are_checked_in_the_order_of_the_policy(self) -> None:
+        checks = check_floors(METRICS, {"specificity": 0.1, "accuracy": 0.1, "f1": 0.1})
+        assert [check["name"] for check in checks] == ["specificity", "accuracy", "f1"]
+
+    def test_a_floor_on_what_was_not_measured_is_not_met(self) -> None:
+        comparison = make_comparison()
+        del comparison["challenger"]["metrics"]["specificity"]
+        decision = judge(comparison, specificity=0.1)
+        assert_only_fails(decision, "specificity")
+        assert find_check(decision, "specificity")["value"] is None
+        assert decision["reason"].endswith(
+            "the challenger's specificity was not measured, required: at least 0.1"
         )
 
     def test_a_far_better_challenger_below_a_floor_is_kept_out(self) -> None:
@@ -161,6 +185,53 @@ class TestGuardrails:
 
         assert_only_fails(fall_to(less))
         assert_only_fails(fall_to(less - TINY), "worst_patient")
+
+    @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+    def test_any_measure_may_get_worse_by_its_limit_and_not_by_more(self, measure: Measure) -> None:
+        def worsen(step: float) -> dict[str, Any]:
+            change = -step if measure.larger_is_better else step
+            comparison = make_comparison(
+                ours={measure.name: 0.96 + change}, theirs={measure.name: 0.96}
+            )
+            lenient = {"maximum_sensitivity_fall": 1.0, "maximum_calibration_error_rise": 1.0}
+            return judge(comparison, **{**lenient, measure.guardrail: 0.02})
+
+        assert_only_fails(worsen(0.02))
+        assert_only_fails(worsen(-0.02))
+        assert_only_fails(worsen(0.02 + TINY), measure.name)
+
+    def test_a_measure_without_a_guardrail_may_fall_as_it_likes(self) -> None:
+        comparison = make_comparison(
+            ours={"specificity": 0.1, "f1": 0.1, "log_loss": 9.0, "sensitivity": 0.85},
+            theirs={"specificity": 0.9, "f1": 0.9, "log_loss": 0.1, "sensitivity": 0.95},
+        )
+        rule = make_policy()["guardrails"]
+        kept = {key: value for key, value in rule.items() if key != "maximum_sensitivity_fall"}
+        checks = check_guardrails(comparison, kept)
+        assert [check["name"] for check in checks] == ["calibration_error", "worst_patient"]
+        assert all(check["passed"] for check in checks)
+
+    def test_a_rise_that_points_would_not_tell_is_told_as_a_number(self) -> None:
+        decision = judge(
+            make_comparison(ours={"log_loss": 0.2}, theirs={"log_loss": 0.15}),
+            maximum_log_loss_rise=0.01,
+        )
+        assert_only_fails(decision, "log_loss")
+        assert find_check(decision, "log_loss")["required"] == "rose by at most 0.01"
+        assert decision["reason"].endswith(
+            "log loss rose by 0.0500 (0.1500 to 0.2000), allowed: 0.01"
+        )
+
+    @pytest.mark.parametrize("role", ["challenger", "champion"])
+    def test_a_guardrail_on_what_was_not_measured_is_not_met(self, role: str) -> None:
+        comparison = make_comparison()
+        del comparison[role]["metrics"]["f1"]
+        decision = judge(comparison, maximum_f1_fall=1.0)
+        assert_only_fails(decision, "f1")
+        assert find_check(decision, "f1", "guardrail")["value"] is None
+        assert decision["reason"].endswith(
+            f"the F1 of the {role} was not measured, required: fell by at most 100 points"
+        )
 
     def test_a_limit_of_zero_allows_what_stays_as_it_is(self) -> None:
         rule = {
