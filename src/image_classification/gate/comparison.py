@@ -1,4 +1,4 @@
-"""Challenger and champion on the same images: what is measured of them.
+"""Challenger and champion on the same images: how the two are measured and compared.
 
 Sources of the methods:
 
@@ -31,7 +31,7 @@ def compare_predictions(
     policy: PromotionPolicy,
     champion_fault: str = "",
 ) -> dict[str, Any]:
-    """Measure two models on the same images: everything that the verdict is made of.
+    """Measure two models on the same images, and return all that the verdict is based on.
 
     Args:
         challenger: a row per image: `image_id`, `patient`, `label`, ``probability_<class>`` of each
@@ -84,7 +84,7 @@ def _describe_model(
 
 
 def read_version(predictions: pd.DataFrame) -> str:
-    """Return the model version that made a table of predictions, "" where it has none yet."""
+    """Return the version of the model that made the predictions; "" where it has none yet."""
     version = predictions["model_version"].iloc[0]
     # The CSV between the nodes gives an empty cell back as NaN.
     return "" if pd.isna(version) else str(version)
@@ -130,15 +130,15 @@ def bootstrap_gain(
 
     Args:
         gains: of each patient, how many more images the challenger has right, ``(patients,)``.
-        images: of each patient, how many there are, ``(patients,)``.
+        images: of each patient, the number of images, ``(patients,)``.
         confidence: of the two-sided interval, 0 to 1.
         resamples: how many times to draw.
 
     Returns:
-        Lower and upper end, shares of accuracy.
+        Lower and upper end, shares of accuracy; -1 and 1 where there are fewer than two patients.
     """
     if len(gains) < 2:
-        return -1.0, 1.0  # one patient tells nothing of others
+        return -1.0, 1.0  # one patient tells nothing about others
     return bootstrap_patients(gains, images, confidence, resamples)
 
 

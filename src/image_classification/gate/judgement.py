@@ -1,7 +1,7 @@
 """The gate: may the challenger replace the champion?
 
-A comparison, facts and a policy in, a verdict with its reasons out. Nothing here reads a file or a
-clock: the same comparison, facts and policy give the same decision, tonight and a year later.
+It takes a comparison, facts and a policy, and returns a verdict with its reasons. Nothing here
+reads a file or a clock, so the same input gives the same decision tonight and a year later.
 
 Floors, guardrails and slices beside one main measure: Breck E. et al. (2017), The ML Test Score,
 IEEE Big Data.
@@ -47,13 +47,14 @@ def judge(
 ) -> dict[str, Any]:
     """Apply the policy to a comparison.
 
-    A guard that fails refuses the comparison. Otherwise the challenger is promoted if it meets the
-    floors, the limits and, where there is a champion, improvement and guardrails.
+    If a guard fails, the comparison is refused. Otherwise the challenger is promoted if it meets
+    the floors, the limits and, where there is a champion, improvement and guardrails.
 
     Args:
         comparison: of `compare_predictions`.
-        facts: of the two models and the run; None leaves guards and limits out, for a simulation.
-        policy: of the parameters.
+        facts: about the two models and the run; None, for a simulation, leaves out the limits and
+            all guards but the one that the champion could be scored.
+        policy: `promotion` of the parameters.
 
     Returns:
         The comparison, and: `verdict` (promote, keep or refuse), `promote` (bool), `mode`, `reason`
@@ -83,11 +84,11 @@ def judge(
 
 
 def find_seen(images: pd.DataFrame, patients: Iterable[str]) -> list[str]:
-    """Return the patients, of those given, that a model was trained on.
+    """Return those of the patients that a model was trained on, sorted.
 
     Args:
         images: the images that the model was made from: `patient` and `split`.
-        patients: names.
+        patients: names of patients.
     """
     trained = set(images.loc[images["split"] == "train", "patient"].astype(str))
     return sorted(trained & set(patients))

@@ -1,4 +1,4 @@
-"""The rules of the gate, one function a group: each returns what it checked."""
+"""The rules of the gate: one function for each group, which returns what it checked."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ WORST_PATIENT = Measure("worst_patient", "worst patient", measure_accuracy)
 
 
 class Facts(TypedDict):
-    """What the predictions do not tell, gathered by whoever judges.
+    """What the predictions do not tell. Whoever asks for a verdict gathers it.
 
     Attributes:
         challenger_seen: validation patients that the challenger was trained on; None: not known.
-        champion_seen: the same of the champion; empty where there is none.
-        challenger_data_until: how far the index went as the challenger's images were selected, ISO
-            8601 in UTC; "" for not known, which is no proof of being as new as the champion.
-        champion_data_until: the same of the champion; "" for none, or not known.
-        rolled_back: who rolled the challenger back and why, if somebody has; else "".
-        backfill: the run was started for a past date.
+        champion_seen: the same for the champion; empty where there is no champion.
+        challenger_data_until: the time up to which the index went when the challenger's images were
+            selected, ISO 8601 in UTC; "" where that is not known, and then nothing shows that the
+            images are as new as the champion's.
+        champion_data_until: the same for the champion; "" where there is none, or it is not known.
+        rolled_back: who rolled the challenger back and why; "" where nobody has.
+        backfill: whether the run was started for a past date.
         run_age_hours: since the date that the run is for; None without a scheduler.
-        package: `load_s`, `latency_ms`, `size_mb` of the packaged challenger; None for all, or for
-            one: not measured.
+        package: `load_s`, `latency_ms`, `size_mb` of the packaged challenger; None, for all of them
+            or for one, where it was not measured.
     """
 
     challenger_seen: list[str] | None
@@ -73,7 +74,7 @@ def describe_gain(tests: Mapping[str, Any]) -> str:
 def check_guards(
     comparison: Mapping[str, Any], facts: Facts | None, policy: PromotionPolicy
 ) -> list[Check]:
-    """Check that the comparison is a fair one; without facts, only that the champion was scored."""
+    """Check that the comparison is fair; without facts, only that the champion was scored."""
     fault = comparison["champion_fault"]
     checks = [
         _check(

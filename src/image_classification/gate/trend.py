@@ -1,4 +1,4 @@
-"""The champion on the newest labelled days: which images, how accurate, and what a fall means.
+"""The champion on the newest labelled days: on which images, how accurate, what a fall means.
 
 Sources of the methods:
 
@@ -31,10 +31,12 @@ class MonitoringParameters(TypedDict):
     """Which images the champion is watched on, and when its fall is an alert.
 
     Attributes:
-        minimum_images: as many days as are needed to have so many images that it was not trained on
-        minimum_patients: … of so many patients,
-        maximum_days: … and no more days than this, counting those on which images were captured.
-        maximum_accuracy_fall: share below the accuracy on validation when it was judged.
+        minimum_images: days are added, from the newest back, until they hold this many images of
+            patients that the champion was not trained on,
+        minimum_patients: and until those images are of this many patients.
+        maximum_days: no more days than this are taken; days without a captured image do not count.
+        maximum_accuracy_fall: share of accuracy that the champion may lose against its validation
+            when it was judged.
         confidence: of the two-sided interval over patients.
         resamples: of the bootstrap that gives the interval.
     """
@@ -72,20 +74,20 @@ NEITHER = "neither a changed world nor a worse challenger is shown"
 def choose_newest(
     images: pd.DataFrame, trained_patients: Collection[str], rule: MonitoringParameters
 ) -> pd.DataFrame:
-    """Choose the images of the newest days, whole days, of patients not trained on.
+    """Choose the images of the newest days, of patients that the model was not trained on.
 
-    From the newest day back until there are `minimum_images` of `minimum_patients`, and no further
-    than `maximum_days` days on which images were captured. An image without a date counts for the
-    day on which it was first seen.
+    Whole days are taken, from the newest back, until there are `minimum_images` images of
+    `minimum_patients` patients, but at most `maximum_days` of the days on which images were
+    captured. An image without a date counts for the day on which it was first seen.
 
     Args:
         images: accepted ones: `image_id`, `patient`, `captured_on`, `first_seen` and more.
-        trained_patients: patients that the model was trained on, by any of their images.
+        trained_patients: patients of whom the model was trained on at least one image.
         rule: `monitoring`.
 
     Returns:
-        The rows chosen, in the order of `image_id`, with their `day` (ISO 8601). They may be too
-        few: see `find_shortage`.
+        The rows chosen, in the order of `image_id`, with their `day` (ISO 8601). There may be too
+        few of them: see `find_shortage`.
     """
     day = images["captured_on"].where(images["captured_on"] != "", images["first_seen"].str[:10])
     newest = sorted(day.unique(), reverse=True)[: rule["maximum_days"]]
@@ -99,7 +101,7 @@ def choose_newest(
 
 
 def find_shortage(chosen: pd.DataFrame, rule: MonitoringParameters) -> str:
-    """Return why the images are too few to measure anything on, "" if they are enough."""
+    """Return why there are too few images to measure anything on; "" if there are enough."""
     images, patients = len(chosen), chosen["patient"].nunique()
     if images >= rule["minimum_images"] and patients >= rule["minimum_patients"]:
         return ""
@@ -113,7 +115,7 @@ def find_shortage(chosen: pd.DataFrame, rule: MonitoringParameters) -> str:
 def measure_newest(
     predictions: pd.DataFrame, positive_class: str, rule: MonitoringParameters
 ) -> dict[str, float]:
-    """Measure predictions of labelled images of a few days, which may hold one class alone.
+    """Measure predictions of labelled images of a few days, which may all be of one class.
 
     Args:
         predictions: `patient`, `label`, `category` and ``probability_<class>`` of each class.
@@ -122,7 +124,7 @@ def measure_newest(
 
     Returns:
         `accuracy`, `low` and `high` (its interval over patients), `sensitivity` and `auc`, all 0 to
-        1; NaN where there are no images to measure it on.
+        1; NaN where no image is of the class that it needs.
     """
     labels, called = (predictions[name].to_numpy(object) for name in ("label", "category"))
     table = pd.DataFrame({"patient": predictions["patient"].to_numpy(), "right": labels == called})
@@ -157,7 +159,7 @@ def bootstrap_accuracy(
 ) -> tuple[float, float]:
     """Return the interval of an accuracy, drawing whole patients with replacement.
 
-    Cells of one patient are right or wrong together, so the patient is the unit, not the cell.
+    The cells of one patient tend to be right or wrong together, so the patient is the unit.
 
     Args:
         right: of each patient, how many images the model has right, ``(patients,)``.
@@ -166,7 +168,7 @@ def bootstrap_accuracy(
         resamples: how many times to draw.
 
     Returns:
-        Lower and upper end; 0 and 1 for one patient, who tells nothing of others.
+        Lower and upper end; 0 and 1 where there is one patient, who tells nothing about others.
     """
     if len(right) < 2:
         return 0.0, 1.0
@@ -177,9 +179,9 @@ def watch_nothing(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the watch record of a night on which no number could be given, and why.
 
     Args:
-        facts: of the choice of images: `version` (None for no champion), `reference`, `images`,
-            `patients`, `from`, `to`, `fault` (why there is no number), `broken` (that is because
-            the champion cannot be loaded, and that alerts).
+        facts: about the champion and the images chosen: `version` (None for no champion),
+            `reference`, `images`, `patients`, `from`, `to`, `fault` (why there is no number) and
+            `broken` (the champion cannot be loaded, which alerts).
     """
     subject = f"champion v{facts['version']} was not" if facts["version"] else "no champion was"
     unknown = dict.fromkeys(("accuracy", "low", "high", "sensitivity", "auc"))
@@ -194,13 +196,13 @@ def watch_nothing(facts: Mapping[str, Any]) -> dict[str, Any]:
 def judge_newest(
     facts: Mapping[str, Any], measures: Mapping[str, float], rule: MonitoringParameters
 ) -> dict[str, Any]:
-    """Judge what the champion reaches on the newest days against what it had when promoted.
+    """Judge the champion's accuracy on the newest days by the one that it was promoted with.
 
-    It alerts when the accuracy is below the reference by more than `maximum_accuracy_fall`, and the
-    upper end of its interval is below the reference too: a few unlucky patients do not alert.
+    It alerts when the accuracy is below the reference by more than `maximum_accuracy_fall` and the
+    upper end of its interval is below the reference too, so that a few unlucky patients do not.
 
     Args:
-        facts: as of `watch_nothing`; `reference` is the accuracy on validation when the champion
+        facts: as in `watch_nothing`; `reference` is the accuracy on validation when the champion
             was judged, None where that is not known.
         measures: of `measure_newest`.
         rule: `monitoring`.
@@ -216,37 +218,45 @@ def judge_newest(
         fall = round(reference - measures["accuracy"], DECIMALS)
         fell = fall > rule["maximum_accuracy_fall"]
         certain = round(measures["high"], DECIMALS) < round(reference, DECIMALS)
-    interval = (
-        f"{measures['accuracy']:.3f} ({100 * rule['confidence']:g} % CI {measures['low']:.3f} to "
-        f"{measures['high']:.3f}) on {_describe_images(facts)}"
-    )
-    champion = f"champion v{facts['version']}"
-    if reference is None:
-        sentence = f"{champion} has {interval}; what it had when it was promoted is not known"
-    elif fell and certain:
-        sentence = f"{WORLD}: {champion} has {interval}, {reference:.3f} when it was promoted"
-    elif fell:
-        sentence = (
-            f"{champion} may have fallen on the newest days, or the patients are unlucky: "
-            f"{interval}, {reference:.3f} when it was promoted"
-        )
-    else:
-        sentence = (
-            f"{champion} holds its level on the newest days: {interval}, {reference:.3f} when it "
-            "was promoted"
-        )
     return {
         **_copy_facts(facts),
         **{name: None if math.isnan(value) else value for name, value in measures.items()},
         "alert": fell and certain,
-        "sentence": sentence,
+        "sentence": _tell_level(facts, measures, rule["confidence"], fell=fell, certain=certain),
     }
 
 
-def describe_watch(watch: Mapping[str, Any], decision: Mapping[str, Any] | None) -> str:
-    """Return how the champion does, a sentence; "" for no champion.
+def _tell_level(
+    facts: Mapping[str, Any],
+    measures: Mapping[str, float],
+    confidence: float,
+    *,
+    fell: bool,
+    certain: bool,
+) -> str:
+    """Return what the champion's accuracy on the newest days means, a sentence."""
+    reference = facts["reference"]
+    interval = (
+        f"{measures['accuracy']:.3f} ({100 * confidence:g} % CI {measures['low']:.3f} to "
+        f"{measures['high']:.3f}) on {_describe_images(facts)}"
+    )
+    champion = f"champion v{facts['version']}"
+    if reference is None:
+        return f"{champion} has {interval}; what it had when it was promoted is not known"
+    level = f"{interval}, {reference:.3f} when it was promoted"
+    if fell and certain:
+        return f"{WORLD}: {champion} has {level}"
+    if fell:
+        return (
+            f"{champion} may have fallen on the newest days, or the patients are unlucky: {level}"
+        )
+    return f"{champion} holds its level on the newest days: {level}"
 
-    Where a challenger has just failed to replace it, the sentence says why that may be: see
+
+def describe_watch(watch: Mapping[str, Any], decision: Mapping[str, Any] | None) -> str:
+    """Return how the champion is doing, in a sentence; "" for no champion.
+
+    Where a challenger has just failed to replace it, the sentence says what the reason may be: see
     `tell_apart`.
 
     Args:
@@ -263,8 +273,8 @@ def describe_watch(watch: Mapping[str, Any], decision: Mapping[str, Any] | None)
 def tell_apart(watch: Mapping[str, Any] | None, decision: Mapping[str, Any]) -> str:
     """Say whether the world changed, the challenger is worse, both, or neither.
 
-    The challenger is worse when the interval of its gain lies below 0 as a whole. Both models were
-    scored on the same validation images, so a change of the world is not in that number.
+    The challenger is worse when the whole interval of its gain lies below 0. Both models were
+    scored on the same validation images, so that number does not depend on a change of the world.
 
     Args:
         watch: of `judge_newest` or `watch_nothing`; None where the champion was not watched.
@@ -275,7 +285,7 @@ def tell_apart(watch: Mapping[str, Any] | None, decision: Mapping[str, Any]) -> 
         A sentence that begins with `WORLD`, `CHALLENGER`, `BOTH` or `NEITHER`, with the numbers.
     """
     tests = decision.get("tests")
-    # An alert without a number is of a champion that cannot be loaded.
+    # An alert without a number means that the champion cannot be loaded.
     changed = bool(watch and watch["alert"] and watch["accuracy"] is not None)
     worse = tests is not None and round(tests["high"], DECIMALS) < 0
     verdict = {
@@ -320,7 +330,7 @@ def make_row(
 def settle_trend(log: pd.DataFrame) -> pd.DataFrame:
     """Return the trend: one row where the same champion saw the same images on the same day.
 
-    A task that is tried again, or two runs at once, may have recorded them twice: the first counts.
+    A task that is tried again, or two runs at once, may have recorded them twice. The first counts.
 
     Args:
         log: rows as they were added, `TREND_COLUMNS`.
@@ -334,8 +344,8 @@ def list_curves(trend: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """Return the trend as curves, each a list of `value`, `step` and `timestamp_ms`.
 
     Args:
-        trend: of `settle_trend`. A step is a row's number, from 1; one without a number is left
-            out, and the steps show the gap.
+        trend: of `settle_trend`. The step of a row is its place, from 1. A row without a value is
+            left out, so the steps show a gap.
     """
     timestamps_ms = [_read_timestamp_ms(time) for time in trend["recorded_at"]]
     return {

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shipped import read_shipped
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -18,18 +19,18 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def simulation() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
-        yield importlib.import_module("promotion")
+        yield importlib.import_module("promotion_simulation")
 
 
 @pytest.fixture(scope="module")
 def stored(simulation: ModuleType) -> Any:
-    return simulation.make_predictions()
+    return importlib.import_module("stored_predictions").make_predictions()
 
 
 @pytest.fixture
-def policy(simulation: ModuleType) -> dict[str, Any]:
-    policy: dict[str, Any] = simulation.read_parameters()["promotion"]
-    return policy | {"improvement": policy["improvement"] | {"resamples": 500}}
+def policy() -> dict[str, Any]:
+    policy: dict[str, Any] = dict(read_shipped("promotion"))
+    return policy | {"improvement": policy["improvement"] | {"resamples": 200}}
 
 
 def measure(night: Any, answers: np.ndarray) -> float:

@@ -1,0 +1,412 @@
+"""Nights of the gate, drawn from what several networks answered of images they never saw.
+
+A simulated model is made of stored answers patient by patient: each patient's answers come from one
+of the networks, drawn by lot. Models made so are equally good by construction, and yet right and
+wrong on the same cells as real networks are. A made gain turns each wrong answer into a right one
+with a fixed chance, and lessens the doubt of every answer by the same share, so that the better
+model is as well calibrated. The verdict is `judgement.decide`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from stored_predictions import CLASS_NAMES, Stored
+
+from image_classification.gate import judgement
+from image_classification.gate.comparison import bootstrap_gain, measure_mcnemar
+from image_classification.gate.number import DECIMALS
+from image_classification.gate.prediction import tabulate_predictions
+
+POSITIVE_CLASS = "Parasitized"
+
+PATIENTS = (10, 20, 40, 80)
+VALIDATION_PATIENTS = 20
+GAINS = (0.005, 0.01, 0.02, 0.03)
+CONFIDENCES = (0.9, 0.95, 0.975, 0.98, 0.99)
+INTERVALS = (0.98, 0.985, 0.99)
+"""Confidences at which the interval is tried with McNemar's test beside it and without."""
+
+MADE_GAINS = (-0.005, 0.005, 0.01, 0.02)
+FEW_CELLS = (5, 20)
+"""Of a patient, at most: nights on which the two models differ on a handful of cells."""
+
+YEAR = 365
+MOST_NIGHTS = 100
+SOON = 30
+CHECKED = 100
+"""Nights of each table on which the short cut is compared with the whole `judgement.decide`."""
+
+AT_LEAST, ABOVE, MCNEMAR = "new >= old", "new > old", "McNemar alone"
+BOOTSTRAP, TESTS, GATE = "bootstrap alone", "both tests", "default gate"
+RULES = (AT_LEAST, ABOVE, MCNEMAR, BOOTSTRAP, TESTS, GATE)
+YEAR_RULES = (AT_LEAST, ABOVE, GATE)
+
+Policy = Mapping[str, Any]
+Random = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Night:
+    """The validation images of a night, or of a year of nights.
+
+    Attributes:
+        images: as in `Stored`.
+        patients: number of the patient of each image, from 0.
+        targets: number of the class of each image.
+        probabilities: ``(models, images, classes)``.
+        weak: ``(images, classes)`` or None.
+    """
+
+    images: pd.DataFrame
+    patients: np.ndarray
+    targets: np.ndarray
+    probabilities: np.ndarray
+    weak: np.ndarray | None
+
+    @property
+    def patient_count(self) -> int:
+        """How many patients there are."""
+        return int(self.patients.max()) + 1
+
+
+def draw_night(
+    stored: Stored, patient_count: int, random: Random, cells: int | None = None
+) -> Night:
+    """Return the images of so many patients, drawn without replacement.
+
+    Args:
+        stored: of all patients.
+        patient_count: how many patients.
+        random: what draws.
+        cells: so many images of each patient at most, drawn too; None for all.
+    """
+    names = np.sort(stored.images["patient"].unique().astype(str))
+    chosen = random.choice(names, patient_count, replace=False)
+    rows = np.flatnonzero(stored.images["patient"].isin(chosen))
+    if cells is not None:
+        rows = random.permutation(rows)
+        rank = stored.images["patient"].iloc[rows].groupby(stored.images["patient"]).cumcount()
+        rows = np.sort(rows[(rank < cells).to_numpy()])
+    images = stored.images.iloc[rows].reset_index(drop=True)
+    return Night(
+        images,
+        # In the order that the gate's groups come in, so that both bootstraps draw the same.
+        np.unique(images["patient"].to_numpy(str), return_inverse=True)[1],
+        stored.targets[rows],
+        stored.probabilities[:, rows],
+        None if stored.weak is None else stored.weak[rows],
+    )
+
+
+def mix_models(night: Night, random: Random) -> np.ndarray:
+    """Return the answers of a simulated model: of each patient those of a model drawn by lot."""
+    drawn = random.integers(len(night.probabilities), size=night.patient_count)
+    return night.probabilities[drawn[night.patients], np.arange(len(night.patients))]
+
+
+def draw_equal_pair(night: Night, random: Random) -> tuple[np.ndarray, np.ndarray]:
+    """Return challenger and champion, two models of which a coin per patient says which is which.
+
+    Their expected difference is 0 for every patient, whatever the two answered.
+    """
+    first, second = random.choice(len(night.probabilities), 2, replace=False)
+    swapped = random.integers(2, size=night.patient_count)[night.patients].astype(bool)
+    one, other = night.probabilities[first], night.probabilities[second]
+    return (
+        np.where(swapped[:, None], other, one),
+        np.where(swapped[:, None], one, other),
+    )
+
+
+def add_gain(
+    probabilities: np.ndarray, targets: np.ndarray, share: float, random: Random
+) -> np.ndarray:
+    """Return the answers of a better model: each wrong answer is right with the chance `share`.
+
+    An answer made right trades the probabilities of the category and the label. Then all doubt,
+    the probability of what is not the category, is multiplied by ``1 - share``, as the errors are:
+    where a share of wrong answers equals the doubt, it still does.
+
+    Args:
+        probabilities: ``(n, classes)``.
+        targets: number of the class of each image, ``(n,)``.
+        share: of the wrong answers, 0 to 1; a gain over the share of wrong answers.
+        random: what draws.
+    """
+    better = probabilities.copy()
+    called = better.argmax(axis=1)
+    mended = np.flatnonzero((called != targets) & (random.random(len(targets)) < share))
+    label, category = better[mended, targets[mended]], better[mended, called[mended]]
+    better[mended, targets[mended]], better[mended, called[mended]] = category, label
+    called = better.argmax(axis=1)
+    better *= 1 - share
+    better[np.arange(len(called)), called] += share
+    return better
+
+
+def find_share(stored: Stored, gain: float) -> float:
+    """Return the share of wrong answers to make right, for an expected gain over all images.
+
+    Raises:
+        ValueError: the models are not wrong so often.
+    """
+    error = float(stored.errors.mean())
+    if gain > error:
+        raise ValueError(f"A gain of {gain} cannot be made of a share of wrong answers of {error}.")
+    return gain / error
+
+
+class Trial:
+    """Challenger and champion on a night's images, judged by each rule."""
+
+    def __init__(
+        self, night: Night, challenger: np.ndarray, champion: np.ndarray, policy: Policy
+    ) -> None:
+        self.night, self.policy = night, policy
+        self.challenger, self.champion = challenger, champion
+        ours, theirs = (
+            (answers.argmax(axis=1) == night.targets).astype(int)
+            for answers in (challenger, champion)
+        )
+        self.difference = ours - theirs
+
+    @property
+    def gain(self) -> float:
+        """Of accuracy, as seen on the night's images."""
+        return float(self.difference.mean())
+
+    def passes(self, rule: str) -> bool:
+        """Return whether a rule would promote the challenger."""
+        match rule:
+            case "new >= old":
+                return self.gain >= 0
+            case "new > old":
+                return self.gain > 0
+            case "McNemar alone":
+                only_ours, only_theirs = ((self.difference == sign).sum() for sign in (1, -1))
+                p_value = _measure_mcnemar(int(only_ours), int(only_theirs))
+                return p_value <= self.policy["improvement"]["significance"]
+            case "bootstrap alone":
+                return self.lower_bound > self.policy["improvement"]["minimum_gain"]
+            case "both tests":
+                return self.passes(MCNEMAR) and self.passes(BOOTSTRAP)
+        # The whole gate takes ten times as long as the tests that it asks for, so they come first.
+        return self.passes(TESTS) and self.decide()["promote"]
+
+    @cached_property
+    def lower_bound(self) -> float:
+        """Lower end of the interval of the gain, over patients."""
+        night, rule = self.night, self.policy["improvement"]
+        gains, images = (
+            np.bincount(night.patients, weights).astype(float)
+            for weights in (self.difference, np.ones(len(night.patients)))
+        )
+        low, _ = bootstrap_gain(gains, images, rule["confidence"], rule["resamples"])
+        return round(low, DECIMALS)
+
+    def decide(self) -> dict[str, Any]:
+        """Return the decision of the project's gate."""
+        tables = [
+            tabulate_predictions(self.night.images, answers, CLASS_NAMES).assign(model_version=name)
+            for name, answers in (("2", self.challenger), ("1", self.champion))
+        ]
+        return judgement.decide(*tables, CLASS_NAMES, POSITIVE_CLASS, self.policy)
+
+
+_measure_mcnemar = lru_cache(maxsize=None)(measure_mcnemar)
+
+
+Pair = Callable[[Night, Random], tuple[np.ndarray, np.ndarray]]
+
+
+def draw_real_pair(night: Night, random: Random) -> tuple[np.ndarray, np.ndarray]:
+    """Return two of the models as they are."""
+    first, second = random.choice(len(night.probabilities), 2, replace=False)
+    return night.probabilities[first], night.probabilities[second]
+
+
+def draw_better_pair(night: Night, random: Random) -> tuple[np.ndarray, np.ndarray]:
+    """Return one of the models and, as champion, the one that is really worse."""
+    return night.probabilities[random.integers(len(night.probabilities))], night.weak
+
+
+def draw_worse_pair(night: Night, random: Random) -> tuple[np.ndarray, np.ndarray]:
+    """Return the model that is really worse and, as champion, one of the others."""
+    return draw_better_pair(night, random)[::-1]
+
+
+PAIRS: dict[str, Pair] = {
+    "equal": draw_equal_pair,
+    "two networks as they are": draw_real_pair,
+    "a better challenger": draw_better_pair,
+    "a worse challenger": draw_worse_pair,
+}
+
+
+def try_nights(
+    stored: Stored, policy: Policy, pair: str, patient_count: int, nights: int
+) -> dict[str, Any]:
+    """Count the promotions of each rule over nights that are independent of one another.
+
+    Raises:
+        RuntimeError: the short cut to the gate's verdict gave another than the gate.
+    """
+    random = np.random.default_rng([patient_count, list(PAIRS).index(pair)])
+    promoted, gains = dict.fromkeys(RULES, 0), []
+    for number in range(nights):
+        night = draw_night(stored, patient_count, random)
+        trial = Trial(night, *PAIRS[pair](night, random), policy)
+        gains.append(trial.gain)
+        for rule in RULES:
+            promoted[rule] += trial.passes(rule)
+        if number < CHECKED and trial.decide()["promote"] != trial.passes(GATE):
+            raise RuntimeError(f"The short cut is not the gate, on night {number} of {pair}.")
+    return {
+        "pair": pair,
+        "patients": patient_count,
+        "nights": nights,
+        "promoted": promoted,
+        "mean_gain": float(np.mean(gains)),
+        "gain_error": float(np.std(gains) / np.sqrt(nights)),
+    }
+
+
+def try_confidences(
+    stored: Stored, policy: Policy, gain: float, patient_count: int, nights: int
+) -> dict[str, Any]:
+    """Count the promotions of the gate at several levels of confidence, over the same nights.
+
+    Args:
+        stored: answers of equally good models.
+        policy: of the parameters, but for its confidence.
+        gain: true gain of the challenger; 0 for an equal one.
+        patient_count: validation patients.
+        nights: independent of one another.
+    """
+    random = np.random.default_rng([patient_count, round(gain * 10_000)])
+    promoted = dict.fromkeys(CONFIDENCES, 0)
+    for _ in range(nights):
+        night = draw_night(stored, patient_count, random)
+        challenger, champion = draw_equal_pair(night, random)
+        if gain:
+            share = find_share(stored, gain)
+            challenger = add_gain(challenger, night.targets, share, random)
+        for confidence in CONFIDENCES:
+            rule = policy["improvement"] | {"confidence": confidence}
+            trial = Trial(night, challenger, champion, {**policy, "improvement": rule})
+            promoted[confidence] += trial.passes(GATE)
+    return {"gain": gain, "patients": patient_count, "nights": nights, "promoted": promoted}
+
+
+def compare_tests(
+    stored: Stored,
+    policy: Policy,
+    gain: float,
+    patient_count: int,
+    cells: int | None,
+    nights: int,
+) -> dict[str, Any]:
+    """Count the promotions by the interval, by McNemar's test and by both, over the same nights.
+
+    Args:
+        stored: answers of equally good models.
+        policy: of the parameters.
+        gain: true gain of the challenger; 0 for an equal one, below 0 for a worse one.
+        patient_count: validation patients.
+        cells: so many of each patient at most; None for all.
+        nights: independent of one another.
+    """
+    random = np.random.default_rng([patient_count, round((1 + gain) * 10_000), cells or 0])
+    promoted = {f"{rule} {value:g}": 0 for value in INTERVALS for rule in ("interval", "both")}
+    promoted |= {MCNEMAR: 0}
+    share = find_share(stored, abs(gain))
+    for _ in range(nights):
+        night = draw_night(stored, patient_count, random, cells)
+        better, other = draw_equal_pair(night, random)
+        better = add_gain(better, night.targets, share, random)
+        pair = (better, other) if gain >= 0 else (other, better)
+        surely = Trial(night, *pair, policy).passes(MCNEMAR)
+        promoted[MCNEMAR] += surely
+        for confidence in INTERVALS:
+            rule = policy["improvement"] | {"confidence": confidence}
+            trial = Trial(night, *pair, {**policy, "improvement": rule})
+            # The mean lies within the interval, and more confidence is never narrower.
+            if trial.gain <= rule["minimum_gain"] or not trial.passes(BOOTSTRAP):
+                break
+            promoted[f"interval {confidence:g}"] += 1
+            promoted[f"both {confidence:g}"] += surely
+    return {
+        "gain": gain,
+        "patients": patient_count,
+        "cells": cells,
+        "nights": nights,
+        "promoted": promoted,
+    }
+
+
+def wait_for_gain(
+    stored: Stored, policy: Policy, gain: float, patient_count: int, trials: int
+) -> dict[str, Any]:
+    """Count the nights until a challenger that is truly better is promoted.
+
+    Champion and validation patients stay from night to night, the challenger is new each night.
+    A trial that takes longer than `MOST_NIGHTS` counts as `MOST_NIGHTS + 1`.
+    """
+    random = np.random.default_rng([patient_count, round(gain * 10_000)])
+    share = find_share(stored, gain)
+    waits, shown = [], []
+    for _ in range(trials):
+        night = draw_night(stored, patient_count, random)
+        champion, wait = mix_models(night, random), 0
+        while True:
+            wait += 1
+            better = add_gain(mix_models(night, random), night.targets, share, random)
+            trial = Trial(night, better, champion, policy)
+            shown.append(trial.gain)
+            if wait > MOST_NIGHTS or trial.passes(GATE):
+                break
+        waits.append(wait)
+    return {"gain": gain, "patients": patient_count, "waits": waits, "shown": float(np.mean(shown))}
+
+
+def live_year(
+    stored: Stored, policy: Policy, rule: str, patient_count: int, years: int
+) -> dict[str, Any]:
+    """Count a year's promotions where no challenger is truly better than another."""
+    random = np.random.default_rng([patient_count, YEAR])
+    promotions, flattery = [], []
+    for _ in range(years):
+        night = draw_night(stored, patient_count, random)
+        champions = run_nights(night, policy, rule, random)
+        promotions.append(len(champions) - 1)
+        flattery.append(champions[-1] - measure_accuracy(night, night.probabilities))
+    return {
+        "rule": rule,
+        "patients": patient_count,
+        "promotions": promotions,
+        "flattery": float(np.mean(flattery)),
+    }
+
+
+def run_nights(
+    night: Night, policy: Policy, rule: str, random: Random, nights: int = YEAR
+) -> list[float]:
+    """Return the accuracy of each champion in turn, the first one included."""
+    champion = mix_models(night, random)
+    accuracies = [measure_accuracy(night, champion)]
+    for _ in range(nights):
+        challenger = mix_models(night, random)
+        if Trial(night, challenger, champion, policy).passes(rule):
+            champion = challenger
+            accuracies.append(measure_accuracy(night, champion))
+    return accuracies
+
+
+def measure_accuracy(night: Night, answers: np.ndarray) -> float:
+    return float((answers.argmax(axis=-1) == night.targets).mean())
