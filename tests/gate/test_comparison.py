@@ -81,8 +81,14 @@ class TestComparison:
     def test_two_models_are_described_and_tested_on_their_images(self) -> None:
         found = compare()
         assert set(found) == {
-            *("challenger", "champion", "champion_fault", "images", "patients"),
-            *("validation_patients", "tests", "slices"),
+            "challenger",
+            "champion",
+            "champion_fault",
+            "images",
+            "patients",
+            "validation_patients",
+            "tests",
+            "slices",
         }
         assert (found["images"], found["patients"]) == (9, 3)
         assert found["validation_patients"] == ["C1", "C10", "C2"]
@@ -161,7 +167,9 @@ class TestComparison:
             call("gametocyte", "ring", "smudge", "gametocyte", "ring", "smudge"),
             # A smudge called another wrong name is as wrong.
             call("gametocyte", "ring", "gametocyte", "gametocyte", "ring", "ring"),
-            *(classes, "smudge", POLICY),
+            classes,
+            "smudge",
+            POLICY,
         )
         assert found["tests"]["only_challenger_right"] == 2
         assert found["champion"]["metrics"]["sensitivity"] == 0.0

@@ -369,7 +369,10 @@ class TestWholeDecisions:
             return table.assign(patient=list("AAABBB"), model_version=version)
 
         decision = judgement.decide(
-            *(call("gnrgnn", "2"), call("gnrgnr", "1"), classes, "ring"),
+            call("gnrgnn", "2"),
+            call("gnrgnr", "1"),
+            classes,
+            "ring",
             make_policy(sensitivity=0.5, accuracy=0.8, auc=0.0, maximum_sensitivity_fall=0.5),
         )
         assert decision["challenger"]["metrics"]["sensitivity"] == 0.5

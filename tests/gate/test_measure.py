@@ -93,8 +93,11 @@ class TestMeasures:
     def test_without_a_positive_image_or_answer_f1_is_zero(self) -> None:
         table = predictions("uu", [0.1, 0.2])
         answers = Answers(
-            *(table["label"].to_numpy(object), table["category"].to_numpy(object)),
-            *(table[["probability_p", "probability_u"]].to_numpy(), ["p", "u"], "p"),
+            table["label"].to_numpy(object),
+            table["category"].to_numpy(object),
+            table[["probability_p", "probability_u"]].to_numpy(),
+            ["p", "u"],
+            "p",
         )
         assert measure.measure_f1(answers) == 0.0
 
@@ -189,8 +192,13 @@ class TestOneList:
 
     def test_the_names_that_old_ledgers_and_versions_are_read_by_are_still_there(self) -> None:
         assert [found.name for found in MEASURES][:7] == [
-            *("accuracy", "auc", "sensitivity", "specificity", "f1"),
-            *("calibration_error", "log_loss"),
+            "accuracy",
+            "auc",
+            "sensitivity",
+            "specificity",
+            "f1",
+            "calibration_error",
+            "log_loss",
         ]
 
     def test_it_is_measured(self) -> None:
@@ -224,8 +232,10 @@ class TestOneList:
         guardrails = policy.list_guardrails((TELLING, COSTLY))
         assert list(floors) == ["youden"]
         assert list(guardrails) == [
-            *("maximum_youden_fall", "maximum_expected_cost_rise"),
-            *("maximum_worst_patient_fall", "minimum_patient_images"),
+            "maximum_youden_fall",
+            "maximum_expected_cost_rise",
+            "maximum_worst_patient_fall",
+            "minimum_patient_images",
         ]
 
     def test_a_guardrail_on_it_is_a_rule_of_the_gate_and_stands_on_the_card(self) -> None:
@@ -238,7 +248,11 @@ class TestOneList:
         comparison = make_comparison(ours=ours, theirs=theirs)
         found = {check["name"]: check for check in rule.check_guardrails(comparison, rules)}
         assert list(found) == [
-            *("sensitivity", "calibration_error", "youden", "expected_cost", "worst_patient")
+            "sensitivity",
+            "calibration_error",
+            "youden",
+            "expected_cost",
+            "worst_patient",
         ]
         assert not found["youden"]["passed"]
         assert found["youden"]["sentence"] == (

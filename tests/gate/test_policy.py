@@ -14,8 +14,15 @@ from image_classification.gate import policy
 from image_classification.gate.measure import MEASURES
 
 SECTIONS = (
-    *("data_processing", "review", "training", "inference", "promotion", "rollback"),
-    *("monitoring", "image_size_px", "positive_class"),
+    "data_processing",
+    "review",
+    "training",
+    "inference",
+    "promotion",
+    "rollback",
+    "monitoring",
+    "image_size_px",
+    "positive_class",
 )
 
 
@@ -34,12 +41,14 @@ def test_a_floor_may_be_set_on_every_measure_of_which_more_is_better() -> None:
 def test_a_guardrail_may_be_set_on_every_measure() -> None:
     assert list(get_type_hints(policy.Guardrails)) == [
         *(measure.guardrail for measure in MEASURES),
-        *("maximum_worst_patient_fall", "minimum_patient_images"),
+        "maximum_worst_patient_fall",
+        "minimum_patient_images",
     ]
     falls = {measure.guardrail for measure in MEASURES if measure.larger_is_better}
     assert "maximum_f1_fall" in falls
     assert {measure.guardrail for measure in MEASURES} - falls == {
-        *("maximum_calibration_error_rise", "maximum_log_loss_rise"),
+        "maximum_calibration_error_rise",
+        "maximum_log_loss_rise",
     }
 
 

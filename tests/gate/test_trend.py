@@ -83,7 +83,9 @@ class TestChoiceOfDays:
 
     def test_a_patient_that_the_champion_was_trained_on_never_counts(self) -> None:
         assert choose(self.IMAGES, "C5", "C3", maximum_days=4) == {
-            *(("03", "C4"), ("01", "C1"), ("01", "C2"))
+            ("03", "C4"),
+            ("01", "C1"),
+            ("01", "C2"),
         }
 
     def test_days_of_trained_patients_alone_count_towards_the_maximum(self) -> None:
@@ -249,8 +251,19 @@ class TestAlert:
         assert json.loads(json.dumps(watch, allow_nan=False)) == watch
         assert watch["auc"] is None
         assert set(watch) == {
-            *("version", "accuracy", "low", "high", "reference", "images", "patients", "from"),
-            *("to", "alert", "sentence", "sensitivity", "auc"),
+            "version",
+            "accuracy",
+            "low",
+            "high",
+            "reference",
+            "images",
+            "patients",
+            "from",
+            "to",
+            "alert",
+            "sentence",
+            "sensitivity",
+            "auc",
         }
 
     @pytest.mark.parametrize(

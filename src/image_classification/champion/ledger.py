@@ -11,10 +11,30 @@ from image_classification.gate.measure import MEASURES
 from image_classification.gate.verdict import EVENTS, MOVES, PROMOTED, ROLLED_BACK
 
 COLUMNS = [
-    *("at", "event", "version", "champion_before", "champion_after", "by", "comment", "mode"),
-    *("reason", "gain", "gain_low", "gain_high", "p_value", "validation_images"),
-    *("validation_patients", "challenger_accuracy", "champion_accuracy", "data_digest"),
-    *("validation_digest", "git_commit", "airflow_run", "airflow_url", "mlflow_run_id", "model"),
+    "at",
+    "event",
+    "version",
+    "champion_before",
+    "champion_after",
+    "by",
+    "comment",
+    "mode",
+    "reason",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "p_value",
+    "validation_images",
+    "validation_patients",
+    "challenger_accuracy",
+    "champion_accuracy",
+    "data_digest",
+    "validation_digest",
+    "git_commit",
+    "airflow_run",
+    "airflow_url",
+    "mlflow_run_id",
+    "model",
 ]
 
 Entry = Mapping[str, Any]

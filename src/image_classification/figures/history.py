@@ -28,7 +28,10 @@ def plot_history(history: pd.DataFrame) -> Figure:
         rows = history[history["decision"] == decision]
         if len(rows):
             accuracy.scatter(
-                *(rows["night"], rows["challenger_accuracy"], 90, colour),
+                rows["night"],
+                rows["challenger_accuracy"],
+                90,
+                colour,
                 marker=marker,
                 label=f"challenger, {decision}",
             )
@@ -48,7 +51,9 @@ def plot_history(history: pd.DataFrame) -> Figure:
 
 
 def plot_champion_trend(trend: pd.DataFrame) -> Figure:
-    """Plot the champion's accuracy on the newest days over time, beside what it was promoted with.
+    """Plot the champion's accuracy on the newest days, night by night, beside its reference.
+
+    The reference is the accuracy on validation that the champion was promoted with.
 
     Args:
         trend: a row per measurement, oldest first: `recorded_at` (ISO 8601), `model_version`,
@@ -60,23 +65,7 @@ def plot_champion_trend(trend: pd.DataFrame) -> Figure:
     reigns = (trend["model_version"] != trend["model_version"].shift()).cumsum()
     for number, (_, reign) in enumerate(trend.groupby(reigns)):
         _draw_reign(axes, reign, is_first=number == 0)
-    alerts = trend[trend["alert"].astype(bool)]
-    if len(alerts):
-        axes.plot(
-            *(alerts["time"], alerts["accuracy"], "v"),
-            color="#c44e52",
-            ms=9,
-            label="alert",
-            zorder=4,
-        )
-    missed = trend[trend["accuracy"].isna()]
-    if len(missed):
-        axes.plot(
-            *(missed["time"], np.full(len(missed), 0.02), "x"),
-            color="grey",
-            transform=axes.get_xaxis_transform(),
-            label="not measured",
-        )
+    _mark_nights(axes, trend)
     _scale_nights(axes, trend["time"])
     axes.set(
         xlabel="night (UTC)",
@@ -89,11 +78,36 @@ def plot_champion_trend(trend: pd.DataFrame) -> Figure:
     return figure
 
 
+def _mark_nights(axes: Any, trend: pd.DataFrame) -> None:
+    """Mark the nights that alerted and, at the bottom, those on which nothing was measured."""
+    alerts = trend[trend["alert"].astype(bool)]
+    if len(alerts):
+        axes.plot(
+            alerts["time"],
+            alerts["accuracy"],
+            "v",
+            color="#c44e52",
+            ms=9,
+            label="alert",
+            zorder=4,
+        )
+    missed = trend[trend["accuracy"].isna()]
+    if len(missed):
+        axes.plot(
+            missed["time"],
+            np.full(len(missed), 0.02),
+            "x",
+            color="grey",
+            transform=axes.get_xaxis_transform(),
+            label="not measured",
+        )
+
+
 def _scale_nights(axes: Any, times: pd.Series) -> None:
     locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    # Some room at the sides; alone, the first night would stand in a range of years.
+    # Some room at the sides; without it, a single night would lie in a range of years.
     room = max(0.03 * (times.max() - times.min()), pd.Timedelta(minutes=30))
     axes.set_xlim(times.min() - room, times.max() + room)
 
@@ -106,7 +120,9 @@ def _draw_reign(axes: Any, reign: pd.DataFrame, is_first: bool) -> None:
 
     times, blue = reign["time"], "#4c72b0"
     axes.fill_between(
-        *(times, reign["low"], reign["high"]),
+        times,
+        reign["low"],
+        reign["high"],
         color=blue,
         alpha=0.18,
         lw=0,
@@ -115,7 +131,9 @@ def _draw_reign(axes: Any, reign: pd.DataFrame, is_first: bool) -> None:
     axes.vlines(times, reign["low"], reign["high"], color=blue, alpha=0.35, lw=1)
     axes.plot(times, reign["accuracy"], "o-", color=blue, ms=4, label=name("champion"), zorder=3)
     axes.plot(
-        *(times, reign["reference"], "--"),
+        times,
+        reign["reference"],
+        "--",
         color="#55a868",
         marker="_",
         label=name("on validation, when promoted"),
@@ -123,7 +141,7 @@ def _draw_reign(axes: Any, reign: pd.DataFrame, is_first: bool) -> None:
     axes.axvline(times.iloc[0], color="grey", lw=1, ls=":")
     axes.annotate(
         f"v{reign['model_version'].iloc[0]}",
-        *((times.iloc[0], 1),),
+        (times.iloc[0], 1),
         xycoords=("data", "axes fraction"),
         xytext=(3, -12),
         textcoords="offset points",

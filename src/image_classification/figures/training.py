@@ -48,7 +48,9 @@ def plot_confusion(predictions: Mapping[str, pd.DataFrame], class_names: Sequenc
         for (row, column), count in np.ndenumerate(counts):
             share = shares[row, column]
             axes.text(
-                *(column, row, f"{count}\n{share:.1%}"),
+                column,
+                row,
+                f"{count}\n{share:.1%}",
                 ha="center",
                 va="center",
                 color="white" if share > 0.5 else "black",

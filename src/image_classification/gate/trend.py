@@ -50,9 +50,21 @@ class MonitoringParameters(TypedDict):
 
 
 TREND_COLUMNS = [
-    *("recorded_at", "model_version", "days_from", "days_to", "images", "patients"),
-    *("accuracy", "low", "high", "reference", "alert", "sensitivity", "auc"),
-    *("sentence", "images_digest"),
+    "recorded_at",
+    "model_version",
+    "days_from",
+    "days_to",
+    "images",
+    "patients",
+    "accuracy",
+    "low",
+    "high",
+    "reference",
+    "alert",
+    "sensitivity",
+    "auc",
+    "sentence",
+    "images_digest",
 ]
 NUMBERS = ("accuracy", "low", "high", "reference", "sensitivity", "auc")
 CURVES = {
@@ -130,8 +142,10 @@ def measure_newest(
     table = pd.DataFrame({"patient": predictions["patient"].to_numpy(), "right": labels == called})
     patients = table.groupby("patient")["right"].agg(["sum", "size"])
     low, high = bootstrap_accuracy(
-        *(patients["sum"].to_numpy(float), patients["size"].to_numpy(float)),
-        *(rule["confidence"], rule["resamples"]),
+        patients["sum"].to_numpy(float),
+        patients["size"].to_numpy(float),
+        rule["confidence"],
+        rule["resamples"],
     )
     positive = labels == positive_class
     column = f"{PROBABILITY_PREFIX}{positive_class}"
