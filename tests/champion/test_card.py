@@ -15,6 +15,7 @@ from image_classification.champion.card import (
     render_decision,
 )
 from image_classification.gate import judgement, verdict
+from image_classification.gate.measure import MEASURES
 
 FACTS = {
     "data_digest": "d1d1",
@@ -80,7 +81,7 @@ class TestCard:
         assert ["accuracy", "0.9600", "0.9500", "+1.0 points, better"] in rows
         assert ["AUC", "0.9800", "0.9800", "+0.0 points, ="] in rows
         assert ["log loss", "0.1700", "0.1500", "+0.0200, worse"] in rows
-        assert len(rows) == 1 + 7
+        assert len(rows) == 1 + len(MEASURES)
 
     @pytest.mark.parametrize(("error", "mark"), [(0.01, "better"), (0.02, "="), (0.03, "worse")])
     def test_a_smaller_calibration_error_is_better(self, error: float, mark: str) -> None:

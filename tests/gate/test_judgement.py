@@ -28,6 +28,7 @@ from shipped import read_shipped
 
 from image_classification.gate import judgement
 from image_classification.gate.comparison import compare_predictions
+from image_classification.gate.measure import MEASURES
 
 NAN = float("nan")
 PACKAGE: Any = make_facts()["package"]
@@ -45,7 +46,11 @@ def test_a_challenger_that_meets_every_rule_is_promoted() -> None:
 
 
 def test_the_shipped_policy_checks_these_rules_in_this_order() -> None:
-    decision = judgement.judge(make_comparison(), make_facts(), read_shipped("promotion"))
+    policy = read_shipped("promotion")
+    decision = judgement.judge(make_comparison(), make_facts(), policy)
+    guarded = [found.name for found in MEASURES if found.guardrail in policy["guardrails"]]
+    assert {"sensitivity", "calibration_error"} <= set(guarded)
+    assert list(policy["floors"])[:3] == ["accuracy", "sensitivity", "auc"]
     assert [(check["group"], check["name"]) for check in decision["checks"]] == [
         ("guard", "champion_scored"),
         ("guard", "another_version"),
@@ -54,14 +59,11 @@ def test_the_shipped_policy_checks_these_rules_in_this_order() -> None:
         ("guard", "data_not_older"),
         ("guard", "run_of_today"),
         ("guard", "not_rolled_back"),
-        ("floor", "accuracy"),
-        ("floor", "sensitivity"),
-        ("floor", "auc"),
+        *(("floor", name) for name in policy["floors"]),
         ("improvement", "patients"),
         ("improvement", "gain_over_patients"),
         ("improvement", "mcnemar"),
-        ("guardrail", "sensitivity"),
-        ("guardrail", "calibration_error"),
+        *(("guardrail", name) for name in guarded),
         ("guardrail", "worst_patient"),
         ("limit", "load_s"),
         ("limit", "latency_ms"),

@@ -40,17 +40,17 @@ class TestMeasures:
         losses = [0.9, 0.8, 0.4, 0.7, 0.4]  # given to the label
         # Bins of one: 0.9, 0.8 and 0.7 right, both 0.6 wrong.
         gaps = [0.1, 0.2, 0.6, 0.3, 0.6]
-        assert measure_predictions(KNOWN, ["p", "u"], "p") == pytest.approx(
-            {
-                "accuracy": 3 / 5,
-                "auc": 5 / 6,
-                "sensitivity": 2 / 3,
-                "specificity": 1 / 2,
-                "f1": 2 / 3,
-                "calibration_error": sum(gaps) / 5,
-                "log_loss": -sum(map(math.log, losses)) / 5,
-            }
-        )
+        expected = {
+            "accuracy": 3 / 5,
+            "auc": 5 / 6,
+            "sensitivity": 2 / 3,
+            "specificity": 1 / 2,
+            "f1": 2 / 3,
+            "calibration_error": sum(gaps) / 5,
+            "log_loss": -sum(map(math.log, losses)) / 5,
+        }
+        measured = measure_predictions(KNOWN, ["p", "u"], "p")
+        assert {name: measured[name] for name in expected} == pytest.approx(expected)
 
     def test_sensitivity_specificity_auc_and_f1_are_about_the_positive_class(self) -> None:
         other = measure_predictions(KNOWN, ["p", "u"], "u")
@@ -191,15 +191,9 @@ class TestOneList:
         assert len({found.title for found in MEASURES}) == len(MEASURES)
 
     def test_the_names_that_old_ledgers_and_versions_are_read_by_are_still_there(self) -> None:
-        assert [found.name for found in MEASURES][:7] == [
-            "accuracy",
-            "auc",
-            "sensitivity",
-            "specificity",
-            "f1",
-            "calibration_error",
-            "log_loss",
-        ]
+        old = ["accuracy", "auc", "sensitivity", "specificity", "f1"]
+        old += ["calibration_error", "log_loss"]
+        assert [found.name for found in MEASURES if found.name in old] == old
 
     def test_it_is_measured(self) -> None:
         measured = measure_predictions(KNOWN, ["p", "u"], "p")

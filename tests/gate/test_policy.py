@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, get_type_hints
+from typing import Annotated, Any, NotRequired, get_type_hints
 
 import pytest
+from annotated_types import Ge
 from shipped import read_shipped
 
 from image_classification.configuration.parameters import check_parameters
 from image_classification.errors import ConfigurationError
 from image_classification.gate import policy
-from image_classification.gate.measure import MEASURES
+from image_classification.gate.measure import MEASURES, Measure
 
 SECTIONS = (
     "data_processing",
@@ -49,6 +50,22 @@ def test_a_guardrail_may_be_set_on_every_measure() -> None:
     assert {measure.guardrail for measure in MEASURES} - falls == {
         "maximum_calibration_error_rise",
         "maximum_log_loss_rise",
+    }
+
+
+def test_shares_are_limited_to_one_and_other_numbers_are_not() -> None:
+    share = Measure("j", "J", lambda _: 0.0)
+    number = Measure("n", "N", lambda _: 0.0, in_points=False)
+    loss = Measure("l", "L", lambda _: 0.0, larger_is_better=False, in_points=False)
+    assert policy.list_floors((share, number, loss)) == {
+        "j": NotRequired[policy.Share],
+        "n": NotRequired[float],
+    }
+    assert policy.list_guardrails((share, loss)) == {
+        "maximum_j_fall": NotRequired[policy.Share],
+        "maximum_l_rise": NotRequired[Annotated[float, Ge(0)]],
+        "maximum_worst_patient_fall": policy.Share,
+        "minimum_patient_images": policy.Count,
     }
 
 

@@ -56,6 +56,12 @@ class TestFloors:
             one_less = make_comparison(ours={"accuracy": (right - 1) / images})
             assert_only_fails(judge(one_less, accuracy=right / images), "accuracy")
 
+    def test_a_difference_counts_from_its_ninth_decimal_on(self) -> None:
+        # Half a unit of the ninth decimal is where rounding begins.
+        assert_only_fails(judge(make_comparison(ours={"accuracy": 0.9 - 4e-10}), accuracy=0.9))
+        below = make_comparison(ours={"accuracy": 0.9 - 6e-10})
+        assert_only_fails(judge(below, accuracy=0.9), "accuracy")
+
     def test_a_floor_of_zero_is_met_by_zero(self) -> None:
         nothing = {"accuracy": 0.0, "sensitivity": 0.0, "auc": 0.0}
         decision = judge(make_comparison(ours=nothing, theirs=nothing), **nothing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import pytest
 
 from image_classification.configuration.parameters import MonitoringParameters
 from image_classification.gate import trend
+from image_classification.gate.bootstrap import bootstrap_patients
 
 RULE: MonitoringParameters = {
     "minimum_images": 4,
@@ -124,7 +126,11 @@ class TestChoiceOfDays:
         fault = trend.find_shortage(images, {**RULE, **rule})
         assert bool(fault) is is_short
         if is_short:
-            assert fault.startswith("4 images of 2 patients that it was not trained on")
+            required = {**RULE, **rule}
+            assert fault == (
+                "4 images of 2 patients that it was not trained on, in the newest 3 days of "
+                f"images; required: {required['minimum_images']} of {required['minimum_patients']}"
+            )
 
 
 def predict(right: Mapping[str, int], images: int = 10, positive: str = "ring") -> pd.DataFrame:
@@ -172,6 +178,25 @@ class TestMeasures:
     def test_one_patient_tells_nothing_of_others(self) -> None:
         measures = trend.measure_newest(predict({"C1": 5}), "ring", RULE)
         assert (measures["low"], measures["high"]) == (0, 1)
+
+    def test_from_two_patients_on_the_interval_is_drawn_over_them(self) -> None:
+        right, images = np.array([9.0, 5.0]), np.array([10.0, 20.0])
+        drawn = bootstrap_patients(right, images, 0.95, 200)
+        assert trend.bootstrap_accuracy(right, images, 0.95, 200) == drawn
+        assert drawn != (0, 1)
+
+    def test_the_interval_is_of_the_confidence_and_the_resamples_of_the_rule(self) -> None:
+        table = predict({"C1": 10, "C2": 6, "C3": 8})
+        right, images = np.array([10.0, 6.0, 8.0]), np.full(3, 10.0)
+        for confidence, resamples in ((0.95, 200), (0.6, 200), (0.95, 300)):
+            rule: MonitoringParameters = {
+                **RULE,
+                "confidence": confidence,
+                "resamples": resamples,
+            }
+            measures = trend.measure_newest(table, "ring", rule)
+            drawn = bootstrap_patients(right, images, confidence, resamples)
+            assert (measures["low"], measures["high"]) == drawn
 
     @pytest.mark.parametrize("right", [10, 8, 0])
     def test_patients_that_are_all_alike_leave_no_doubt(self, right: int) -> None:
@@ -239,12 +264,24 @@ class TestAlert:
     def test_a_fall_that_may_be_chance_is_said_to_be_so(self) -> None:
         watch = judge(0.9, 0.82, 0.96)
         assert not watch["alert"]
-        assert watch["sentence"].startswith("champion v3 may have fallen on the newest days, or ")
+        assert watch["sentence"] == (
+            "champion v3 may have fallen on the newest days, or the patients are unlucky: 0.900 "
+            "(95 % CI 0.820 to 0.960) on 240 images of 6 patients of 2015-11-01 to 2015-11-20, "
+            "0.957 when it was promoted"
+        )
 
     def test_without_a_reference_there_is_no_alert(self) -> None:
         watch = judge(0.5, 0.4, 0.6, reference=None)
         assert not watch["alert"]
-        assert watch["sentence"].endswith("what it had when it was promoted is not known")
+        assert watch["sentence"] == (
+            "champion v3 has 0.500 (95 % CI 0.400 to 0.600) on 240 images of 6 patients of "
+            "2015-11-01 to 2015-11-20; what it had when it was promoted is not known"
+        )
+
+    def test_the_confidence_is_told_as_it_is(self) -> None:
+        rule: MonitoringParameters = {**RULE, "confidence": 0.975}
+        watch = trend.judge_newest(FACTS, measure(0.951, 0.93, 0.97), rule)
+        assert "(97.5 % CI 0.930" in watch["sentence"]
 
     def test_the_record_is_plain_and_names_all_numbers(self) -> None:
         watch = judge(0.881, 0.85, 0.91)
@@ -361,6 +398,30 @@ class TestTable:
     def test_the_same_images_in_any_order_have_the_same_digest(self) -> None:
         assert record(ids="ab")["images_digest"][0] == record(ids="ba")["images_digest"][0]
         assert record(ids="ab")["images_digest"][0] != record(ids="ac")["images_digest"][0]
+
+    def test_a_row_tells_who_was_measured_when_on_which_days_and_images(self) -> None:
+        row = record(day=2).iloc[0].to_dict()
+        assert {name: row[name] for name in ("recorded_at", "model_version", "days_to")} == {
+            "recorded_at": "2026-03-02T02:05:00+00:00",
+            "model_version": "3",
+            "days_to": "2015-11-20",
+        }
+        assert row["images_digest"] == hashlib.sha256(b"a\nb").hexdigest()[:16]
+        numbers = ("accuracy", "low", "high", "reference", "sensitivity", "auc")
+        assert {str(record()[name].dtype) for name in numbers} == {"float64"}
+
+    def test_each_curve_is_a_column_of_the_trend(self) -> None:
+        log = record(1, auc=0.99, sensitivity=0.91)
+        curves = trend.list_curves(log)
+        assert {name: points[0]["value"] for name, points in curves.items()} == {
+            "newest_accuracy": 0.951,
+            "newest_accuracy_low": 0.93,
+            "newest_accuracy_high": 0.97,
+            "newest_sensitivity": 0.91,
+            "newest_auc": 0.99,
+            "reference_accuracy": 0.957,
+        }
+        assert curves["newest_auc"][0]["timestamp_ms"] == 1_772_330_700_000
 
     def test_the_same_champion_on_the_same_images_counts_once_a_day_and_every_day(self) -> None:
         log = pd.concat(
