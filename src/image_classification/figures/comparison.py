@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 VERDICT_COLOURS = {"promote": "#55a868", "keep": "#c44e52", "refuse": "#8172b3"}
 
 LONGEST_AXIS = 20
-"""Labels that are readable side by side."""
+"""How many labels are readable side by side."""
 
 
 def plot_comparison(comparison: Mapping[str, Any], required_gain: float) -> Figure:
@@ -68,11 +68,12 @@ def _draw_gain(axes: Any, tests: Mapping[str, Any], required_gain: float) -> Non
 
 
 def plot_gate_report(report: pd.DataFrame) -> Figure:
-    """Plot the stored comparisons under two policies: each gain, and the promotions so far.
+    """Plot stored comparisons judged by two policies: each gain, and the promotions so far.
 
     Args:
-        report: a row per comparison in the order of time: `at`, `version`, `gain`, `gain_low`,
-            `gain_high` (shares, NaN without a champion), `then` and `now` (verdicts).
+        report: a row per comparison in the order of time: `version`, `gain`, `gain_low`,
+            `gain_high` (shares, NaN without a champion), and the verdicts `then`, by the policy of
+            the time, and `now`, by the one asked for.
     """
     figure = Figure(figsize=(10, 5.5), layout="constrained")
     gains, counts = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))

@@ -18,11 +18,11 @@ PHASE_COLOURS = {
 
 
 def plot_profile(profile: pd.DataFrame, title: str) -> Figure:
-    """Plot where the seconds of a run went: a bar per task, in order, from when it was queued.
+    """Plot where the seconds of a run went: a bar for each task, from when it was queued.
 
     Args:
-        profile: of `timing.tabulate_profile`.
-        title: names the run.
+        profile: of `timing.tabulate_profile`; seconds.
+        title: the name of the run.
     """
     figure = Figure(figsize=(10, 1.6 + 0.28 * len(profile)), layout="constrained")
     axes = figure.subplots()

@@ -22,7 +22,7 @@ def plot_contact_sheet(
     """Show misclassified images in a grid, each with its label, its category and the confidence.
 
     Args:
-        mistakes: `label`, `category`, `patient` and `confidence` of each image shown.
+        mistakes: `label`, `category`, `patient` and `confidence` (0 to 1) of each image shown.
         pixels: the images shown, ``(n, size, size, 3)`` uint8.
         mistake_count: how many images are misclassified in all.
         image_count: how many were classified.
@@ -44,7 +44,7 @@ def plot_suspects(batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uin
     """Show the most suspicious images of a batch in a grid, each with its label.
 
     Args:
-        batch: its name.
+        batch: name of the batch.
         suspects: `path`, `label` and `patient` of each image shown, the most suspicious first.
         pixels: the images shown, ``(n, size, size, 3)`` uint8.
     """

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from image_classification.gate.prediction import PROBABILITY_PREFIX
 
@@ -37,7 +35,14 @@ def plot_curves(history: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def plot_confusion(predictions: Mapping[str, pd.DataFrame], class_names: Sequence[str]) -> Figure:
-    """Plot the confusion matrix of each split, with counts and the share of each row."""
+    """Plot the confusion matrix of each split, with counts and their share of the row.
+
+    Args:
+        predictions: of each split, a table with `label` and `category`.
+        class_names: the classes, in the order of rows and columns.
+    """
+    from sklearn.metrics import confusion_matrix  # noqa: PLC0415
+
     width = 4.5 + 0.5 * len(class_names)
     figure = Figure(figsize=(width * len(predictions), width - 0.5), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(predictions)))
@@ -63,7 +68,14 @@ def plot_confusion(predictions: Mapping[str, pd.DataFrame], class_names: Sequenc
 
 
 def plot_roc(predictions: Mapping[str, pd.DataFrame], positive_class: str) -> Figure:
-    """Plot the ROC curve of the positive class against the rest, on each split."""
+    """Plot the ROC curve of the positive class against the rest, on each split.
+
+    Args:
+        predictions: of each split, a table with `label` and the probability of each class.
+        positive_class: the class whose recall is the sensitivity.
+    """
+    from sklearn.metrics import roc_auc_score, roc_curve  # noqa: PLC0415
+
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.subplots()
     for split, table in predictions.items():
@@ -89,7 +101,13 @@ def plot_reliability(predictions: Mapping[str, pd.DataFrame], positive_class: st
 
     A reliability diagram (DeGroot and Fienberg, 1983, The Statistician 32) with bins of equal
     width; below it, how many images fall into each.
+
+    Args:
+        predictions: of each split, a table with `label` and the probability of each class.
+        positive_class: the class whose share is observed.
     """
+    from sklearn.calibration import calibration_curve  # noqa: PLC0415
+
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
