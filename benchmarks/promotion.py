@@ -128,7 +128,7 @@ def plan_tests(nights: int) -> list[dict[str, Any]]:
             "nights": nights if gain == 0 else nights // 4,
         }
         for gain in (0.0, *MADE_GAINS)
-        for cells in (None, *FEW_CELLS)
+        for cells in (None, FEW_CELLS)
         for count in (PATIENTS if gain == 0 and cells is None else PATIENTS[:2])
     ]
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from drawing import assert_is_drawn, assert_threads_draw_alike
 from matplotlib.figure import Figure
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
 from image_classification import figures
@@ -111,3 +112,15 @@ def test_reliability_shows_observed_shares_and_counts_every_image() -> None:
     assert list(drawn["test"].get_xdata()) == pytest.approx([0.15, 0.975])
     assert counts.patches[0].get_xy()[:, 1].max() == 2
     assert set(drawn) == {"test", "perfect"}
+
+
+def test_reliability_bins_as_scikit_learn_does() -> None:
+    table = predict(200).assign(probability_ring=np.linspace(0, 1, 200).round(1))
+
+    axes, _ = figures.plot_reliability({"test": table}, "ring").axes
+
+    observed, given = calibration_curve(
+        table["label"] == "ring", table["probability_ring"], n_bins=10
+    )
+    assert axes.lines[0].get_ydata() == pytest.approx(observed)
+    assert axes.lines[0].get_xdata() == pytest.approx(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -106,15 +107,13 @@ def plot_reliability(predictions: Mapping[str, pd.DataFrame], positive_class: st
         predictions: of each split, a table with `label` and the probability of each class.
         positive_class: the class whose share is observed.
     """
-    from sklearn.calibration import calibration_curve  # noqa: PLC0415
-
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
     for split, table in predictions.items():
         positive = (table["label"] == positive_class).to_numpy()
         scores = table[f"{PROBABILITY_PREFIX}{positive_class}"].clip(0, 1)
-        observed, given = calibration_curve(positive, scores, n_bins=RELIABILITY_BINS)
+        observed, given = _average_bins(positive, scores.to_numpy(float), edges)
         axes.plot(given, observed, "o-", label=split, color=COLOURS[split])
         counts.hist(scores, bins=edges, histtype="step", color=COLOURS[split])
     axes.plot([0, 1], [0, 1], ":", color="grey", label="perfect")
@@ -123,3 +122,17 @@ def plot_reliability(predictions: Mapping[str, pd.DataFrame], positive_class: st
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+def _average_bins(
+    positive: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.floating],
+    edges: npt.NDArray[np.floating],
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """Return the share of positives and the mean score of each bin that holds an image."""
+    bin_of = np.searchsorted(edges[1:-1], scores)
+    images = np.bincount(bin_of, minlength=len(edges) - 1)
+    filled = images > 0
+    sums = (np.bincount(bin_of, values, len(images)) for values in (positive, scores))
+    observed, given = (total[filled] / images[filled] for total in sums)
+    return observed, given
