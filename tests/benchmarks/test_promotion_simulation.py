@@ -48,6 +48,21 @@ class TestNight:
         assert night.images["patient"].nunique() == night.patient_count == 20
         np.testing.assert_array_equal(night.probabilities, stored.probabilities[:, of_them])
 
+    def test_holds_no_more_cells_of_a_patient_than_asked_and_keeps_rows_together(
+        self, simulation: ModuleType, stored: Any
+    ) -> None:
+        whole = simulation.draw_night(stored, 20, np.random.default_rng(1))
+        night = simulation.draw_night(stored, 20, np.random.default_rng(1), 5)
+
+        counts = night.images["patient"].value_counts()
+        assert (counts == 5).all()
+        assert len(counts) == 20
+        place = {image: row for row, image in enumerate(whole.images["image_id"])}
+        rows = [place[image] for image in night.images["image_id"]]
+        assert rows == sorted(rows)
+        np.testing.assert_array_equal(night.probabilities, whole.probabilities[:, rows])
+        np.testing.assert_array_equal(night.targets, whole.targets[rows])
+
     def test_mixed_model_answers_a_patient_with_one_network(
         self, simulation: ModuleType, stored: Any
     ) -> None:
@@ -215,3 +230,43 @@ class TestYear:
         }
 
         assert counts[simulation.GATE] < counts[simulation.ABOVE]
+
+
+class TestComparedTests:
+    @pytest.fixture(scope="class")
+    def found(self, simulation: ModuleType, stored: Any) -> dict[float, dict[str, int]]:
+        shipped = dict(read_shipped("promotion"))
+        policy = shipped | {"improvement": shipped["improvement"] | {"resamples": 200}}
+        return {
+            gain: simulation.compare_tests(stored, policy, gain, 12, None, 25)["promoted"]
+            for gain in (-0.01, 0.01)
+        }
+
+    def test_both_tests_promote_no_more_than_either_and_more_confidence_no_more_than_less(
+        self, found: dict[float, dict[str, int]]
+    ) -> None:
+        for promoted in found.values():
+            assert promoted["both 0.98"] <= min(
+                promoted["interval 0.98"], promoted["McNemar alone"]
+            )
+            assert promoted["interval 0.99"] <= promoted["interval 0.98"]
+            assert promoted["default gate"] <= promoted["default gate without McNemar"]
+            assert promoted["default gate without McNemar"] <= promoted["interval 0.98"]
+
+    def test_a_better_challenger_is_promoted_more_often_than_a_worse_one(
+        self, found: dict[float, dict[str, int]]
+    ) -> None:
+        assert found[0.01]["default gate"] > found[-0.01]["default gate"]
+
+    def test_the_table_has_a_row_for_each_simulation(
+        self, simulation: ModuleType, stored: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        report = importlib.import_module("promotion_report")
+        promoted = {"interval 0.98": 4, "McNemar alone": 10}
+        row = {"gain": -0.005, "patients": 10, "cells": None, "nights": 100}
+
+        report.report_tests([{**row, "promoted": promoted}])
+
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-1].startswith("| -0.5 | 10 | all | 100 | 4.0 % (1.1")
+        assert lines[-1].count("|") == lines[-2].count("|") == 7

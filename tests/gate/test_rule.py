@@ -473,3 +473,201 @@ class TestGuards:
         named = {check["name"] for check in decision["checks"] if check["group"] == "guard"}
         assert named == {"champion_scored"}
         assert not [check for check in decision["checks"] if check["group"] == "limit"]
+
+
+FAILING = [
+    # group, name, value, required, sentence
+    (
+        "guard",
+        "another_version",
+        "3",
+        "the challenger is not the champion",
+        "the challenger, version 3, is the champion already",
+    ),
+    (
+        "guard",
+        "challenger_unseen_patients",
+        "C7, C9",
+        "the challenger was trained on no validation patient",
+        "the challenger was trained on 2 of the validation patients: C7, C9",
+    ),
+    (
+        "guard",
+        "champion_unseen_patients",
+        "unknown",
+        "the champion was trained on no validation patient",
+        (
+            "it is not known which patients the champion was trained on: no table of its images is "
+            "kept"
+        ),
+    ),
+    (
+        "guard",
+        "data_not_older",
+        "2026-11-20",
+        "not before 2026-11-21T02:00:00+00:00",
+        (
+            "the challenger's images were selected as of 2026-11-20, the champion's later, as of "
+            "2026-11-21T02:00:00+00:00"
+        ),
+    ),
+    (
+        "guard",
+        "run_of_today",
+        80.0,
+        "no backfill, at most 36 hours old",
+        (
+            "the run is for a date 80.0 hours ago, allowed: 36; a re-run of an old date may train, "
+            "and never promotes"
+        ),
+    ),
+    (
+        "guard",
+        "not_rolled_back",
+        "by Ada",
+        "nobody rolled it back",
+        "the challenger was champion before and was rolled back: by Ada",
+    ),
+    (
+        "floor",
+        "accuracy",
+        0.8,
+        "at least 0.85",
+        "the challenger's accuracy of 0.8000 is below the floor of 0.85",
+    ),
+    (
+        "floor",
+        "sensitivity",
+        0.7,
+        "at least 0.8",
+        "the challenger's sensitivity of 0.7000 is below the floor of 0.8",
+    ),
+    (
+        "floor",
+        "auc",
+        0.9,
+        "at least 0.92",
+        "the challenger's auc of 0.9000 is below the floor of 0.92",
+    ),
+    (
+        "improvement",
+        "patients",
+        9,
+        "at least 10",
+        "only 9 validation patients, required: 10",
+    ),
+    (
+        "improvement",
+        "gain_over_patients",
+        -0.01,
+        "lower bound > 0",
+        "required: lower bound > 0",
+    ),
+    (
+        "improvement",
+        "mcnemar",
+        0.75,
+        "p at most 0.05",
+        (
+            "exact McNemar p = 0.75 (12 images only the challenger has right, 2 only the "
+            "champion), required: at most 0.05"
+        ),
+    ),
+    (
+        "guardrail",
+        "sensitivity",
+        0.24,
+        "fell by at most 1 point",
+        "sensitivity fell by 24.0 points (0.9400 to 0.7000), allowed: 1",
+    ),
+    (
+        "guardrail",
+        "calibration_error",
+        0.03,
+        "rose by at most 2 points",
+        "calibration error rose by 3.0 points (0.0200 to 0.0500), allowed: 2",
+    ),
+    (
+        "guardrail",
+        "worst_patient",
+        0.3,
+        "fell by at most 10 points",
+        (
+            "worst patient fell by 30.0 points (0.8000 to 0.5000), allowed: 10; the "
+            "challenger's is C1 (25 images), the champion's C2"
+        ),
+    ),
+    (
+        "limit",
+        "load_s",
+        61.0,
+        "at most 60 s",
+        "the time to load of the packaged model is 61 s, allowed: 60",
+    ),
+    (
+        "limit",
+        "latency_ms",
+        2001.0,
+        "at most 2000 ms",
+        "the time for one image of the packaged model is 2001 ms, allowed: 2000",
+    ),
+    (
+        "limit",
+        "size_mb",
+        100.5,
+        "at most 100 MB",
+        "the size of the packaged model is 100.5 MB, allowed: 100",
+    ),
+]
+"""What the ledger keeps of each rule, word for word: entries of years are read side by side."""
+
+
+def test_each_rule_is_stored_with_what_was_found_what_was_required_and_a_sentence() -> None:
+    poor = {"accuracy": 0.8, "sensitivity": 0.7, "auc": 0.9, "calibration_error": 0.05}
+    comparison = make_comparison(
+        ours=poor,
+        tests={"low": -0.01, "p_value": 0.75, "patients": 9},
+        slices=[("C1", 0.5, 0.9), ("C2", 1.0, 0.8)],
+    )
+    comparison["challenger"]["version"] = "3"
+    facts = make_facts(
+        challenger_seen=["C7", "C9"],
+        champion_seen=None,
+        challenger_data_until="2026-11-20",
+        rolled_back="by Ada",
+        run_age_hours=80.0,
+        package={"load_s": 61.0, "latency_ms": 2001.0, "size_mb": 100.5},
+    )
+    checks = judge(comparison, facts)["checks"]
+    keys = ("group", "name", "value", "required", "sentence")
+    assert [tuple(check[key] for key in keys) for check in checks[1:]] == FAILING
+    assert not any(check["passed"] for check in checks[1:])
+    assert all(set(check) == {*keys, "passed"} for check in checks)
+
+
+GUARDS = {
+    "champion_scored": ("yes", "the champion can be scored"),
+    "another_version": ("4", "the challenger is not the champion"),
+    "challenger_unseen_patients": ("none", "the challenger was trained on no validation patient"),
+    "champion_unseen_patients": ("none", "the champion was trained on no validation patient"),
+    "data_not_older": (
+        "2026-11-22T02:00:00.000001+00:00",
+        "not before 2026-11-21T02:00:00+00:00",
+    ),
+    "run_of_today": (0.5, "no backfill, at most 36 hours old"),
+    "not_rolled_back": ("no", "nobody rolled it back"),
+}
+
+
+def test_each_guard_that_is_met_is_stored_with_what_was_found() -> None:
+    checks = [check for check in judge()["checks"] if check["group"] == "guard"]
+    assert {check["name"]: (check["value"], check["required"]) for check in checks} == GUARDS
+    unknown = judge(facts=make_facts(challenger_data_until="", champion_data_until=""))
+    age = find_check(unknown, "data_not_older")
+    assert age["value"] == "unknown"
+    assert age["required"] == "any: the champion's is not known, or there is none"
+    comparison = make_comparison()
+    comparison["challenger"]["version"] = ""
+    assert find_check(judge(comparison), "another_version")["value"] == "none yet"
+    backfill = judge(facts=make_facts(backfill=True))
+    assert find_check(backfill, "run_of_today")["value"] == "backfill"
