@@ -47,6 +47,7 @@ OUT_OF_RANGE = {
     "review.answer": ["yes", None],
     "review.by": [None],
     "review.reason": [None],
+    "training.force": ["yes", 1, None],
     "training.min_new_images": [-1, 1.5],
     "training.network": ["tiny", None],
     "training.precision": ["bfloat16", None],
