@@ -20,6 +20,7 @@ from image_classification.commands.console import (
     run_pipeline,
     show_table,
 )
+from image_classification.configuration import names
 from image_classification.configuration.resolvers import find_project_path
 from image_classification.datasets import delivery
 from image_classification.errors import ImageClassificationError
@@ -52,9 +53,9 @@ def deliver(path: Path, name: str | None, labelled_by: str | None) -> None:
 def batches() -> None:
     """List the batches: what became of each, and why."""
     context = open_context()
-    log = load_entry(context, "image_index")
-    screenings = load_entry(context, "batch_screenings")
-    for name in load_entry(context, "image_batches").names():
+    log = load_entry(context, names.IMAGE_INDEX)
+    screenings = load_entry(context, names.BATCH_SCREENINGS)
+    for name in load_entry(context, names.IMAGE_BATCHES).names():
         record = screenings.get(name)
         # An image whose status has changed has a row for each.
         rows = log[log["batch"] == name].drop_duplicates("path", keep="last")
@@ -65,7 +66,7 @@ def batches() -> None:
         click.echo(f"{name}: {verdict} ({len(rows)} images)")
         for reason in record["reasons"] if record else []:
             click.echo(f"  - {reason}")
-    for batch in load_entry(context, "incoming_batches").batches:
+    for batch in load_entry(context, names.INCOMING_BATCHES).batches:
         click.echo(f"{batch.delivered_as}: in the incoming folder")
 
 
@@ -87,8 +88,8 @@ def review(batch: str, answer: str | None, by: str, reason: str) -> None:
     if answer:
         click.echo(f"Recorded: {answer} '{batch}', by {by}. The next intake carries it out.")
     else:
-        click.echo(catalog.load("review_summary"))
-        click.echo(f"\nContact sheet: {locate_file(catalog['review_sheet'])}")
+        click.echo(catalog.load(names.REVIEW_SUMMARY))
+        click.echo(f"\nContact sheet: {locate_file(catalog[names.REVIEW_SHEET])}")
 
 
 @click.command()
@@ -97,7 +98,7 @@ def review(batch: str, answer: str | None, by: str, reason: str) -> None:
 @report_errors
 def images(status: str | None, to: Path | None) -> None:
     """List the index: one line per image, its status, batch and split."""
-    table = index.settle_index(load_entry(open_context(), "image_index"))
+    table = index.settle_index(load_entry(open_context(), names.IMAGE_INDEX))
     if status:
         table = table[table["status"] == status]
     show_table(table[index.LOG_COLUMNS], [*SHOWN, "status"], to)

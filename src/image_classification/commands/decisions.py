@@ -23,6 +23,7 @@ from image_classification.commands.console import (
     run_pipeline,
     show_table,
 )
+from image_classification.configuration import names
 from image_classification.configuration.parameters import check_parameters
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate import judgement, verdict
@@ -78,7 +79,7 @@ def rollback(version: str, reason: str, by: str) -> None:
     Verified and recorded as a promotion is; the next night compares with it.
     """
     asked = {"version": version, "reason": reason, "by": by}
-    plan = run_pipeline("rollback", rollback=asked).catalog.load("rollback_plan")
+    plan = run_pipeline("rollback", rollback=asked).catalog.load(names.ROLLBACK_PLAN)
     click.echo(f"Champion: version {plan['to']}, before version {plan['from']}.")
 
 
@@ -120,7 +121,7 @@ def gate_report(
 def read_entries(context: KedroContext) -> list[ledger.Entry]:
     """Return the ledger of the registered model, in the order of time."""
     model_name = context.params["registered_model_name"]
-    entries = load_entry(context, "ledger").values()
+    entries = load_entry(context, names.LEDGER).values()
     return ledger.sort_entries(entry for entry in entries if entry["model"] == model_name)
 
 
@@ -229,7 +230,7 @@ def _judge_stored(
             raise DataError(f"MLflow run {run_id} keeps no promotion/{role}_predictions.csv.")
         tables.append(read_predictions(BytesIO(content)))
     columns = (str(name) for name in tables[0])
-    names = [
+    class_names = [
         name.removeprefix(PROBABILITY_PREFIX)
         for name in columns
         if name.startswith(PROBABILITY_PREFIX)
@@ -237,7 +238,7 @@ def _judge_stored(
     comparison = compare_predictions(
         tables[0],
         tables[1],
-        names,
+        class_names,
         positive_class,
         policy,
         champion_fault=decision["champion_fault"],

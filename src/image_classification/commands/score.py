@@ -12,6 +12,7 @@ from image_classification.commands.console import (
     run_pipeline,
     show_table,
 )
+from image_classification.configuration import names
 from image_classification.vendor.kedro import locate_file
 
 
@@ -28,8 +29,8 @@ def score(path: str, to: Path | None) -> None:
         check_suffix(to)
     place = path if "://" in path else str(Path(path).absolute())
     catalog = run_pipeline("inference", inference={"images": place}).catalog
-    click.echo(catalog.load("score_summary")["outcome"])
+    click.echo(catalog.load(names.SCORE_SUMMARY)["outcome"])
     if to is None:
-        click.echo(f"Table: {locate_file(catalog['score_table'])}")
+        click.echo(f"Table: {locate_file(catalog[names.SCORE_TABLE])}")
     else:
-        show_table(catalog.load("scores"), [], to)
+        show_table(catalog.load(names.SCORES), [], to)

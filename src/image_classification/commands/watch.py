@@ -13,6 +13,7 @@ from image_classification.commands.console import (
     report_errors,
     show_table,
 )
+from image_classification.configuration import names
 from image_classification.errors import DataError
 from image_classification.gate import trend as trends
 from image_classification.tracking import timing
@@ -28,7 +29,7 @@ TREND_SHOWN = [
 @report_errors
 def trend(to: Path | None) -> None:
     """List how the champion did on the newest labelled days, night after night."""
-    table = trends.settle_trend(load_entry(open_context(), "champion_trend"))
+    table = trends.settle_trend(load_entry(open_context(), names.CHAMPION_TREND))
     show_table(table.round(dict.fromkeys(trends.NUMBERS, 4)), TREND_SHOWN, to)
 
 

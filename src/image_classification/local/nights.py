@@ -17,6 +17,7 @@ import pandas as pd
 
 from image_classification import figures, tracking
 from image_classification.champion import registry
+from image_classification.configuration import names
 from image_classification.datasets import delivery
 from image_classification.gate.measure import MEASURES
 from image_classification.local.airflow_api import AirflowClient
@@ -147,7 +148,7 @@ def _run_night(
     print(f"\n  The run ended: {state}, after {_seconds(run):.0f} s")
     tasks = {task["task_id"]: task["state"] for task in client.list_tasks(DAG_ID, run_id)}
     # A night that the contract stops is a night as it should be; any other failure is none.
-    if state != "success" and tasks.get("check_contract") != "failed":
+    if state != "success" and tasks.get(names.CHECK_CONTRACT) != "failed":
         raise ServiceError(
             f"DAG run {run_id} failed: {note} See {stack.folder / 'airflow' / 'logs'}"
         )

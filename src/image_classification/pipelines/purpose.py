@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 from kedro.pipeline import Pipeline
 
+from image_classification.configuration import names
 from image_classification.errors import ConfigurationError
 
 DECIDES, WATCHES, ROLLS_BACK = "decides", "watches", "rolls_back"
 """Tags of nodes."""
 
 OUTPUT_OF = {
-    DECIDES: "comparison",
-    WATCHES: "champion_watch",
-    ROLLS_BACK: "rollback_plan",
+    DECIDES: names.COMPARISON,
+    WATCHES: names.CHAMPION_WATCH,
+    ROLLS_BACK: names.ROLLBACK_PLAN,
 }
 """The dataset that the node with this tag must make, and no other node may."""
 
