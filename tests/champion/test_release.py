@@ -12,10 +12,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from judgement import make_facts
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
+from shipped import read_shipped
 
 from image_classification import tracking
 from image_classification.champion import ledger, record, registry, release, verification
@@ -30,10 +30,7 @@ from image_classification.errors import (
 from image_classification.gate import comparison, judgement, verdict
 
 MODEL, EXPERIMENT = "cells", "experiment"
-PROJECT = Path(__file__).resolve().parents[2]
-POLICY: Any = yaml.safe_load((PROJECT / "conf/test/parameters_promotion.yml").read_text())[
-    "promotion"
-]
+POLICY: Any = read_shipped("promotion", env="test")
 CLASSES, POSITIVE = ["Parasitized", "Uninfected"], "Parasitized"
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 from judgement import CLASSES, POSITIVE, predict
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
+from shipped import read_shipped
 
 from image_classification import tracking
 from image_classification.champion import registry, verification
@@ -27,10 +27,7 @@ from image_classification.gate.comparison import compare_predictions
 from image_classification.gate.verdict import choose_action
 
 MODEL, EXPERIMENT = "test-classifier", "image_classification"
-PROJECT = Path(__file__).resolve().parents[2]
-POLICY: Any = yaml.safe_load((PROJECT / "conf/test/parameters_promotion.yml").read_text())[
-    "promotion"
-]
+POLICY: Any = read_shipped("promotion", env="test")
 PATIENTS = [f"C{number}" for number in range(12)]
 # Of ten cells of each patient, which are right: 2 is better by 20 points, 3 by one cell in all.
 FIRST = dict.fromkeys(PATIENTS, "1111110000")

@@ -1,0 +1,77 @@
+"""Where MLflow keeps runs: what cannot work is refused at once, with the remedy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from image_classification import tracking
+from image_classification.errors import TrackingError
+
+
+class Health(BaseHTTPRequestHandler):
+    status = 500
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/health" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Health) as listening:
+        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+
+
+def test_a_remote_storage_root_needs_a_server() -> None:
+    with pytest.raises(TrackingError, match=r"MLFLOW_TRACKING_URI"):
+        tracking.prepare_store("sqlite:///s3://bucket/cells/mlflow/mlflow.db")
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(TrackingError, match=r"cannot be made.*IMAGE_CLASSIFICATION_STORAGE"):
+        tracking.prepare_store(f"sqlite:///{tmp_path}/file/mlflow.db")
+
+
+def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    tracking.prepare_store(f"sqlite:///{tmp_path}/not/there/mlflow.db")
+    assert (tmp_path / "not" / "there").is_dir()
+
+
+def test_a_server_that_answers_with_an_error_is_refused(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TrackingError, match="500 Server Error"):
+        tracking.prepare_store(server)
+    tracking.prepare_store(server, ask=False)
+    monkeypatch.setattr(Health, "status", 200)
+    tracking.prepare_store(f"{server}/")
+
+
+def test_an_experiment_is_made_once(mlflow_store: str, tmp_path: Path) -> None:
+    place = f"{tmp_path}/artifacts"
+    first = tracking.open_experiment("cells", artifact_location=place)
+    assert tracking.open_experiment("cells", artifact_location="elsewhere") == first
+    assert MlflowClient().get_experiment(first).artifact_location == place
+    assert tracking.read_uri() == mlflow_store
+
+
+def test_an_experiment_that_was_deleted_is_restored_if_asked(mlflow_store: str) -> None:
+    first = tracking.open_experiment("cells")
+    MlflowClient().delete_experiment(first)
+    tracking.open_experiment("cells", restore=False)
+    assert MlflowClient().get_experiment(first).lifecycle_stage == "deleted"
+    assert tracking.open_experiment("cells") == first
+    assert MlflowClient().get_experiment(first).lifecycle_stage == "active"
