@@ -151,6 +151,9 @@ class TestCatalog:
         assert paths["decision"] == f"{storage}/runs/retraining/manual-1/decision.json"
         assert paths["image_index"] == f"{storage}/index/images"
 
+    def test_no_entry_is_a_pattern_that_a_misspelt_name_would_match(self) -> None:
+        assert [name for name in make_loader(CONF)["catalog"] if "{" in name] == []
+
     def test_batches_arrive_and_are_kept_where_the_environment_says(
         self, storage: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

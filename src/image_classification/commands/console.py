@@ -1,8 +1,9 @@
-"""What the commands share: errors as one line, tables as CSV, the project's context."""
+"""What the commands share: errors in one line, tables as CSV, the project's configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, DatasetError
 
+from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.resolvers import find_project_path
 from image_classification.errors import DataError, ImageClassificationError
 
 
 def report_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """End with one line instead of a traceback where the user can act on it."""
+    """Let a command end with one line, not with a traceback, where the user can act on it."""
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
@@ -34,7 +36,7 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _unwrap(error: BaseException | None) -> ImageClassificationError | None:
-    """Return the error of ours that Kedro's catalog has wrapped into its own, or None."""
+    """Return our error, which Kedro's catalog may have wrapped into its own; None for any other."""
     while error is not None and not isinstance(error, ImageClassificationError):
         error = error.__cause__
     return error
@@ -55,10 +57,10 @@ def show_table(table: pd.DataFrame, columns: list[str], to: Path | None) -> None
 
 
 def check_suffix(to: Path) -> None:
-    """Check that a table can be written to a file.
+    """Check that a table can be written to a file of this name.
 
     Raises:
-        DataError: its ending is neither .csv nor .parquet.
+        DataError: the ending is neither .csv nor .parquet.
     """
     if to.suffix not in (".csv", ".parquet"):
         raise DataError(f"'{to}' ends in '{to.suffix}': .csv and .parquet are allowed.")
@@ -74,11 +76,18 @@ def open_context() -> KedroContext:
 def load_entry(context: KedroContext, name: str) -> Any:
     """Load one entry of the catalog.
 
-    Through `context.catalog` the types of all entries would be imported, TensorFlow among them:
-    four seconds, and lines of its log between those of a command.
+    `context.catalog` would import the types of all entries, and TensorFlow with them: that takes
+    four seconds, and its log would stand among the lines of the command.
     """
     entry = context.config_loader["catalog"][name]
     return DataCatalog.from_config({name: entry}).load(name)
+
+
+def read_globals() -> Mapping[str, Any]:
+    """Return the content of `globals.yml`, without a session: MLflow is left alone."""
+    conf = str(find_project_path() / "conf")
+    loader = ReadOnceConfigLoader(conf, env=os.environ.get("KEDRO_ENV"), **LOADER_ARGUMENTS)
+    return loader["globals"]
 
 
 def run_pipeline(name: str, **parameters: Any) -> KedroContext:

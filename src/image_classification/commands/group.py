@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from image_classification.commands import batch, decisions, score, watch
+from image_classification.commands import batch, decisions, image, policy, score, watch
 
 
 @click.group(name="Image Classification")
@@ -17,13 +17,13 @@ for command in (
     batch.batches,
     batch.review,
     score.score,
-    batch.images,
-    batch.lineage,
+    image.images,
+    image.lineage,
     watch.trend,
     watch.show_profile,
     decisions.show_ledger,
     decisions.explain,
     decisions.rollback,
-    decisions.gate_report,
+    policy.gate_report,
 ):
     commands.add_command(command)

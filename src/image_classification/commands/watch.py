@@ -1,4 +1,4 @@
-"""Commands about how the champion does, and where the time goes."""
+"""Commands about how well the champion does, and where the time of a run goes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ from image_classification.gate import trend as trends
 from image_classification.tracking import timing
 
 TREND_SHOWN = [
-    *("recorded_at", "model_version", "days_from", "days_to", "images", "patients", "accuracy"),
-    *("low", "high", "reference", "alert"),
+    "recorded_at",
+    "model_version",
+    "days_from",
+    "days_to",
+    "images",
+    "patients",
+    "accuracy",
+    "low",
+    "high",
+    "reference",
+    "alert",
 ]
 
 
@@ -28,19 +37,19 @@ TREND_SHOWN = [
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
 @report_errors
 def trend(to: Path | None) -> None:
-    """List how the champion did on the newest labelled days, night after night."""
+    """List how well the champion did on the newest labelled days, night after night."""
     table = trends.settle_trend(load_entry(open_context(), names.CHAMPION_TREND))
     show_table(table.round(dict.fromkeys(trends.NUMBERS, 4)), TREND_SHOWN, to)
 
 
 @click.command(name="profile")
 @click.argument("run", required=False)
-@click.option("--to", type=click.Path(path_type=Path), help="A .png of it, a bar per task.")
+@click.option("--to", type=click.Path(path_type=Path), help="A .png with a bar per task.")
 @report_errors
 def show_profile(run: str | None, to: Path | None) -> None:
     """List where each second of RUN went: waiting, starting, loading, computing, saving.
 
-    RUN is <dag>/<DAG run> or the id of an MLflow run; without it, the newest retraining.
+    RUN is <dag>/<DAG run> or the id of an MLflow run; without it, the newest retraining is taken.
     """
     if to is not None and to.suffix != ".png":
         raise DataError(f"'{to}' ends in '{to.suffix}': .png is allowed.")

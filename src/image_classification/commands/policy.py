@@ -1,0 +1,176 @@
+"""The command that judges all stored comparisons again, under another policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+import yaml
+from kedro.framework.context import KedroContext
+
+from image_classification import figures, tracking
+from image_classification.commands.console import open_context, report_errors, show_table
+from image_classification.commands.decisions import read_entries
+from image_classification.configuration import names
+from image_classification.configuration.parameters import check_parameters
+from image_classification.datasets.artifact import locate_artifact_path
+from image_classification.errors import ConfigurationError, DataError
+from image_classification.gate import judgement, verdict
+from image_classification.gate.comparison import compare_predictions
+from image_classification.gate.prediction import PROBABILITY_PREFIX, read_predictions
+
+REPORTED = ["at", "version", "champion", "gain", "gain_low", "gain_high", "then", "now", "reason"]
+
+PREDICTIONS = (names.CHALLENGER_PREDICTIONS, names.CHAMPION_PREDICTIONS)
+"""What a run has kept of both models, to be compared again."""
+
+
+@click.command(name="gate-report")
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A YAML file like conf/base/parameters_promotion.yml; keys that it leaves out stay.",
+)
+@click.option("--set", "changes", multiple=True, help="One change: improvement.confidence=0.9")
+@click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@click.option("--plot", type=click.Path(path_type=Path), help="A .png or .svg file.")
+@report_errors
+def gate_report(
+    policy_file: Path | None, changes: tuple[str, ...], to: Path | None, plot: Path | None
+) -> None:
+    """Judge all stored comparisons again, under another policy.
+
+    Nothing is moved or recorded. The facts (what each model was trained on, what the package costs)
+    are those of the time; the predictions are read from MLflow.
+    """
+    context = open_context()
+    policy = _read_policy(context, policy_file, changes)
+    rows = list(_judge_again(context, policy))
+    report = pd.DataFrame(rows, columns=REPORTED)
+    show_table(report, REPORTED, to)
+    then, now = (int((report[name] == verdict.PROMOTE).sum()) for name in ("then", "now"))
+    click.echo(
+        f"{len(report)} comparisons: {then} to be promoted by the policies of their time, {now} by "
+        "this one.",
+        err=True,
+    )
+    if plot:
+        figures.plot_gate_report(report).savefig(plot, dpi=120)
+        click.echo(f"Plot: {plot}", err=True)
+
+
+def _read_policy(context: KedroContext, policy_file: Path | None, changes: tuple[str, ...]) -> Any:
+    """Return the policy in force, with a file and then single changes laid over it.
+
+    Raises:
+        ConfigurationError: a key is unknown, or a value is not allowed.
+    """
+    parameters: dict[str, Any] = dict(context.params)
+    policy = parameters["promotion"]
+    if policy_file:
+        policy = _merge(policy, _read_policy_file(policy_file))
+    for change in changes:
+        path, equals, value = change.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--set: allowed is key.key=value. Received: '{change}'.")
+        nested: Any = yaml.safe_load(value)
+        for key in reversed(path.strip().removeprefix("promotion.").split(".")):
+            nested = {key: nested}
+        policy = _merge(policy, nested)
+    check_parameters({**parameters, "promotion": policy})
+    return policy
+
+
+def _read_policy_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"'{path}' is not YAML: {error}") from None
+    policy = content.get("promotion", content) if isinstance(content, dict) else content
+    if not isinstance(policy, dict):
+        raise ConfigurationError(
+            f"'{path}': allowed are the keys of 'promotion', as in "
+            f"conf/base/parameters_promotion.yml. Received: {policy!r}."
+        )
+    return policy
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        known = merged.get(key)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(known, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _judge_again(context: KedroContext, policy: Any) -> Iterator[dict[str, Any]]:
+    """Yield a row of the report for each run that compared two models, oldest first."""
+    catalog = context.config_loader["catalog"]
+    paths = [locate_artifact_path(catalog, name) for name in PREDICTIONS]
+    positive_class = context.params["positive_class"]
+    seen: set[str] = set()
+    for entry in read_entries(context):
+        run_id, decision = entry["mlflow_run_id"], entry["decision"]
+        if decision is None or run_id in seen:
+            continue
+        seen.add(run_id)
+        try:
+            tables = [_read_stored(run_id, path) for path in paths]
+        except DataError as error:
+            click.echo(f"Left out: {error}", err=True)
+            continue
+        again = _judge_stored(tables, decision, positive_class, policy)
+        champion, tests = again["champion"], again["tests"] or {}
+        yield {
+            "at": entry["at"],
+            "version": entry["version"],
+            "champion": champion["version"] if champion else None,
+            "gain": tests.get("gain"),
+            "gain_low": tests.get("low"),
+            "gain_high": tests.get("high"),
+            "then": decision["verdict"],
+            "now": again["verdict"],
+            "reason": again["reason"],
+        }
+
+
+def _read_stored(run_id: str, path: str) -> pd.DataFrame:
+    """Return predictions that a run has kept in MLflow.
+
+    Raises:
+        DataError: they are not there any more.
+    """
+    content = tracking.read_artifact(run_id, path)
+    if content is None:
+        raise DataError(f"MLflow run {run_id} keeps no {path}.")
+    return read_predictions(BytesIO(content))
+
+
+def _judge_stored(
+    tables: Sequence[pd.DataFrame], decision: Mapping[str, Any], positive_class: str, policy: Any
+) -> dict[str, Any]:
+    """Judge the predictions of challenger and champion; the facts are those of the decision."""
+    challenger, champion = tables
+    columns = map(str, challenger)
+    class_names = [
+        column.removeprefix(PROBABILITY_PREFIX)
+        for column in columns
+        if column.startswith(PROBABILITY_PREFIX)
+    ]
+    comparison = compare_predictions(
+        challenger,
+        champion,
+        class_names,
+        positive_class,
+        policy,
+        champion_fault=decision["champion_fault"],
+    )
+    return judgement.judge(comparison, decision["facts"], policy)

@@ -1,0 +1,103 @@
+"""Two storage roots, each made once and copied for every module that uses it.
+
+`laboratory` holds a batch taken in and a champion; `judged` three nights that the gate has judged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from judged import EXPERIMENT, MODEL, consume, judge_nights
+from kedro.framework.session import KedroSession
+from mlflow import MlflowClient
+from registered import register_version
+from storage_root import STORE, copy_storage, use_store
+from terminal import call
+
+from image_classification import tracking, vision
+from image_classification.champion import registry, verification
+from image_classification.commands.console import run_pipeline
+from image_classification.configuration.resolvers import find_project_path
+from image_classification.local.synthetic import make_cells
+
+
+@pytest.fixture(scope="session")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that was delivered: 60 cells of 15 patients. Do not change it."""
+    folder = tmp_path_factory.mktemp("delivered")
+    make_cells(folder, range(1, 16), 4)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory, delivered: Path, empty_store: Path) -> Path:
+    storage = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
+        patch.setenv("KEDRO_ENV", "test")
+        tracking.connect(use_store(storage, empty_store))
+        told = call("deliver", str(delivered), "--name", "first", "--labelled-by", "Dr. Osei")
+        assert told.exit_code == 0, told.output
+        assert "Delivered 60 images as batch 'first'" in told.output
+        run_pipeline("data_processing")
+        _make_champion(storage)
+    return storage
+
+
+def _make_champion(storage: Path) -> None:
+    """Register a network that was never trained, and make it champion."""
+    with KedroSession.create(project_path=find_project_path()) as session:
+        session.run(pipeline_names=["promotion"], node_names=["select_images"])
+    (experiment,) = MlflowClient().search_experiments(filter_string="name != 'Default'")
+    (run,) = MlflowClient().search_runs([experiment.experiment_id], max_results=1)
+    vision.set_seed(0)
+    network = storage / "network.keras"
+    vision.build_network("small", 64, 2, 0.0).save(network)
+    tags = {"validation_accuracy": "0.5"}
+    version = register_version(MODEL, run.info.run_id, tags, network)
+    MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, version)
+
+
+@pytest.fixture(scope="module")
+def laboratory(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The storage root of a module of tests."""
+    return copy_storage(_template, tmp_path_factory.mktemp("laboratory") / "storage")
+
+
+@pytest.fixture
+def in_laboratory(laboratory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The laboratory in force, with the environment `test`."""
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(laboratory))
+    monkeypatch.setenv("KEDRO_ENV", "test")
+    return laboratory
+
+
+@pytest.fixture(scope="session")
+def _judged_template(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    storage = tmp_path_factory.mktemp("judged-template")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "consume_version", consume)
+        tracking.connect(use_store(storage, empty_store))
+        tracking.open_experiment(
+            EXPERIMENT, artifact_location=str(storage / "mlflow" / "artifacts")
+        )
+        judge_nights(storage)
+    return storage
+
+
+@pytest.fixture(scope="module")
+def judged(_judged_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The storage root of a module of tests."""
+    return copy_storage(_judged_template, tmp_path_factory.mktemp("judged") / "storage")
+
+
+@pytest.fixture
+def in_judged(judged: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The judged nights in force, with the environment `test`; version 2 is champion."""
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(judged))
+    monkeypatch.setenv("KEDRO_ENV", "test")
+    monkeypatch.setattr(verification, "consume_version", consume)
+    tracking.connect(f"sqlite:///{judged / STORE}")
+    MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, "2")
+    return judged

@@ -1,0 +1,33 @@
+"""Storage roots that are prepared once, and copied for who changes them."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+STORE = Path("mlflow", "mlflow.db")
+"""MLflow's SQLite file below a storage root."""
+
+
+def copy_storage(source: Path, target: Path) -> Path:
+    """Copy a storage root, MLflow's store and artifacts included; return the copy.
+
+    MLflow keeps absolute addresses of artifacts: those of the copy point into the copy.
+    """
+    shutil.copytree(source, target)
+    with closing(sqlite3.connect(target / STORE)) as store, store:
+        # As SQL text: every address is written out in it.
+        script = "\n".join(store.iterdump())
+    (target / STORE).unlink()
+    with closing(sqlite3.connect(target / STORE)) as store, store:
+        store.executescript(script.replace(str(source), str(target)))
+    return target
+
+
+def use_store(storage: Path, empty_store: Path) -> str:
+    """Give a storage root an empty MLflow store; return its address."""
+    (storage / STORE).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(empty_store, storage / STORE)
+    return f"sqlite:///{storage / STORE}"
