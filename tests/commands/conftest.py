@@ -1,6 +1,7 @@
 """Two storage roots, each made once and copied for every module that uses it.
 
-`laboratory` holds a batch taken in and a champion; `judged` three nights that the gate has judged.
+`laboratory` holds two batches taken in and a champion; `judged` holds three nights that the gate
+has judged.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ def _template(tmp_path_factory: pytest.TempPathFactory, delivered: Path, empty_s
         told = call("deliver", str(delivered), "--name", "first", "--labelled-by", "Dr. Osei")
         assert told.exit_code == 0, told.output
         assert "Delivered 60 images as batch 'first'" in told.output
+        few = tmp_path_factory.mktemp("few")
+        make_cells(few, range(16, 18), 2)
+        call("deliver", str(few), "--name", "few", "--labelled-by", "Ada")
         run_pipeline("data_processing")
         _make_champion(storage)
     return storage

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("in_laboratory")
 def test_batches_are_listed_with_what_became_of_them() -> None:
     result = call("batches")
     assert result.exit_code == 0
-    assert result.output == "first: accepted (60 images)\n"
+    assert result.output == "few: accepted (4 images)\nfirst: accepted (60 images)\n"
 
 
 def test_a_batch_that_is_delivered_waits_in_the_incoming_folder(
@@ -28,17 +28,17 @@ def test_a_batch_that_is_delivered_waits_in_the_incoming_folder(
 
 
 def test_a_review_is_shown_and_then_answered() -> None:
-    shown = call("review", "first")
+    shown = call("review", "few")
     assert shown.exit_code == 0, shown.output
-    assert "**first** is accepted: 60 images of 15 patients" in shown.output
+    assert "**few** is accepted: 4 images of 2 patients" in shown.output
     sheet = shown.output.partition("Contact sheet: ")[2].strip()
     assert Path(sheet).read_bytes().startswith(b"\x89PNG")
-    refused = call("review", "first", "--reject", "--by", "Ada")
+    refused = call("review", "few", "--reject", "--by", "Ada")
     assert refused.exit_code != 0
     assert "A review needs review.reason" in str(refused.output) + str(refused.exception)
-    answered = call("review", "first", "--reject", "--by", "Ada", "--reason", "stale slides")
+    answered = call("review", "few", "--reject", "--by", "Ada", "--reason", "stale slides")
     assert answered.exit_code == 0, answered.output
-    assert "Recorded: reject 'first', by Ada" in answered.output
+    assert "Recorded: reject 'few', by Ada" in answered.output
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,17 @@
-"""Where the seconds go is measured, kept, and shown."""
+"""Where the seconds of a task, and of a run, go."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+import time
 
+import psutil
 import pytest
-from click.testing import CliRunner
-from kedro.io import DatasetError
 
-from image_classification import figures, tracking
+from image_classification import figures
 from image_classification.figures.profile import PHASE_COLOURS
 from image_classification.tracking import timing
+from image_classification.tracking.timing import Stopwatch
 
-PROJECT = Path(__file__).resolve().parents[2]
 SECONDS = {"start": 0.5, "session": 0.25, "load": 1, "compute": 4, "save": 1.5, "tracking": 0.25}
 TIMING = {
     "task": "train_network",
@@ -53,62 +48,6 @@ TASKS = [
 ]
 
 
-def make_run() -> Any:
-    from image_classification.orchestration.kedro_run import KedroRun
-
-    return KedroRun(PROJECT, "data_processing", "data_processing", "manual__1", "http://a", {})
-
-
-def read_timings(storage: Path) -> list[dict[str, Any]]:
-    folder = storage / "runs" / "data_processing" / "manual__1" / "timings"
-    return [json.loads(path.read_text()) for path in sorted(folder.iterdir())]
-
-
-def test_a_node_leaves_its_phases_beside_its_outputs(storage: Path) -> None:
-    run = make_run()
-    run.open_mlflow_run()
-    run.run_node("collect_batches")
-    (record,) = read_timings(storage)
-    assert (record["task"], record["state"]) == ("collect_batches", "success")
-    assert set(record["seconds"]) == set(timing.PHASES)
-    assert min(record["seconds"].values()) >= 0
-    assert record["seconds"]["session"] > 0
-    assert record["seconds"]["compute"] > 0
-
-
-def test_a_node_that_fails_leaves_its_phases_too_and_its_retry_others(storage: Path) -> None:
-    run = make_run()
-    run.open_mlflow_run()
-    for _ in range(2):
-        with pytest.raises(DatasetError, match="intake_report"):
-            run.run_node("check_contract")
-    assert [record["state"] for record in read_timings(storage)] == ["failed", "failed"]
-
-
-def test_what_was_measured_is_kept_with_the_mlflow_run_and_listed(
-    storage: Path, tmp_path: Path
-) -> None:
-    from image_classification.commands.group import commands
-
-    run = make_run()
-    run_id = run.open_mlflow_run()
-    run.run_node("collect_batches")
-    run.log_profile(TASKS[1:2])
-    profile = tracking.read_profile(run_id)
-    assert [task["task_id"] for task in profile["tasks"]] == ["open_run"]
-    assert [record["task"] for record in profile["timings"]] == ["collect_batches"]
-    figure = tmp_path / "night.png"
-    for name in ("data_processing/manual__1", run_id):
-        answer = CliRunner().invoke(commands, ["profile", name, "--to", str(figure)])
-        assert answer.exit_code == 0, answer.output
-        assert "open_run,success" in answer.output
-        assert "collect_batches,success" in answer.output
-    assert figure.stat().st_size > 1000
-    unknown = CliRunner().invoke(commands, ["profile"])
-    assert "There is no run of 'retraining'" in unknown.output
-    assert "MLFLOW_TRACKING_URI" in unknown.output
-
-
 def test_a_row_accounts_for_all_from_the_queue_to_the_end() -> None:
     table = timing.tabulate_profile({"tasks": TASKS, "timings": [TIMING]})
     assert list(table["task"]) == ["open_run", "train_network"]
@@ -138,14 +77,36 @@ def test_the_figure_has_a_bar_per_task_and_phase() -> None:
     assert set(PHASE_COLOURS) == set(timing.COLUMNS)
 
 
-def test_a_process_that_only_begins_with_kedro_books_its_imports_as_start() -> None:
-    code = (
-        "import time; time.sleep(0.3)\n"
-        "from image_classification.hooks import TimingHook\n"
-        "hook = TimingHook(); hook.after_context_created()\n"
-        "print(hook._watch.seconds['start'])"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert float(answer.stdout.splitlines()[-1]) >= 0.3
+def test_a_task_that_is_not_known_to_airflow_has_a_row_of_its_own() -> None:
+    other = {**TIMING, "task": "promotion", "began": "2026-11-26T02:00:30+00:00"}
+    table = timing.tabulate_profile({"tasks": TASKS[:1], "timings": [TIMING, other]})
+    assert list(table["task"]) == ["train_network", "promotion"]
+    assert table.loc[1, "at"] == 22
+
+
+def test_the_first_stopwatch_of_a_process_begins_with_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Stopwatch, "_process", None)
+    began = psutil.Process().create_time()
+    first, age = Stopwatch(), time.time() - began
+    assert first.began == began
+    assert first.seconds["start"] == pytest.approx(age, abs=1)
+    # What it has done since then belongs to nobody's start.
+    assert Stopwatch().seconds["start"] == pytest.approx(0, abs=0.1)
+
+
+def test_each_second_is_booked_once_on_the_phase_that_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = iter([100.0, 100.0, 101.0, 103.0, 106.0])
+    monkeypatch.setattr(timing.time, "time", lambda: next(moments))
+    monkeypatch.setattr(Stopwatch, "_process", timing.os.getpid())
+    watch = Stopwatch()
+    for phase in ("load", "compute", "load"):
+        watch.book(phase)
+    record = watch.describe("train_network", "success")
+    expected = dict.fromkeys(timing.PHASES, 0.0) | {"load": 4.0, "compute": 2.0}
+    assert record["seconds"] == expected
+    assert record["began"] == "1970-01-01T00:01:40.000+00:00"
+    assert record["ended"] == "1970-01-01T00:01:46.000+00:00"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def check_suffix(to: Path) -> None:
 def open_context() -> KedroContext:
     """Return the project's context: catalog, parameters, and MLflow pointed to its store."""
     project_path = find_project_path()
-    bootstrap_project(project_path)
+    _prepare_kedro(project_path)
     return KedroSession.create(project_path=project_path).load_context()
 
 
@@ -93,9 +93,15 @@ def read_globals() -> Mapping[str, Any]:
 def run_pipeline(name: str, **parameters: Any) -> KedroContext:
     """Run a registered pipeline with some parameters changed; return its context."""
     project_path = find_project_path()
-    bootstrap_project(project_path)
+    _prepare_kedro(project_path)
     session = KedroSession.create(project_path=project_path, runtime_params=parameters)
     with session:
         context: KedroContext = session.load_context()
         session.run(pipeline_names=[name])
     return context
+
+
+@cache
+def _prepare_kedro(project_path: Path) -> None:
+    """Let Kedro know the project and its settings, once in a process."""
+    bootstrap_project(project_path)

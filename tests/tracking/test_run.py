@@ -1,0 +1,114 @@
+"""The one MLflow run of a DAG run: found or made, and its parameters once."""
+
+from __future__ import annotations
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from image_classification import tracking
+from image_classification.errors import TrackingError
+
+KEY = "retraining/manual__1"
+
+
+@pytest.fixture
+def experiment(mlflow_store: str) -> str:  # noqa: ARG001 - connected to before
+    return tracking.open_experiment("cells")
+
+
+@pytest.fixture
+def run_id(experiment: str) -> str:
+    return tracking.open_run(experiment, KEY, "a night", {"env": "test"})
+
+
+def test_a_second_try_finds_the_run_of_the_first_and_sets_it_running(
+    experiment: str, run_id: str
+) -> None:
+    tracking.close_run(run_id, False, "kedro run")
+    assert MlflowClient().get_run(run_id).info.status == "FAILED"
+    assert tracking.open_run(experiment, KEY, "a night", {"env": "production"}) == run_id
+    found = MlflowClient().get_run(run_id)
+    assert found.info.status == "RUNNING"
+    assert found.data.tags["env"] == "production"
+    assert tracking.open_run(experiment, "retraining/manual__2", "another", {}) != run_id
+
+
+@pytest.mark.parametrize(("succeeded", "status"), [(True, "FINISHED"), (False, "FAILED")])
+def test_a_run_ends_as_the_dag_run_did_with_the_command_that_repeats_it(
+    run_id: str, succeeded: bool, status: str
+) -> None:
+    assert tracking.close_run(run_id, succeeded, "kedro run --params a=1") == status
+    found = MlflowClient().get_run(run_id)
+    assert found.info.status == status
+    assert found.info.end_time is not None
+    assert found.data.tags["kedro_command"] == "kedro run --params a=1"
+
+
+def test_a_run_that_failed_says_how_where_mlflow_shows_it(run_id: str) -> None:
+    tracking.fail_run(run_id, "failed: no images")
+    found = MlflowClient().get_run(run_id)
+    assert found.info.status == "FAILED"
+    for tag in ("outcome", "mlflow.note.content"):
+        assert tracking.read_tag(run_id, tag) == found.data.tags[tag] == "failed: no images"
+    assert tracking.read_tag(run_id, "nothing") is None
+
+
+def test_the_same_parameter_may_be_logged_again_and_another_value_is_explained(
+    run_id: str,
+) -> None:
+    tracking.log_parameters(run_id, {"epochs": 8, "mode": "auto"})
+    tracking.log_parameters(run_id, {"epochs": 8})
+    with (
+        pytest.raises(TrackingError, match=r"changed since an earlier task.*trigger a new run"),
+        tracking.explain_refusals(),
+    ):
+        tracking.log_parameters(run_id, {"epochs": 9})
+    assert MlflowClient().get_run(run_id).data.params == {"epochs": "8", "mode": "auto"}
+
+
+def test_any_other_refusal_of_mlflow_stays_what_it_is() -> None:
+    with pytest.raises(MlflowException, match="no such run"), tracking.explain_refusals():
+        raise MlflowException("no such run")
+
+
+def test_a_run_is_selected_by_its_dag_run_by_its_id_or_as_the_newest(
+    experiment: str, run_id: str
+) -> None:
+    newest = tracking.open_run(
+        experiment, "retraining/2026-01-02T03-04", "newest", {"pipeline_names": "retraining"}
+    )
+    assert tracking.select_run("cells", KEY, "retraining") == (run_id, "a night")
+    assert tracking.select_run("cells", run_id, "retraining") == (run_id, "a night")
+    # As Airflow writes it, with a colon that no folder may have.
+    named = tracking.select_run("cells", "retraining/2026-01-02T03:04", "retraining")
+    assert named == tracking.select_run("cells", None, "retraining") == (newest, "newest")
+
+
+@pytest.mark.parametrize(("experiment_name", "name"), [("cells", "retraining/x"), ("none", None)])
+@pytest.mark.usefixtures("run_id")
+def test_a_run_that_is_not_there_is_named_with_where_it_was_looked_for(
+    experiment_name: str, name: str | None
+) -> None:
+    with pytest.raises(TrackingError, match=f"no run of .*'{experiment_name}'.*MLFLOW_TRACKING_U"):
+        tracking.select_run(experiment_name, name, "retraining")
+
+
+def test_a_run_that_is_resumed_is_active_for_a_while_and_goes_on_running(
+    experiment: str, run_id: str
+) -> None:
+    assert tracking.active_run_id() is None
+    with tracking.resume_run(run_id):
+        assert tracking.active_run_id() == run_id
+        assert tracking.active_experiment_id() == experiment
+        mlflow.log_metric("accuracy", 0.5)
+    assert tracking.active_run_id() is tracking.active_experiment_id() is None
+    found = MlflowClient().get_run(run_id)
+    assert (found.info.status, found.data.metrics) == ("RUNNING", {"accuracy": 0.5})
+
+
+def test_a_run_is_left_although_what_it_was_resumed_for_fails(run_id: str) -> None:
+    with pytest.raises(ValueError, match="broken"), tracking.resume_run(run_id):
+        raise ValueError("broken")
+    assert tracking.active_run_id() is None
