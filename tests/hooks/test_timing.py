@@ -39,7 +39,7 @@ def storage(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def run(storage: Path) -> KedroRun:  # noqa: ARG001 - in force before the run is opened
+def run(storage: Path) -> KedroRun:
     opened = KedroRun(PROJECT, "data_processing", "data_processing", "manual__1", "http://a", {})
     opened.open_mlflow_run()
     return opened

@@ -14,7 +14,7 @@ KEY = "retraining/manual__1"
 
 
 @pytest.fixture
-def experiment(mlflow_store: str) -> str:  # noqa: ARG001 - connected to before
+def experiment(mlflow_store: str) -> str:
     return tracking.open_experiment("cells")
 
 
