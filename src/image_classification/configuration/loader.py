@@ -17,32 +17,32 @@ LOADER_ARGUMENTS: dict[str, Any] = {
         "mlflow": ["mlflow.yml"],
     },
     "custom_resolvers": RESOLVERS,
-    # An environment, and a run, may change one key of a section and leave the rest in force.
+    # An environment, and a run, may change one key of a section, at any depth; the rest stays.
     "merge_strategy": {"parameters": "soft"},
 }
-"""Which files are read, how environments are laid over one another, and what may be called."""
+"""Which files are read, how environments are merged, and which functions they may call."""
 
 
 class ReadOnceConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, which reads and resolves all files again whenever a hook asks for a value."""
+    """Kedro's loader, but each file is read once: Kedro's reads all again for every question."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        # Before the first value is read, which Kedro does as it makes the loader.
+        # Must be there first: Kedro's loader reads a value while it is made.
         self._known: dict[str, dict[str, Any]] = {}
         super().__init__(*arguments, **options)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Return the configuration of a kind, a copy: whoever asks may change it."""
+        """Return the configuration of a kind, such as "catalog": a copy, which may be changed."""
         if key not in self._known:
             self._known[key] = super().__getitem__(key)
         return deepcopy(self._known[key])
 
     def __setitem__(self, key: str, value: Any) -> None:
-        """Let a value hold that is given explicitly, from now on."""
+        """Use this value from now on, not that of the files."""
         self._known.pop(key, None)
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
-        """Let the files hold again."""
+        """Use the values of the files again."""
         self._known.pop(key, None)
         super().__delitem__(key)

@@ -1,7 +1,7 @@
 """The schema of `conf/*/parameters*.yml`: every key, its type and its range.
 
-Nodes receive plain dictionaries (that is what kedro-mlflow logs, one MLflow parameter per
-key), typed here. A misspelt key or a value out of range fails before any work starts.
+Nodes receive plain dictionaries, whose types stand here; kedro-mlflow logs each key as a parameter
+of MLflow. A misspelt key or a value out of range fails before any work starts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DataProcessingParameters(TypedDict):
 
 
 class ReviewParameters(TypedDict):
-    """A person's answer about a batch that is held; empty but in a run of `review`."""
+    """A person's answer about a batch that is held; empty in all runs but those of `review`."""
 
     batch: str
     answer: Literal["", "accept", "reject"]
@@ -55,8 +55,9 @@ class TrainingParameters(TypedDict):
     """The network and its schedule.
 
     Attributes:
-        min_new_images: fewer new or gone since the newest version, and the night waits for more.
-        force: train all the same.
+        min_new_images: nothing is trained if fewer images are new or gone since the newest
+            version.
+        force: train although too few images are new.
     """
 
     force: bool
@@ -76,8 +77,8 @@ class InferenceParameters(TypedDict):
     """What is scored, and how many images at a time.
 
     Attributes:
-        images: a folder or a list; "" for the one that the environment names.
-        batch_size: images per step.
+        images: a folder or a list; "" for the folder that the environment names.
+        batch_size: images that the network scores at a time.
     """
 
     images: str
@@ -85,7 +86,7 @@ class InferenceParameters(TypedDict):
 
 
 class RollbackParameters(TypedDict):
-    """What a rollback is asked for; empty but in a run of `rollback`."""
+    """What a rollback is asked for; without a reason in all runs but those of `rollback`."""
 
     version: Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]
     reason: str
@@ -109,7 +110,7 @@ class Parameters(TypedDict):
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Check all parameters against the schema, listing every fault at once.
+    """Check all parameters against the schema, and list every fault at once.
 
     Args:
         parameters: the merged content of the parameters files and the run's own parameters.

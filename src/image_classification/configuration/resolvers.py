@@ -1,4 +1,4 @@
-"""Functions that the YAML files may call."""
+"""Functions that the YAML files may call, as ``${env:NAME,default}``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from image_classification.errors import ConfigurationError
 
 
 def find_project_path() -> Path:
-    """Return the folder that holds `conf/`: the working directory's project, or the source's."""
+    """Return the folder that holds `conf/`: of the project we work in, or else of this one."""
     return find_kedro_project(Path.cwd()) or Path(__file__).resolve().parents[3]
 
 
@@ -24,7 +24,7 @@ def read_environment(name: str, default: Any = None) -> Any:
 
 
 def locate_storage(default: str) -> str:
-    """``${storage_root:default}``: the one root of all data, absolute, or an fsspec URL."""
+    """``${storage_root:default}``: the one root of all data, an absolute path or an fsspec URL."""
     root = os.environ.get("IMAGE_CLASSIFICATION_STORAGE") or default
     return root if "://" in root else str(find_project_path() / root)
 
@@ -32,10 +32,10 @@ def locate_storage(default: str) -> str:
 def read_parameter(path: str) -> Any:
     """``${parameter:training.epochs}``: a value of `conf/base/parameters*.yml`.
 
-    So that a trigger form shows the value that holds when nobody changes it.
+    A trigger form shows with it the value that holds when nobody changes it.
 
     Raises:
-        ConfigurationError: no such parameter.
+        ConfigurationError: there is no such parameter.
     """
     files = sorted((find_project_path() / "conf" / "base").glob("parameters*.yml"))
     value = OmegaConf.select(OmegaConf.merge(*map(OmegaConf.load, files)), path)
@@ -45,7 +45,7 @@ def read_parameter(path: str) -> Any:
 
 
 def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
-    """Return where a new experiment keeps its artifacts: the server's choice when there is one."""
+    """Return where a new experiment keeps its artifacts; None where a server chooses."""
     if urlparse(tracking_uri).scheme in ("http", "https"):
         return None
     return f"{storage_root}/mlflow/artifacts"

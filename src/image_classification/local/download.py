@@ -89,14 +89,14 @@ PATIENCE = Patience()
 
 @dataclass(frozen=True)
 class _Digests:
-    """What the sha256 of an archive must be: as the user wants, else as it was recorded."""
+    """What the sha256 of an archive must be: what the user asks for, or else what was recorded."""
 
     wanted: str | None
     recorded: str | None
 
 
 class Progress:
-    """Shows on stderr how far a long task is: in place on a terminal, else a line now and then.
+    """Shows on stderr how far a long task is: in one line on a terminal, else a line now and then.
 
     It has the attribute and the methods that pooch asks of a progress bar.
     """
@@ -118,16 +118,16 @@ class Progress:
             self._show("" if self._on_terminal else "\n")
 
     def reset(self) -> None:
-        """Begin to count anew, unless only the count tells the size."""
+        """Count from zero again, unless the size is known from the count alone."""
         self._done = 0 if self.total else self._done
 
     def close(self) -> None:
-        """End the line, where there is anything to tell."""
+        """End the line, if there is anything to show."""
         if self._done:
             self._show("\n")
 
     def _show(self, end: str) -> None:
-        # pooch counts whole chunks, of which the last may be a part.
+        # pooch counts whole chunks, and the last chunk may be shorter.
         done = min(self._done, self.total or self._done)
         share = f" of {self.total / 1e6:.1f} MB ({done / self.total:.0%})" if self.total else " MB"
         rate = done / 1e6 / max(time.monotonic() - self._started, 1e-3)
@@ -183,7 +183,7 @@ def download_archive(
 
 @contextmanager
 def _make_staging(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same disk, and remove it; also what a killed run left in it."""
+    """Yield an empty folder on the same disk, and remove it; what a killed run left goes too."""
     staging = folder / ".partial"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
@@ -222,7 +222,7 @@ def _download(
             f"What came from {source.url} is not the archive expected, and is removed. {error}\n"
             f"{_name_remedies(source, archive)}"
         ) from None
-    # pooch leaves the file to its owner alone.
+    # pooch lets only the owner read the file.
     staged.chmod(0o644)
     staged.replace(archive)
     return digest
@@ -237,7 +237,7 @@ def _name_remedies(source: Source, archive: Path) -> str:
 
 
 def _fetch(source: Source, staging: Path, patience: Patience) -> Path:
-    # It would advise to take the digest of an unverified file as the known one.
+    # pooch would advise to take the digest of an unverified file as the known one.
     pooch.get_logger().setLevel("WARNING")
     for attempt in range(1, patience.tries):
         try:

@@ -147,7 +147,7 @@ def _run_night(
     note = run.get("note") or ""
     print(f"\n  The run ended: {state}, after {_seconds(run):.0f} s")
     tasks = {task["task_id"]: task["state"] for task in client.list_tasks(DAG_ID, run_id)}
-    # A night that the contract stops is a night as it should be; any other failure is none.
+    # A night that the data contract stops has worked as it should; any other failure is an error.
     if state != "success" and tasks.get(names.CHECK_CONTRACT) != "failed":
         raise ServiceError(
             f"DAG run {run_id} failed: {note} See {stack.folder / 'airflow' / 'logs'}"
@@ -164,7 +164,7 @@ def _run_night(
 def _summarise(
     number: int, batch: str, note: str, tags: dict[str, str], version: str | None
 ) -> dict[str, Any]:
-    """Return a row of the history; empty where nothing was trained."""
+    """Return a row of the history; its measures are empty where nothing was trained."""
     measured = {
         f"{role}_{name}": float(tags[f"{prefix}_{name}"]) if f"{prefix}_{name}" in tags else None
         for role, prefix in (("challenger", "validation"), ("champion", "champion"))

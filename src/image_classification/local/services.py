@@ -35,8 +35,8 @@ AIRFLOW_COMPONENTS: dict[str, tuple[str, ...]] = {
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
 }
-"""With the options of each. Airflow's log servers would listen on every interface; on one machine
-the api-server reads the files."""
+"""The services, each with its options. Airflow's log servers would listen on every interface; on
+one machine the api-server reads the log files, and nothing needs those servers."""
 
 
 class ServiceError(ImageClassificationError):
@@ -63,7 +63,7 @@ class Stack:
     processes: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Kept, so that Python does not warn of services that outlive their starter.
+        # Kept, so that Python does not warn about services that outlive this process.
         self._children: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -81,17 +81,17 @@ class Stack:
 
     @property
     def logs(self) -> Path:
-        """A file per service."""
+        """The folder with a log file per service."""
         return self.folder / "logs"
 
     @property
     def mlflow_url(self) -> str:
-        """Address of MLflow."""
+        """The address of MLflow."""
         return f"http://{HOST}:{self.mlflow_port}"
 
     @property
     def airflow_url(self) -> str:
-        """Address of Airflow."""
+        """The address of Airflow."""
         return f"http://{HOST}:{self.airflow_port}"
 
     @property
@@ -127,7 +127,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """Stop the services that this stack started, what these have, and no other process."""
+        """Stop the services that this stack started, and what these have started; nothing else."""
         alive = [process for process in map(_find_process, self.processes.values()) if process]
         descended = {each for process in alive for each in _list_descendants(process)}
         for process in alive:
@@ -136,7 +136,7 @@ class Stack:
         descended |= {each for process in stubborn for each in _list_descendants(process)}
         for process in stubborn:
             _signal_group(process, signal.SIGKILL)
-        # A task is a session of its own, and would outlive its service.
+        # A task runs in a session of its own, and would go on after its service has ended.
         for process in descended:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -170,8 +170,8 @@ class Stack:
             "API_AUTH__JWT_SECRET": known["jwt_secret"],
             "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-            # A supervisor that has read all that its task wrote before the task's process is gone
-            # sleeps this long before it looks again; a worker is taken up by it meanwhile.
+            # A supervisor may have read all that its task wrote before the task's process ends. It
+            # then sleeps for so many seconds before it looks again, and keeps its worker busy.
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
@@ -278,7 +278,7 @@ class Stack:
         raise ServiceError(f"{service} was not healthy after {HEALTH_TIMEOUT_S} s. See {self.logs}")
 
     def _secrets(self) -> dict[str, str]:
-        """Return this stack's secrets, made once, readable by the owner alone."""
+        """Return this stack's secrets: made once, in a file that only the owner can read."""
         path = self.folder / "secrets.json"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Where the seconds of a task, and of a night, go."""
+"""Where the seconds of a task, and of a whole run, go."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ import pandas as pd
 import psutil
 
 PHASES = ("start", "session", "load", "compute", "save", "tracking")
-"""Of a node's task: the process until Kedro begins; configuration and catalog; the inputs; the
-node; the outputs, with the upload of artifacts; parameters, metrics and the other hooks."""
+"""The phases of a node's task: the process until Kedro begins; configuration and catalog; reading
+the inputs; the node itself; writing the outputs, with the upload of artifacts; parameters, metrics
+and the other hooks."""
 
 COLUMNS = ("queue", *PHASES, "other")
-"""In seconds: with the wait for a slot before, and what nothing else accounts for after."""
+"""What a profile tells of a task, in seconds: first the wait for a free slot, then the phases, and
+last what nothing else accounts for."""
 
 
 class Stopwatch:
-    """Books the seconds of a task on phases: each goes to the phase that it ends."""
+    """Books the seconds of a task on phases; at each call, those since the last call."""
 
     _process: int | None = None
 
     def __init__(self) -> None:
-        """Begin with the process, or now where it has done something else before."""
+        """Begin when the process began, or now if the process has measured something before."""
         now = time.time()
         is_new = Stopwatch._process != os.getpid()
         Stopwatch._process = os.getpid()
@@ -41,7 +43,7 @@ class Stopwatch:
         self._last = now
 
     def describe(self, task: str, state: str) -> dict[str, Any]:
-        """Return what was measured, as a record."""
+        """Return what was measured, as a record for JSON."""
         return {
             "task": task,
             "state": state,
@@ -52,14 +54,14 @@ class Stopwatch:
 
 
 def tabulate_profile(profile: Mapping[str, Any]) -> pd.DataFrame:
-    """Return where the seconds of a run went, a row per task, in the order of their start.
+    """Return where the seconds of a run went: a row per task, in the order of their start.
 
     Args:
-        profile: `tasks`, of Airflow (may be none), with `task_id`, `state`, `queued_when`,
-            `start_date` and `end_date`; `timings`, records of `Stopwatch.describe`.
+        profile: `tasks`, as Airflow lists them (there may be none), with `task_id`, `state`,
+            `queued_when`, `start_date` and `end_date`; `timings`, records of `Stopwatch.describe`.
 
     Returns:
-        `task`, `state`, `at` (seconds since the first began), `COLUMNS` and `total`, in seconds.
+        `task`, `state`, `at` (seconds since the first one began), `COLUMNS` and their sum `total`.
     """
     timings: Sequence[Mapping[str, Any]] = profile["timings"]
     tasks = [task for task in profile["tasks"] if task["start_date"]]
@@ -73,9 +75,9 @@ def tabulate_profile(profile: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _join_task(task: Mapping[str, Any], timings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the row of a task: of its last try, what it has measured itself."""
+    """Return the row of a task, with what the task has measured itself in its last try."""
     began = _read_time(task["start_date"])
-    # The task that closes the run has not ended when it looks.
+    # The task that closes the run has not ended yet when it asks.
     ended = _read_time(task["end_date"]) if task["end_date"] else began
     queued = _read_time(task["queued_when"]) if task["queued_when"] else began
     own = [

@@ -1,4 +1,9 @@
-"""What Airflow's public API knows of a DAG run: its note, and why a task failed."""
+"""What Airflow's public API knows of a DAG run: its note, and why a task failed.
+
+It is asked with `requests`, which a task has imported anyway. Airflow's own client, which `local`
+uses, would cost each task 0.9 s of processor time and 19 MiB to import (apache-airflow-client
+3.3.2), more than the requests themselves.
+"""
 
 from __future__ import annotations
 
