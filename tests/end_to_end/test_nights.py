@@ -53,9 +53,9 @@ def test_every_service_listens_on_localhost_alone(nights: Nights) -> None:
 
 
 def test_airflow_parses_every_dag_without_an_error(nights: Nights) -> None:
-    errors = nights.client._get("/importErrors")["import_errors"]
+    errors = nights.ask("/importErrors")["import_errors"]
     assert errors == []
-    dags = {dag["dag_id"] for dag in nights.client._get("/dags")["dags"]}
+    dags = {dag["dag_id"] for dag in nights.ask("/dags")["dags"]}
     assert dags == {
         *("__default__", "data_processing", "training", "inference", "promotion", "retraining"),
         *("monitoring", "review", "rollback"),
@@ -146,7 +146,7 @@ def test_values_of_the_trigger_form_reach_kedro(nights: Nights) -> None:
 def test_a_task_log_reaches_the_airflow_page_and_shows_progress(nights: Nights) -> None:
     run_id = nights.runs[0]["dag_run_id"]
     path = f"/dags/retraining/dagRuns/{run_id}/taskInstances/train_network/logs/1"
-    text = str(nights.client._get(path)["content"])
+    text = str(nights.ask(path)["content"])
     assert "Epoch 2/2: accuracy" in text
     assert "MLflow run: http://" in text
 

@@ -86,7 +86,7 @@ def submit(page: Page, form: Locator, nights: Nights, dag_id: str) -> str:
 
 
 def list_runs(nights: Nights, dag_id: str) -> list[dict[str, Any]]:
-    runs: list[dict[str, Any]] = nights.client._get(f"/dags/{dag_id}/dagRuns")["dag_runs"]
+    runs: list[dict[str, Any]] = nights.ask(f"/dags/{dag_id}/dagRuns")["dag_runs"]
     return runs
 
 

@@ -23,7 +23,7 @@ def wait_for_run(nights: Nights, run_type: str, timeout_s: float = 120) -> dict[
     """Return the first run of `retraining` of a type, once there is one."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        runs = nights.client._get(f"/dags/{DAG_ID}/dagRuns")["dag_runs"]
+        runs = nights.ask(f"/dags/{DAG_ID}/dagRuns")["dag_runs"]
         for run in runs:
             if run["run_type"] == run_type:
                 return dict(run)

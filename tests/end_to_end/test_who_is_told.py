@@ -16,7 +16,7 @@ HEAD = "[image-classification]"
 
 def read_log(nights: Nights, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
     path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/1"
-    lines: list[dict[str, Any]] = nights.client._get(f"{path}?full_content=true")["content"]
+    lines: list[dict[str, Any]] = nights.ask(f"{path}?full_content=true")["content"]
     return [line for line in lines if line["event"].startswith(HEAD)]
 
 

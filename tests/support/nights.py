@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.services import Stack
 
@@ -21,6 +23,18 @@ class Nights:
     client: AirflowClient
     runs: list[dict[str, Any]] = field(default_factory=list)
     tasks: list[dict[str, str]] = field(default_factory=list)
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """Return what Airflow answers to a path of its API, as `admin`."""
+        url = self.stack.airflow_url
+        credentials = {"username": "admin", "password": self.stack.password}
+        token = requests.post(f"{url}/auth/token", json=credentials, timeout=30)
+        token.raise_for_status()
+        headers = {"Authorization": f"Bearer {token.json()['access_token']}"}
+        answer = requests.get(f"{url}/api/v2{path}", headers=headers, timeout=30)
+        answer.raise_for_status()
+        content: dict[str, Any] = answer.json()
+        return content
 
     def run(self, **conf: Any) -> None:
         run_id = self.client.trigger(DAG_ID, conf)
