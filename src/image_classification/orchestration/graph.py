@@ -11,7 +11,6 @@ from airflow.sdk import DAG, BaseOperator, Label, TriggerRule
 
 from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration.notices.failure import (
-    CLOSE_RUN,
     CloseFailureNotifier,
     FailureNotifier,
 )
@@ -23,7 +22,6 @@ from image_classification.orchestration.settings import (
 )
 from image_classification.orchestration.steps.base import PipelineOperator
 from image_classification.orchestration.steps.intake import (
-    ASK_REVIEWER,
     AnnounceImagesOperator,
     FindBatchesOperator,
     ListHeldBatchesOperator,
@@ -47,6 +45,7 @@ from image_classification.orchestration.steps.training import (
     CheckNewImagesOperator,
     LogModelOperator,
 )
+from image_classification.orchestration.task_id import ASK_REVIEWER, CLOSE_RUN
 
 PROCESSING, SELECTION, TRAINING = "data_processing", "selection", "training"
 PROMOTION, REVIEW, ROLLBACK = "promotion", "review", "rollback"

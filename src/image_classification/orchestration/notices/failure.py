@@ -15,17 +15,21 @@ from image_classification.orchestration.notices.notification import (
     send_notice,
 )
 from image_classification.orchestration.settings import NotificationSettings
+from image_classification.orchestration.task_id import (
+    CLOSE_RUN,
+    PROMOTE_CHALLENGER,
+    RESTORE_CHAMPION,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 logger = logging.getLogger(__name__)
 
-CLOSE_RUN = "close_run"
 FAILED, FAILED_STATES = "failed", ("failed", "upstream_failed")
 MOVERS = {
-    "promote_challenger": "The challenger was promoted before that: the champion is the new one.",
-    "restore_champion": "The rollback was done before that: the champion is the restored one.",
+    PROMOTE_CHALLENGER: "The challenger was promoted before that: the champion is the new one.",
+    RESTORE_CHAMPION: "The rollback was done before that: the champion is the restored one.",
 }
 """The tasks that move the alias `champion`, and what their success means."""
 

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 from image_classification.orchestration.address import locate_airflow, locate_dag_run
 from image_classification.orchestration.notices.notification import make_notice, send_notice
 from image_classification.orchestration.settings import DagSettings, Event
+from image_classification.orchestration.task_id import OPEN_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from image_classification.orchestration.kedro_run import KedroRun
 
-
-OPEN_RUN = "open_run"
 
 EXPERIMENT = "experiment_id"
 """Key of the MLflow experiment, among the results of that task."""

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 from image_classification.orchestration.steps.base import REVIEW, PipelineOperator, write_note
-
-ASK_REVIEWER = "ask_reviewer"
+from image_classification.orchestration.task_id import ASK_REVIEWER
 
 
 class FindBatchesOperator(PipelineOperator, SkipMixin):

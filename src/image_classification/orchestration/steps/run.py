@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-)
+from airflow.sdk.exceptions import AirflowFailException
 
 from image_classification.orchestration.notices.failure import FAILED_STATES, REMEDY
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from image_classification.orchestration.kedro_run import KedroRun
 from image_classification.orchestration.steps.base import (
     EXPERIMENT,
     PipelineOperator,
@@ -21,11 +14,27 @@ from image_classification.orchestration.steps.base import (
     write_outcome,
 )
 from image_classification.orchestration.steps.intake import read_answer
+from image_classification.orchestration.task_id import (
+    ANNOUNCE_IMAGES,
+    CHECK_CONTRACT,
+    KEEP_CHAMPION,
+    PLAN_ROLLBACK,
+    PROMOTE_CHALLENGER,
+    RECORD_REVIEW,
+    REQUEST_REVIEWS,
+    RESTORE_CHAMPION,
+)
 
-RECORDERS = {"promote_challenger", "keep_champion", "restore_champion"}
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
-ASIDE = ("request_reviews", "announce_images")
-"""Tasks whose being skipped says nothing of the run."""
+    from image_classification.orchestration.kedro_run import KedroRun
+
+RECORDERS = {PROMOTE_CHALLENGER, KEEP_CHAMPION, RESTORE_CHAMPION}
+"""Tasks that write what came of the run."""
+
+OPTIONAL = (REQUEST_REVIEWS, ANNOUNCE_IMAGES)
+"""Tasks that are skipped in many a run that succeeds: where there is nothing to ask or announce."""
 
 
 class OpenRunOperator(PipelineOperator):
@@ -62,9 +71,9 @@ class KedroNodeOperator(PipelineOperator):
         )
 
         run = self.start(context)
-        if self.node_name == "record_review":
+        if self.node_name == RECORD_REVIEW:
             run.answer_review(read_answer(context))
-        if self.node_name == "plan_rollback":
+        if self.node_name == PLAN_ROLLBACK:
             run.name_requester(read_requester(context))
         try:
             run.run_node(self.node_name)
@@ -92,7 +101,7 @@ class CloseRunOperator(PipelineOperator):
             self.notify(context, "alert", subject, reason, run.account.locate_watched())
         if not succeeded:
             self._explain_failure(context, run, failed)
-        elif RECORDERS.isdisjoint(states) and all(task.startswith(ASIDE) for task in skipped):
+        elif RECORDERS.isdisjoint(states) and all(task.startswith(OPTIONAL) for task in skipped):
             # No other task says what came of the run, or takes back an earlier failure.
             outcome = run.account.describe_outcome() or "succeeded"
             run.record_outcome(outcome)
@@ -116,7 +125,7 @@ class CloseRunOperator(PipelineOperator):
         outcome = f"failed: {', '.join(failed)}. {run.account.describe_champion()}"
         if refusal := run.aftermath.release.read_refusal():
             outcome = f"failed: {', '.join(failed)}. {refusal}"
-        if "check_contract" in failed:
+        if CHECK_CONTRACT in failed:
             outcome = " ".join([outcome, *run.account.read_stops()])
         run.record_outcome(outcome)
         write_outcome(context, run, f"{outcome} {REMEDY}")
