@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from image_classification.orchestration.address import locate_dag_run, locate_task
 from image_classification.orchestration.notices.notification import (
     Notice,
-    PlainNotifier,
     head_subject,
     send_notice,
 )
@@ -20,6 +19,7 @@ from image_classification.orchestration.task_id import (
     PROMOTE_CHALLENGER,
     RESTORE_CHAMPION,
 )
+from image_classification.vendor.airflow.task import PlainNotifier
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

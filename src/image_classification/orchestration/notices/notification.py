@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow.sdk.bases.notifier import BaseNotifier
+from airflow.sdk import BaseNotifier
 
 from image_classification.orchestration.address import (
     locate_dag_run,
@@ -17,6 +17,7 @@ from image_classification.orchestration.address import (
     locate_task,
 )
 from image_classification.orchestration.settings import Channel, Event, NotificationSettings
+from image_classification.vendor.airflow.task import PlainNotifier
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -137,16 +138,6 @@ def send_notice(notice: Notice, settings: NotificationSettings) -> list[Channel]
         else:
             took.append(channel)
     return took
-
-
-class PlainNotifier(BaseNotifier):
-    """Base of our own notifiers: they have no fields to be rendered."""
-
-    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Do nothing, where Airflow would ask the DAG for a Jinja environment.
-
-        In `dag.test()` the callbacks of a DAG get one that has none (Airflow 3.3).
-        """
 
 
 class LogNotifier(PlainNotifier):

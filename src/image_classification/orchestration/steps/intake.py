@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, SkipMixin
-from airflow.sdk.exceptions import (
-    AirflowSkipException,
-    DagRunTriggerException,
-)
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from image_classification.orchestration.steps.base import REVIEW, PipelineOperator, write_note
+from image_classification.orchestration.task_id import ASK_REVIEWER
+from image_classification.vendor.airflow.task import SkippingOperator, request_dag_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-from image_classification.orchestration.steps.base import REVIEW, PipelineOperator, write_note
-from image_classification.orchestration.task_id import ASK_REVIEWER
 
-
-class FindBatchesOperator(PipelineOperator, SkipMixin):
+class FindBatchesOperator(PipelineOperator, SkippingOperator):
     """Skip the whole run when there is nothing to take in."""
-
-    inherits_from_skipmixin = True
 
     def execute(self, context: Context) -> list[str]:
         """Look for batches that have arrived, and for what an earlier run left undone."""
@@ -46,10 +42,7 @@ class ListHeldBatchesOperator(PipelineOperator):
 
 
 class RequestReviewOperator(BaseOperator):
-    """Start a run of the DAG `review` for one batch, unless there is one.
-
-    What TriggerDagRunOperator does; importing that one takes longer than all of a DAG file may.
-    """
+    """Start a run of the DAG `review` for one batch, unless there is one already."""
 
     def __init__(self, *, batch: str, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -57,17 +50,10 @@ class RequestReviewOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:  # noqa: ARG002
         """Ask Airflow for the run."""
-        raise DagRunTriggerException(
-            trigger_dag_id=REVIEW,
-            dag_run_id=f"review__{self.batch}",
+        request_dag_run(
+            dag_id=REVIEW,
+            run_id=f"review__{self.batch}",
             conf={"batch": self.batch},
-            reset_dag_run=False,
-            skip_when_already_exists=True,
-            wait_for_completion=False,
-            allowed_states=[],
-            failed_states=[],
-            poke_interval=60,
-            deferrable=False,
             note=f"Batch '{self.batch}' is held.",
         )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 from celery.signals import import_modules
 
 from image_classification.orchestration.workers.preload import (
@@ -17,6 +16,7 @@ from image_classification.orchestration.workers.preload import (
     is_wanted,
     preload_modules,
 )
+from image_classification.vendor.airflow.celery import DEFAULT_CELERY_CONFIG
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from airflow.configuration import conf
 
 from image_classification.errors import ConfigurationError
+from image_classification.vendor.airflow.preload import TASK_MODULES
 
 PRELOADED = (
     "tensorflow",
@@ -44,14 +45,7 @@ PRELOADED = (
     "omegaconf.vendor.antlr4.LL1Analyzer",
     "netrc",
     "tomli_w",
-    # What Airflow's own task process imports.
-    "jinja2.ext",
-    "airflow.dag_processing.bundles.local",
-    "airflow.dag_processing.dagbag",
-    "airflow.sdk.execution_time.supervisor",
-    "airflow.sdk.execution_time.task_runner",
-    "airflow.sdk.execution_time.timeout",
-    "airflow.version",
+    *TASK_MODULES,
     "image_classification.orchestration.steps.approval",
     "image_classification.orchestration.kedro_run",
     "image_classification.orchestration.notices.note",
