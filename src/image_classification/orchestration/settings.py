@@ -163,21 +163,22 @@ class DagSettings(BaseModel):
         }
 
     def _schedule(self) -> Any:
-        """Return when runs start by themselves: by the clock, or at one of the assets' news."""
+        """Return when runs start by themselves: by the clock, or when an asset has news."""
         timetable = self._timetable()
         wanted = {NEW_IMAGES: self.on_new_images, NEW_CHAMPION: self.on_new_champion}
         assets = [asset for asset, is_wanted in wanted.items() if is_wanted]
         if not assets:
             return timetable
-        # A list would wait for news of all of them.
+        # Given a list, Airflow would wait until all of the assets have news.
         news = AssetAny(*assets)
         return AssetOrTimeSchedule(timetable=timetable, assets=news) if timetable else news
 
     def _timetable(self) -> CronTriggerTimetable | None:
-        """Return the schedule; a DAG just switched on waits for its hour, it does not run at once.
+        """Return a schedule by which a DAG that is switched on waits for its next hour.
 
-        With a start date, Airflow would at once run the night before. With `run_immediately`
-        false, it would within a tenth of the interval: two hours after a nightly tick.
+        With a start date, Airflow would run the last night at once. With `run_immediately` false
+        it would still do so within a tenth of the interval: for a nightly DAG, in the two hours
+        after its hour.
         """
         if self.schedule is None:
             return None
@@ -188,8 +189,8 @@ class DagSettings(BaseModel):
     def runtime_params(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return the Kedro parameters that a run changes, nested.
 
-        A field left at its default, or emptied, sets nothing, so that the parameters file stays in
-        force even where the DAG file was generated before its last change.
+        A field that is left at its default, or emptied, changes nothing: what the parameters file
+        says holds, also where it was changed after the DAG file was generated.
 
         Args:
             chosen: the value of each field of the trigger form.
@@ -239,7 +240,7 @@ def _describe(fault: Any) -> str:
 
 
 def _find_model(place: tuple[str | int, ...]) -> type[BaseModel]:
-    """Return the model that a key at this place of the settings is, or would be, a field of."""
+    """Return the model that has, or would have, a field at this place of the settings."""
     parents = [str(part) for part in place[:-1]]
     if not parents:
         return DagSettings

@@ -161,12 +161,3 @@ def test_error_of_a_log_is_the_last_one(api: Api, lines: list[dict[str, Any]], e
 def test_log_that_cannot_be_read_is_no_error(api: Api, answer: tuple[int, Any]) -> None:
     api.note = answer
     assert read_error("retraining", RUN_ID, "train_network", -1, 2) == ""
-
-
-def test_address_of_a_dag_run_is_that_of_its_page(api: Api) -> None:
-    from image_classification.orchestration.address import locate_dag_run
-
-    address = locate_dag_run("retraining", RUN_ID)
-    assert address.endswith("/dags/retraining/runs/manual__2026-01-02T03%3A04%3A05%2B00%3A00")
-    assert address.startswith("http://127.0.0.1:")
-    assert "//dags" not in address

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from dag_settings import SETTINGS
+from operator_runs import start_with
 
 from image_classification.orchestration import DagSpec, NodeSpec, build_dag
 from image_classification.orchestration.notices.notification import LogNotifier, Notice
@@ -30,11 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     from image_classification.orchestration.steps import review
 
     events: list[Any] = []
-    run = SimpleNamespace(
-        describe_review=lambda: ("blank", SUMMARY, "http://mlflow/sheet", None),
-        locate_mlflow_run=lambda: "http://mlflow/abc",
-    )
-    monkeypatch.setattr(review.AskReviewerOperator, "start", lambda *_: run)
+    start_with(monkeypatch, account_describe_review=("blank", SUMMARY, "http://mlflow/sheet", None))
     monkeypatch.setattr(review, "write_note", lambda *_: None)
     monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **detail: events.append(detail))
     monkeypatch.setattr(LogNotifier, "notify", lambda self, _: events.append(self.notice))
@@ -62,7 +59,7 @@ def test_person_is_told_once_the_question_can_be_answered(asked: list[Any]) -> N
     assert list(notice.links.items()) == [
         ("Answer", f"{run}/tasks/ask_reviewer/required_actions"),
         ("Most suspicious images", "http://mlflow/sheet"),
-        ("MLflow run", "http://mlflow/abc"),
+        ("MLflow run", "http://mlflow/run"),
         ("DAG run", run),
         ("Log", f"{run}/tasks/ask_reviewer"),
     ]

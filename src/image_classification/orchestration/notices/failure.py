@@ -62,7 +62,8 @@ class Failure:
         champion: what became of the champion, as a sentence; "" where the DAG does not move it.
         error: the error of the last of these tasks; "" if unknown.
         note: of the DAG run; None if it cannot be read.
-        closed: `close_run` has succeeded, so the note is its; None if that is not known.
+        closed: whether `close_run` has succeeded, and so has written the note; None if that is not
+            known.
     """
 
     dag_id: str
@@ -101,7 +102,7 @@ class Failure:
     @property
     def reason(self) -> str:
         """The error, what it means, what to do; the names of the tasks are in the subject."""
-        # Where the error is known, what `close_run` wrote would say it again.
+        # Where the error is known, what `close_run` wrote would only repeat it.
         outcome = self.outcome if self.error else self.told or self.outcome
         others = self._paragraphs[1:] if self.told else []
         return "\n\n".join(
@@ -114,10 +115,10 @@ class Failure:
 
     @property
     def new_note(self) -> str:
-        """The note with this failure at its top, for a run that ended before it could be told."""
+        """The note with this failure at its top, for a run that ended before a task wrote of it."""
         kept = [part for part in self._paragraphs if part and not part.startswith("failed: ")]
         error = " ".join(self.error.split())[:LONGEST_ERROR_IN_NOTE]
-        # One paragraph, so that the next failure of this run takes all of it away.
+        # In one paragraph: the next failure of this run replaces it as a whole.
         return "\n\n".join([f"{self.outcome}\n{error}".strip(), *kept])
 
     def locate(self, known_tasks: Mapping[str, Any]) -> dict[str, str]:
@@ -147,10 +148,11 @@ class Failure:
 class FailureNotifier(PlainNotifier):
     """Tell that a DAG run failed, once; the `on_failure_callback` of every DAG.
 
-    Airflow calls it when the run has ended, also where no task could tell: a worker was killed, the
-    run took too long, the MLflow run could not be opened. It runs in the dag processor, which ends
-    it after `[dag_processor] dag_file_processor_timeout` (50 s), with at least the DAG, the run's
-    id and Airflow's reason. The rest it asks Airflow for, and does without where it gets no answer.
+    Airflow calls it when the run has ended, also where no task could tell of it: a worker was
+    killed, the run took too long, the MLflow run could not be opened. It runs in the dag processor,
+    which stops it after `[dag_processor] dag_file_processor_timeout` (50 s). Airflow hands it at
+    least the DAG, the id of the run and the reason. It asks Airflow for the rest, and leaves out
+    what it gets no answer about.
     """
 
     remark = ""
@@ -165,7 +167,7 @@ class FailureNotifier(PlainNotifier):
         self.tell(context, list_failed(context, states), states)
 
     def tell(self, context: Context, tasks: list[str], states: dict[str, Any] | None) -> None:
-        """Send the notice of these failed tasks; put it into the note if no task has."""
+        """Send the notice of these failed tasks; write it into the note where no task has."""
         # Here, not above: a DAG file is parsed without it.
         from image_classification.orchestration.notices.note import write_dag_run_note  # noqa: PLC0415
 
@@ -180,13 +182,14 @@ class FailureNotifier(PlainNotifier):
 class CloseFailureNotifier(FailureNotifier):
     """Tell that `close_run` failed, where nothing else did.
 
-    It is a teardown: its failure alone does not fail the DAG run, so nothing else would tell.
+    That task is a teardown: its failure alone does not fail the DAG run, so that nothing else would
+    tell of it.
     """
 
     remark = "Airflow may show the run as a success, but its MLflow run was not closed."
 
     def notify(self, context: Context) -> None:
-        """Send the notice, unless the DAG run fails and is told of by that."""
+        """Send the notice, unless another task failed: then the notice of the DAG run is sent."""
         own, states = context["ti"].task_id, read_states(context)
         others = [state for task, state in (states or {}).items() if task != own]
         if not any(state in FAILED_STATES for state in others):
@@ -240,10 +243,10 @@ def describe_champion(
     """Return what a failed run did to the champion: a sentence that claims no more than is known.
 
     Args:
-        tasks: of the DAG. Of one that moves no champion there is nothing to say: "".
+        tasks: of the DAG. Where none of them moves the champion, the sentence is "".
         states: of the tasks by name; None if not known.
-        end: Airflow's reason. A run that took too long has its unfinished tasks marked as skipped,
-            also one that was in the middle of its work.
+        end: Airflow's reason. When a run takes too long, Airflow marks its unfinished tasks as
+            skipped, also a task that was in the middle of its work.
     """
     mover = next((task for task in MOVERS if task in tasks), None)
     if mover is None:
@@ -263,7 +266,7 @@ def find_error(context: Context, tasks: list[str], ask: bool) -> str:
     Args:
         context: of the callback.
         tasks: the failed ones.
-        ask: Airflow's API answers, so that the log can be read where the context has no error.
+        ask: whether Airflow's API answers. The log is then read where the context has no error.
     """
     ti = context.get("ti")
     if ti is None or ti.task_id not in {*tasks, *(name.rpartition("_")[0] for name in tasks)}:

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 LONGEST_NOTE = 1000
 TIMEOUT_S = 10
 PAGE = 100
-"""Tasks that Airflow tells of at once, at most."""
+"""The largest number of tasks that Airflow lists in one answer."""
+
 TASK_KEYS = ("task_id", "state", "try_number", "queued_when", "start_date", "end_date")
 
 
@@ -91,7 +92,7 @@ def read_error(dag_id: str, run_id: str, task_id: str, map_index: int, try_numbe
 def _describe_error(line: dict[str, Any]) -> str:
     """Return the exception of a line of a log, or what it says of a process that was killed."""
     exceptions = line.get("error_detail") or []
-    # Airflow's own wrapper of an error that another try would only meet again says nothing.
+    # AirflowFailException only wraps the error that says what happened.
     telling = [each for each in exceptions if each["exc_type"] != "AirflowFailException"]
     if chosen := (telling or exceptions)[:1]:
         return f"{chosen[0]['exc_type']}: {chosen[0]['exc_value']}"

@@ -117,8 +117,8 @@ def head_subject(subject: str) -> str:
 def send_notice(notice: Notice, settings: NotificationSettings) -> list[Channel]:
     """Send a notice over the channels of its event; return those that took it.
 
-    A channel that fails is a warning in the log; the task and the other channels go on. The log
-    comes first, and mail last: a mail server that hangs holds nothing else up.
+    Where a channel fails, the log warns of it, and the task and the other channels go on. The log
+    comes first and mail last, so that a mail server that hangs holds nothing else up.
     """
     wanted = settings.channels_of(notice.event)
     took: list[Channel] = []
@@ -126,14 +126,17 @@ def send_notice(notice: Notice, settings: NotificationSettings) -> list[Channel]
         if channel not in wanted:
             continue
         try:
-            # Not called but told to notify: a call renders Jinja in the fields, and what they hold
-            # comes from outside, such as the name of a batch. All that is to be said is in them.
+            # `notify`, not a call of the notifier: that would render its fields as Jinja, and they
+            # hold text from outside, such as the name of a batch.
             make_notifier(notice, settings).notify({})
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the task
             logger.warning(
                 "The notice '%s' was not sent by %s%s: %s: %s. See docs/notifications.md.",
-                *(notice.subject, channel, _name_connection(channel, settings)),
-                *(type(error).__name__, error),
+                notice.subject,
+                channel,
+                _name_connection(channel, settings),
+                type(error).__name__,
+                error,
             )
         else:
             took.append(channel)
@@ -208,7 +211,7 @@ def _make_mail(notice: Notice, settings: NotificationSettings) -> BaseNotifier:
         from_email=settings.mail.sender,
         subject=notice.subject,
         html_content=notice.as_html(),
-        # Nobody's absence is to be answered to a machine (RFC 3834, section 5).
+        # So that no automatic reply is sent to a machine (RFC 3834, section 5).
         custom_headers={"Auto-Submitted": "auto-generated"},
     )
 

@@ -63,7 +63,7 @@ class AskApproverOperator(PipelineOperator, HITLBranchOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Keep who answered, and why; then branch on the answer."""
-        # Not the result: a branch ends by an exception that skips the other tasks.
+        # Not as the result of the task: a branch ends by an exception, and so has none.
         answer = {name: event[name] for name in ("params_input", "responded_by_user")}
         context["ti"].xcom_push(key=ANSWER, value=answer)
         return super().execute_complete(context, event)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 EXPERIMENT = "experiment_id"
-"""Key of the MLflow experiment, among the results of that task."""
+"""Key under which `open_run` hands on the id of the MLflow experiment."""
 
 REVIEW = "review"
 
@@ -40,12 +40,12 @@ class PipelineOperator(BaseOperator):
         self.settings = settings
 
     def start(self, context: Context, mlflow_run_id: str | None = None) -> KedroRun:
-        """Return the Kedro side of this DAG run, with its MLflow run in the log."""
+        """Return the Kedro side of this DAG run; the log says where its MLflow run is."""
         project_path = Path(self.project_path)
         # Before Kedro's import, which would take the log handlers away from Airflow.
         os.environ["KEDRO_LOGGING_CONFIG"] = str(project_path / "airflow" / "kedro_logging.yml")
         os.environ.setdefault("DO_NOT_TRACK", "1")
-        # Its log names the run above; MLflow would ask for the run once more to print that.
+        # The log names the run already; to print its address, MLflow would ask for the run again.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from image_classification.orchestration.kedro_run import KedroRun  # noqa: PLC0415
 
@@ -76,7 +76,7 @@ class PipelineOperator(BaseOperator):
     ) -> None:
         """Tell people, over the channels that `airflow.yml` names for the event.
 
-        A channel that fails is a warning in the log, and the task goes on.
+        Where a channel fails, the log warns of it and the task goes on.
 
         Args:
             context: of this task.
@@ -103,7 +103,7 @@ def measure_age(context: Context) -> float:
 
 
 def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
-    """Write what came of the run, the champion's watch and who waits for a person into its note."""
+    """Write into the note what came of the run, how the champion does, and what is held."""
     lines = [outcome]
     if (watch := run.account.read_watch()) not in outcome:
         lines.append(watch)
@@ -117,8 +117,8 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
 def write_note(context: Context, note: str) -> None:
     """Set the note of the DAG run, where AIRFLOW_API_USERNAME and _PASSWORD are given.
 
-    Tasks have no other way to write a note. A note is a convenience: without credentials, or
-    when the API refuses, the task goes on and its log says so.
+    A task can write a note only through Airflow's API, and does not fail for it: without
+    credentials, or where the API refuses, the log says so and the task goes on.
     """
     from image_classification.orchestration.notices.note import write_dag_run_note  # noqa: PLC0415
 

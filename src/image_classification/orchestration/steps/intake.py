@@ -19,7 +19,7 @@ class FindBatchesOperator(PipelineOperator, SkippingOperator):
     """Skip the whole run when there is nothing to take in."""
 
     def execute(self, context: Context) -> list[str]:
-        """Look for batches that have arrived, and for what an earlier run left undone."""
+        """Return the batches that have arrived, and those that an earlier run left undone."""
         batches = self.start(context).account.find_batches()
         if batches:
             self.log.info("To take in: %s", ", ".join(batches))
@@ -59,10 +59,14 @@ class RequestReviewOperator(BaseOperator):
 
 
 class AnnounceImagesOperator(PipelineOperator):
-    """Tell Airflow that images have joined the training set: what waits for them starts."""
+    """Tell Airflow that images have joined the training set: DAGs that wait for them start."""
 
     def execute(self, context: Context) -> str:
-        """Succeed where there are new images; being skipped announces nothing."""
+        """Return how many images are new.
+
+        Raises:
+            AirflowSkipException: none is. A task that is skipped announces nothing.
+        """
         images = self.start(context).account.count_new_images()
         if not images:
             raise AirflowSkipException("No image has joined the training set.")
@@ -70,7 +74,7 @@ class AnnounceImagesOperator(PipelineOperator):
 
 
 def read_answer(context: Context) -> dict[str, str]:
-    """Return what the person answered: the keys of the Kedro parameter `review`, but the batch."""
+    """Return the answer, who gave it and why, as the Kedro parameter `review` names them."""
     response = context["ti"].xcom_pull(task_ids=ASK_REVIEWER)
     user = response["responded_by_user"] or {}
     return {

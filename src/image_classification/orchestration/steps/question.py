@@ -8,12 +8,12 @@ from airflow.sdk import Param
 
 
 def ask_why(arguments: dict[str, Any], kept: str) -> dict[str, Any]:
-    """Return an operator's arguments with a field for the reason, and without a limit of time.
+    """Return an operator's arguments with a field for the reason, and without a time limit.
 
     Args:
-        arguments: of the operator. The fields of the DAG come along in them: those are for whoever
-            starts the run.
-        kept: what becomes of the reason; a sentence below the field.
+        arguments: of the operator. Fields among them are those of the DAG's own form, for whoever
+            starts the run: they are left out.
+        kept: a sentence below the field, which says what becomes of the reason.
     """
     reason = Param(
         # Not empty: Airflow checks the form by this schema before anybody is asked.
@@ -23,5 +23,5 @@ def ask_why(arguments: dict[str, Any], kept: str) -> dict[str, Any]:
         description=kept,
         minLength=1,
     )
-    # It waits for a person: the limit of other tasks would end that.
+    # The task waits for a person, which may take longer than other tasks may.
     return {**arguments, "params": {"reason": reason}, "execution_timeout": None}

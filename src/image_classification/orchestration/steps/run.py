@@ -26,15 +26,18 @@ from image_classification.orchestration.task_id import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
 
     from image_classification.orchestration.kedro_run import KedroRun
 
 RECORDERS = {PROMOTE_CHALLENGER, KEEP_CHAMPION, RESTORE_CHAMPION}
-"""Tasks that write what came of the run."""
+"""Tasks that write what came of the run. A DAG that has one of them leaves it to them."""
 
 OPTIONAL = (REQUEST_REVIEWS, ANNOUNCE_IMAGES)
-"""Tasks that are skipped in many a run that succeeds: where there is nothing to ask or announce."""
+"""Tasks that a run skips where nobody is to be asked and nothing is to be announced. The run has
+done all of its work without them."""
 
 
 class OpenRunOperator(PipelineOperator):
@@ -59,10 +62,11 @@ class KedroNodeOperator(PipelineOperator):
         self.node_name = node_name
 
     def execute(self, context: Context) -> None:
-        """Run the node, reading and writing through the catalog alone.
+        """Run the node; all that it reads and writes is in the catalog.
 
         Raises:
-            AirflowFailException: what another try would only meet again.
+            AirflowFailException: the configuration, the data or the registry is at fault. The node
+                would fail in the same way if it were tried again.
         """
         from image_classification.errors import (  # noqa: PLC0415
             ConfigurationError,
@@ -85,43 +89,52 @@ class CloseRunOperator(PipelineOperator):
     """Set the MLflow run's final status: that of the DAG run."""
 
     def execute(self, context: Context) -> str:
-        """Close the run; the result is its status."""
-        dag_run_id = str(context["run_id"])
-        states = context["ti"].get_task_states(dag_id=context["dag"].dag_id, run_ids=[dag_run_id])[
-            dag_run_id
-        ]
-        failed = sorted(task for task, state in states.items() if state == "failed")
-        succeeded = not any(state in FAILED_STATES for state in states.values())
-        skipped = [task for task, state in states.items() if state == "skipped"]
+        """Tell what came of the run, and close it; the result is its status."""
+        run_id = str(context["run_id"])
+        dag_id = context["dag"].dag_id
+        states = context["ti"].get_task_states(dag_id=dag_id, run_ids=[run_id])[run_id]
         run = self.start(context)
+        watch = self._tell_watch(context, run)
+        self._tell_outcome(context, run, states, watch)
+        status = run.close_mlflow_run(not _has_failed(states))
+        self.log.info("MLflow run closed: %s", status)
+        self._keep_profile(context, run)
+        return status
+
+    def _tell_watch(self, context: Context, run: KedroRun) -> str:
+        """Record how the champion does, alert where it does badly; return it as a sentence."""
         watch = run.account.read_watch()
         if watch and run.record_watch(watch):
             subject = "the champion is worse on the newest images, or does not answer"
             reason = f"{watch}.\n\nWhat to look at: docs/monitoring.md."
             self.notify(context, "alert", subject, reason, run.account.locate_watched())
-        if not succeeded:
-            self._explain_failure(context, run, failed)
+        return watch
+
+    def _tell_outcome(
+        self, context: Context, run: KedroRun, states: Mapping[str, Any], watch: str
+    ) -> None:
+        skipped = [task for task, state in states.items() if state == "skipped"]
+        if _has_failed(states):
+            self._explain_failure(context, run, states)
         elif RECORDERS.isdisjoint(states) and all(task.startswith(OPTIONAL) for task in skipped):
-            # No other task says what came of the run, or takes back an earlier failure.
+            # No other task says what came of the run. An earlier try may have failed and said so:
+            # that is replaced.
             outcome = run.account.describe_outcome() or "succeeded"
             run.record_outcome(outcome)
             write_outcome(context, run, outcome)
         elif watch:
-            # What came of the run was written while the champion was still being measured.
+            # Another task wrote the note, while the champion was still being measured.
             write_outcome(context, run, run.read_outcome())
-        status = run.close_mlflow_run(succeeded)
-        self.log.info("MLflow run closed: %s", status)
-        self._keep_profile(context, run)
-        return status
 
     def _keep_profile(self, context: Context, run: KedroRun) -> None:
-        """Keep where the seconds went: a convenience, for which no run fails."""
+        """Keep where the seconds went. No run fails because that could not be kept."""
         try:
             run.log_profile(read_tasks(context))
         except Exception as error:  # noqa: BLE001 - the run is closed, measured or not
             self.log.warning("Where the seconds of this run went is not kept: %s", error)
 
-    def _explain_failure(self, context: Context, run: KedroRun, failed: list[str]) -> None:
+    def _explain_failure(self, context: Context, run: KedroRun, states: Mapping[str, Any]) -> None:
+        failed = sorted(task for task, state in states.items() if state == "failed")
         outcome = f"failed: {', '.join(failed)}. {run.account.describe_champion()}"
         if refusal := run.aftermath.release.read_refusal():
             outcome = f"failed: {', '.join(failed)}. {refusal}"
@@ -129,6 +142,10 @@ class CloseRunOperator(PipelineOperator):
             outcome = " ".join([outcome, *run.account.read_stops()])
         run.record_outcome(outcome)
         write_outcome(context, run, f"{outcome} {REMEDY}")
+
+
+def _has_failed(states: Mapping[str, Any]) -> bool:
+    return any(state in FAILED_STATES for state in states.values())
 
 
 def read_requester(context: Context) -> str:

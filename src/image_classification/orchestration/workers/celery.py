@@ -1,7 +1,7 @@
 """Celery's configuration, for workers whose tasks find the heavy libraries already imported.
 
-Named in `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`. Importing it imports nothing heavy: the scheduler
-reads it too, and only a worker imports what its pool is to be forked with.
+Named in `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`. The scheduler reads it, too, so importing it
+imports nothing heavy: a worker imports the libraries when it starts, before it forks its pool.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def preload_worker(**_: Any) -> None:
 
     Raises:
         SystemExit: an import has left something that does not survive a fork. Celery's usual pool
-            has no other way to start, so the worker does not.
+            can only fork, so the worker does not start.
     """
     if not is_wanted():
         return

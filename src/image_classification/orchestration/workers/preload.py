@@ -1,7 +1,7 @@
 """Import the heavy libraries once, before workers are forked, and check that a fork is safe.
 
-A task then finds them in memory. Nothing is initialised: an import that leaves a thread behind, or
-opens an accelerator, is found out and named.
+A task then finds them in memory. Nothing may be initialised by that: a module whose import leaves a
+thread behind, or opens an accelerator, is named.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ SECTION = "image_classification"
 TASKS_PER_WORKER = 100
 
 MODULE_FILES = "the modules that are looked at"
-"""The last step: what is lazy may be woken by it."""
+"""Name of the last step. It looks at every module in memory, which may start a lazy one."""
 
 FORK_SAFE_THREADS = frozenset({"jemalloc_bg_thd"})
-"""Names of native threads that a fork does not harm: pyarrow's allocator locks itself around it."""
+"""Native threads that a fork does not harm: pyarrow's allocator holds its locks during a fork."""
 
 ACCELERATORS = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
 THREADS, FILES = Path("/proc/self/task"), Path("/proc/self/fd")
@@ -94,7 +94,7 @@ class Preload:
 
 
 def is_wanted() -> bool:
-    """Tell whether to preload at all: the option `preload`, true without it."""
+    """Tell whether to preload at all, as the option `preload` says; true without it."""
     return conf.getboolean(SECTION, "preload", fallback=True)
 
 
@@ -122,10 +122,10 @@ def preload_modules(names: Iterable[str] | None = None) -> Preload:
         names: of the modules; `PRELOADED` without it.
 
     Returns:
-        What failed, and what is left that does not survive a fork. Threads that were there
-        before are not looked at, nor those that end themselves when a process forks, as those of
-        OpenBLAS (NumPy, SciPy) do. An accelerator counts as open when a device file of it is:
-        asking its library would initialise it.
+        What failed, and what was left behind that does not survive a fork. Threads from before are
+        not looked at, nor threads that end by themselves when a process forks, as those of OpenBLAS
+        (NumPy, SciPy) do. An accelerator counts as open when one of its device files is open: to
+        ask its library would initialise it.
     """
     keep_log_handlers()
     preload, threads, files = Preload(), _list_threads(), _list_devices()
@@ -145,7 +145,7 @@ def preload_modules(names: Iterable[str] | None = None) -> Preload:
 
 
 def keep_log_handlers() -> None:
-    """Let Kedro, which configures logging when it is imported, touch no handler of Airflow's."""
+    """Keep Airflow's log handlers: Kedro configures logging when it is imported."""
     project_path = Path(conf.get_mandatory_value("core", "dags_folder")).parent
     configuration = project_path / "airflow" / "kedro_logging.yml"
     os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(configuration))
@@ -157,7 +157,7 @@ def _resolve_module_files() -> None:
     Kedro's settings look at their own callers, and the first to do so in a process resolves the
     files of all modules: half a second that each task would pay.
     """
-    with suppress(Exception):  # a lazy module may break when it is looked at; a task would tell
+    with suppress(Exception):  # a lazy module may fail when it is looked at; a task would say so
         inspect.stack()
 
 

@@ -1,0 +1,216 @@
+"""The operators at both ends of a run, and the one that runs a node."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from operator_runs import Told, listen, make_context, make_operator, start_with
+
+from image_classification.errors import ConfigurationError, ContractError, RegistryError
+from image_classification.orchestration.notices.failure import REMEDY
+from image_classification.orchestration.steps import run as module
+from image_classification.orchestration.steps.run import (
+    CloseRunOperator,
+    KedroNodeOperator,
+    OpenRunOperator,
+)
+
+WATCH = "champion v1 holds"
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    return listen(monkeypatch)
+
+
+# The beginning
+
+
+def test_opening_hands_on_the_run_and_its_experiment_and_links_it(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_with(monkeypatch, open_mlflow_run="abc")
+    context = make_context("open_run")
+    assert make_operator(OpenRunOperator, "open_run").execute(context) == "abc"
+    assert context["ti"].pushed == {"experiment_id": "1"}
+    assert told.notes == ["MLflow run: http://mlflow/run"]
+
+
+# A node
+
+
+def run_node(patch: pytest.MonkeyPatch, name: str, **answers: Any) -> list[Any]:
+    """Return what the Kedro side is asked to do, in order."""
+    asked: list[Any] = []
+    start_with(
+        patch,
+        **{
+            "run_node": asked.append,
+            "answer_review": asked.append,
+            "name_requester": asked.append,
+        }
+        | answers,
+    )
+    response = {
+        "chosen_options": ["Accept"],
+        "params_input": {"reason": "sharp"},
+        "responded_by_user": {"name": "Ada"},
+    }
+    context = make_context(
+        results={("ask_reviewer", "return_value"): response},
+        dag_run=SimpleNamespace(triggering_user_name="Grace"),
+    )
+    make_operator(KedroNodeOperator, name, node_name=name).execute(context)
+    return asked
+
+
+def test_node_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_node(monkeypatch, "train_network") == ["train_network"]
+
+
+def test_node_that_records_a_review_is_given_the_answer_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = {"answer": "accept", "by": "Ada", "reason": "sharp"}
+    assert run_node(monkeypatch, "record_review") == [answer, "record_review"]
+
+
+def test_node_that_plans_a_rollback_is_told_first_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run_node(monkeypatch, "plan_rollback") == ["Grace", "plan_rollback"]
+
+
+@pytest.mark.parametrize("error", [ConfigurationError, ContractError, RegistryError])
+def test_node_that_would_fail_again_is_not_tried_again(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(AirflowFailException, match="wrong"):
+        run_node(monkeypatch, "train_network", run_node=error("wrong"))
+
+
+def test_any_other_error_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConnectionError, match="gone"):
+        run_node(monkeypatch, "train_network", run_node=ConnectionError("gone"))
+
+
+# The end
+
+
+def close(
+    patch: pytest.MonkeyPatch, states: dict[str, str], refusal: str = "", **answers: Any
+) -> tuple[list[str], Any]:
+    """Return the outcomes that are recorded, and how the MLflow run is closed."""
+    run: Any = start_with(
+        patch,
+        **{
+            "close_mlflow_run": lambda succeeded: "FINISHED" if succeeded else "FAILED",
+            "log_profile": None,
+            "account_describe_outcome": "took in first",
+            "account_describe_champion": "The champion stays.",
+            "account_read_stops": ["Batch 'typo' is quarantined."],
+        }
+        | answers,
+    )
+    run.aftermath.release.read_refusal = lambda: refusal
+    operator = make_operator(CloseRunOperator, "close_run")
+    status = operator.execute(make_context("close_run", states=states))
+    return run.outcomes, status
+
+
+def test_run_whose_tasks_say_nothing_is_closed_with_what_it_did(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"open_run": "success", "index_images": "success"}
+    assert close(monkeypatch, states) == (["took in first"], "FINISHED")
+    assert told.notes == ["took in first\n\nMLflow run: http://mlflow/run"]
+
+
+@pytest.mark.parametrize("task", ["request_reviews", "announce_images", "request_reviews_2"])
+def test_run_that_asked_and_announced_nothing_has_done_its_work(
+    task: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"open_run": "success", task: "skipped"}
+    assert close(monkeypatch, states) == (["took in first"], "FINISHED")
+
+
+@pytest.mark.parametrize(
+    "states",
+    [{"check_new_images": "success", "train_network": "skipped"}, {"keep_champion": "success"}],
+    ids=["the rest was skipped", "another task records it"],
+)
+def test_what_another_task_has_said_of_the_run_is_left(
+    states: dict[str, str], told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert close(monkeypatch, states) == ([], "FINISHED")
+    assert told.notes == []
+
+
+def test_watch_is_added_to_what_another_task_has_said(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        "account_read_watch": WATCH,
+        "record_watch": False,
+        "read_outcome": "kept v1: no better",
+    }
+    assert close(monkeypatch, {"keep_champion": "success"}, **answers) == ([], "FINISHED")
+    assert told.notes == [f"kept v1: no better\n\n{WATCH}\n\nMLflow run: http://mlflow/run"]
+    assert told.notices == []
+
+
+def test_people_are_told_of_a_champion_that_does_badly(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        "account_read_watch": WATCH,
+        "account_locate_watched": {"Model version 1": "http://mlflow/1"},
+        "record_watch": True,
+    }
+    close(monkeypatch, {"open_run": "success"}, **answers)
+    (notice,) = told.notices
+    assert notice.event == "alert"
+    assert notice.reason.startswith(f"{WATCH}.")
+    assert next(iter(notice.links)) == "Model version 1"
+
+
+def test_failure_is_explained_with_the_tasks_and_the_champion(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"plot": "failed", "count": "failed", "log_model": "upstream_failed"}
+    outcome = "failed: count, plot. The champion stays."
+    assert close(monkeypatch, states) == ([outcome], "FAILED")
+    assert told.notes[0].startswith(f"{outcome} {REMEDY}")
+
+
+def test_failure_of_the_contract_says_what_stopped_the_night(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes, status = close(monkeypatch, {"check_contract": "failed"})
+    assert outcomes == ["failed: check_contract. The champion stays. Batch 'typo' is quarantined."]
+    assert status == "FAILED"
+
+
+def test_promotion_that_was_stopped_says_why(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"promote_challenger": "failed"}
+    outcomes, _ = close(monkeypatch, states, refusal="Somebody was faster.")
+    assert outcomes == ["failed: promote_challenger. Somebody was faster."]
+
+
+def test_profile_that_cannot_be_kept_fails_nothing(
+    told: Told, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    status = close(monkeypatch, {"open_run": "success"}, log_profile=OSError("full"))[1]
+    assert status == "FINISHED"
+
+
+def test_who_asks_is_named_where_airflow_knows() -> None:
+    known = SimpleNamespace(triggering_user_name="Grace")
+    assert module.read_requester(make_context(dag_run=known)) == "Grace"
+    unknown = SimpleNamespace(triggering_user_name=None)
+    assert module.read_requester(make_context(dag_run=unknown)) == "unknown, through Airflow"
