@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import airflow_home  # noqa: F401 - before Airflow is imported
 import pytest
 from arrivals import deliver_cells
+from shortcuts import quick_dag_runs, quick_sessions
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -22,30 +19,15 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-if "TEST_AIRFLOW_HOME" not in os.environ:
-    os.environ["TEST_AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
-    atexit.register(shutil.rmtree, os.environ["TEST_AIRFLOW_HOME"], ignore_errors=True)
-os.environ.update(
-    AIRFLOW_HOME=os.environ["TEST_AIRFLOW_HOME"],
-    AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
-    AIRFLOW__CORE__LOAD_EXAMPLES="False",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let Airflow and MLflow, which run here whole, warn; our own code still may not."""
-    ours_alone = pytest.mark.filterwarnings("ignore", "error:::(image_classification|test_)")
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(ours_alone)
-
 
 @pytest.fixture(scope="session")
-def airflow_database() -> None:
-    """An empty Airflow database."""
+def airflow_database() -> Iterator[None]:
+    """An empty Airflow database, which the first DAG run fills with all DAGs."""
     from airflow.utils.db import initdb
 
     initdb()
+    with quick_dag_runs():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +64,7 @@ def laboratory(
 
     folder = tmp_path_factory.mktemp("laboratory")
     deliver_cells(cells, folder / "storage")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KEDRO_LOGGING_CONFIG", str(PROJECT / "airflow" / "kedro_logging.yml"))
-        from image_classification.orchestration import kedro_run
-
+    with pytest.MonkeyPatch.context() as patch, quick_sessions():
         patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder / "storage"))
         patch.setenv("KEDRO_ENV", "test")
         notes: list[tuple[str, str, str]] = []
@@ -93,8 +72,4 @@ def laboratory(
             "image_classification.orchestration.notices.note.write_dag_run_note",
             lambda *note: notes.append(note),
         )
-        # Half a second at each task below pytest: Kedro's settings walk the whole stack.
-        patch.setattr(kedro_run, "bootstrap_project", cache(kedro_run.bootstrap_project))
         yield Laboratory(folder / "storage", load_dag, notes)
-
-

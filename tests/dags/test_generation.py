@@ -37,12 +37,11 @@ def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(PROJECT / "conf" / "base", copy / "conf" / "base")
     (copy / "conf" / "local").mkdir()
     for folder in ("airflow", "src"):
-        shutil.copytree(
-            PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(PROJECT / folder, copy / folder)
     return copy
 
 
+@pytest.mark.slow
 def test_plain_command_writes_exactly_the_files_in_git_to_dags(project_copy: Path) -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "kedro", "airflow", "create", "--all"],
@@ -53,6 +52,18 @@ def test_plain_command_writes_exactly_the_files_in_git_to_dags(project_copy: Pat
         check=False,
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert list_differences(project_copy / "dags", DAGS) == []
+
+
+def test_command_in_this_process_writes_exactly_the_files_in_git_to_dags(
+    project_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from image_classification.cli import cli
+
+    monkeypatch.chdir(project_copy)
+    metadata = bootstrap_project(PROJECT)._replace(project_path=project_copy)
+    answer = CliRunner().invoke(cli, ["airflow", "create", "--all"], obj=metadata)
+    assert answer.exit_code == 0, answer.output
     assert list_differences(project_copy / "dags", DAGS) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,7 @@ MLFLOW_RUN = "http://mlflow/#/experiments/1/runs/abc"
 @pytest.fixture
 def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     """What was sent, in order. Nothing is computed, and there is no MLflow."""
+    from image_classification.champion import novelty
     from image_classification.orchestration.kedro_run import KedroRun
 
     sent: list[Notice] = []
@@ -30,13 +32,28 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
         "open_mlflow_run": "abc",
         "locate_mlflow_run": MLFLOW_RUN,
         "run_node": None,
-        "list_held_batches": [],
-        "check_new_images": (False, "No new images: version 7 has seen all."),
         "record_outcome": None,
-        "describe_outcome": "",
         "close_mlflow_run": "FINISHED",
+        "log_profile": None,
     }.items():
         monkeypatch.setattr(KedroRun, name, lambda *_, answer=answer: answer)
+    account = SimpleNamespace(
+        list_held_batches=list,
+        read_watch=lambda: "",
+        describe_outcome=lambda: "",
+        describe_champion=lambda: "The champion stays.",
+    )
+    release = SimpleNamespace(read_refusal=lambda: "")
+    for name, part in {
+        "account": account,
+        "aftermath": SimpleNamespace(release=release),
+        "catalog": SimpleNamespace(load=lambda name: name),
+        "context": SimpleNamespace(params={"training": {}}),
+        "model_name": "cells",
+    }.items():
+        monkeypatch.setattr(KedroRun, name, part)
+    skip = (False, "No new images: version 7 has seen all.")
+    monkeypatch.setattr(novelty, "check_new_images", lambda *_, **__: skip)
     return sent
 
 
@@ -136,7 +153,10 @@ def test_night_without_new_images_is_told_once_with_the_reason(
 
 
 def test_every_dag_tells_of_its_failure(load_dag: Callable[[str], DAG]) -> None:
-    from image_classification.orchestration.notices.failure import CloseFailureNotifier, FailureNotifier
+    from image_classification.orchestration.notices.failure import (
+        CloseFailureNotifier,
+        FailureNotifier,
+    )
 
     for name in ("__default__", "data_processing", "inference", "retraining", "review"):
         dag = load_dag(name)

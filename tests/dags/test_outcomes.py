@@ -1,59 +1,58 @@
-"""Every way a night can end, run by Airflow: task by task, on one Airflow and one MLflow store."""
+"""Every way a night can end, run by Airflow: task by task, on one Airflow and one MLflow store.
+
+No network is trained and no fresh process started: `test_whole_night` does that.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib import import_module
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from dag_nights import MODEL, Consumer, Laboratory, Night, failing, quick_work, read_index
+from dag_nights import (
+    Laboratory,
+    Night,
+    compare_with_kedro_run,
+    failing,
+    quick_work,
+)
 
-from image_classification.errors import VerificationError
-from image_classification.intake.index import settle_index
 from image_classification.local.synthetic import make_cells
 
-if TYPE_CHECKING:
-    from airflow.models.dagrun import DagRun
-    from airflow.sdk import DAG
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
-
-PROJECT = Path(__file__).resolve().parents[2]
-MODEL = "test-classifier"
 PROMOTION_METRICS = ("accuracy", "auc", "sensitivity", "specificity", "f1", "log_loss")
+FIGURES = (
+    "plot_confident_mistakes",
+    "plot_evaluation",
+    "plot_training_curves",
+)
+"""Nodes of the training that no other needs; the first night and that of a failure draw them."""
 
 WATCHING = ("score_newest_days", "watch_champion", "plot_trend")
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
-# The nights, each after the one it asks for. The first does all of the work.
+# The nights, each after the one it asks for.
 
 
 @pytest.fixture(scope="module")
 def first_night(laboratory: Laboratory) -> Night:
-    return laboratory.spend_night()
+    with quick_work():
+        return laboratory.spend_night()
 
 
 @pytest.fixture(scope="module")
 def quiet_night(laboratory: Laboratory, first_night: Night) -> Night:
     """No new image has come."""
-    return laboratory.spend_night()
+    with quick_work():
+        return laboratory.spend_night()
 
 
 @pytest.fixture(scope="module")
 def night_of_a_worse_challenger(laboratory: Laboratory, quiet_night: Night) -> Night:
     """No gain suffices. No new images either, and training is asked for all the same."""
-    with quick_work():
+    with quick_work(without=FIGURES):
         return laboratory.spend_night(force=True, minimum_gain=1.0)
 
 
@@ -66,7 +65,7 @@ def night_of_a_better_challenger(
     make_cells(second, range(31, 34), 8, captured_on="20150602")
     (second / "_READY").touch()
     with (
-        quick_work(),
+        quick_work(without=FIGURES),
         failing("image_classification.vision.fit_network"),
         failing("image_classification.champion.registry.register_challenger"),
     ):
@@ -143,8 +142,15 @@ def test_artifacts_of_all_tasks_are_in_the_one_mlflow_run(
     run_id = first_night.mlflow_run.info.run_id
     folders = {item.path for item in laboratory.client.list_artifacts(run_id)}
     assert folders == {
-        *("data", "evaluation", "intake", "monitoring", "plots", "predictions", "profile"),
-        *("promotion", "training"),
+        "data",
+        "evaluation",
+        "intake",
+        "monitoring",
+        "plots",
+        "predictions",
+        "profile",
+        "promotion",
+        "training",
     }
 
 
@@ -206,8 +212,15 @@ def test_a_night_logs_one_model_and_registers_it_once_if_it_gets_so_far(
 
 def test_night_without_new_images_skips_training_and_succeeds(quiet_night: Night) -> None:
     ran = {
-        *("open_run", "collect_batches", "inspect_images", "screen_batches", "index_images"),
-        *("pack_images", "check_contract", "select_images", "check_new_images"),
+        "open_run",
+        "collect_batches",
+        "inspect_images",
+        "screen_batches",
+        "index_images",
+        "pack_images",
+        "check_contract",
+        "select_images",
+        "check_new_images",
         *("list_held_batches", *WATCHING),
     }
     assert quiet_night.state == "success"
@@ -249,7 +262,8 @@ def test_night_without_new_images_measures_the_champion_on_patients_it_does_not_
     assert quiet_night.mlflow_run.data.metrics["champion.newest_accuracy"] == watch["accuracy"]
     artifacts = laboratory.client.list_artifacts(quiet_night.mlflow_run.info.run_id, "monitoring")
     assert [item.path for item in artifacts] == [
-        *("monitoring/champion_trend.png", "monitoring/champion_watch.json")
+        "monitoring/champion_trend.png",
+        "monitoring/champion_watch.json",
     ]
 
 
@@ -293,7 +307,10 @@ def test_worse_challenger_is_kept_out(night_of_a_worse_challenger: Night) -> Non
     night = night_of_a_worse_challenger
     assert night.state == "success"
     assert night.tasks_that_are("skipped") == {
-        *("promote_challenger", "ask_approver", "refuse_challenger", "request_reviews")
+        "promote_challenger",
+        "ask_approver",
+        "refuse_challenger",
+        "request_reviews",
     }
     assert night.aliases == {"champion": "1", "challenger": "2"}
     assert night.outcome.startswith("kept v1: challenger ")
@@ -308,7 +325,8 @@ def test_fields_of_the_form_are_in_the_command_that_repeats_the_run(
     night_of_a_worse_challenger: Night,
 ) -> None:
     assert night_of_a_worse_challenger.mlflow_run.data.tags["kedro_command"] == (
-        "kedro run --pipelines retraining --params promotion.improvement.minimum_gain=1.0"
+        "kedro run --pipelines retraining "
+        "--params promotion.improvement.minimum_gain=1.0,training.force=True"
     )
 
 
@@ -326,7 +344,10 @@ def test_better_challenger_becomes_champion(
     night = night_of_a_better_challenger
     assert night.state == "success"
     assert night.tasks_that_are("skipped") == {
-        *("keep_champion", "ask_approver", "refuse_challenger", "request_reviews")
+        "keep_champion",
+        "ask_approver",
+        "refuse_challenger",
+        "request_reviews",
     }
     assert night.aliases == {"champion": "3", "challenger": "3"}
     assert night.outcome.startswith("promoted v3: challenger ")
@@ -396,6 +417,7 @@ def test_an_intake_that_finds_nothing_is_skipped_before_it_opens_an_mlflow_run(
     assert len(laboratory.client.search_runs(["1"])) == night_of_a_failure.mlflow_runs_of_all
 
 
+@pytest.mark.slow
 def test_a_batch_that_breaks_the_contract_stops_the_night_before_training_and_says_why(
     laboratory: Laboratory, night_of_a_failure: Night
 ) -> None:
@@ -404,7 +426,8 @@ def test_a_batch_that_breaks_the_contract_stops_the_night_before_training_and_sa
     (bad / "Parasitized").rename(bad / "Parasitised")
     (bad / "_READY").touch()
 
-    night = laboratory.spend_night(retries=2, force=True)
+    with quick_work():
+        night = laboratory.spend_night(retries=2, force=True)
 
     assert night.state == "failed"
     assert night.tasks_that_are("failed") == {"check_contract"}
@@ -418,7 +441,8 @@ def test_a_batch_that_breaks_the_contract_stops_the_night_before_training_and_sa
     assert {night.tasks[name] for name in WATCHING} == {"success"}
     assert laboratory.read_watch(night)["sentence"] in night.notes[-1]
 
-    again = laboratory.spend_night()
+    with quick_work():
+        again = laboratory.spend_night()
     assert again.state == "success"
     assert again.outcome.startswith("skipped: No new images")
 
@@ -426,6 +450,7 @@ def test_a_batch_that_breaks_the_contract_stops_the_night_before_training_and_sa
 # Scoring
 
 
+@pytest.mark.slow
 def test_scoring_says_how_many_images_of_which_category_by_which_version(
     laboratory: Laboratory, night_of_a_failure: Night, cells: Path, tmp_path: Path
 ) -> None:
@@ -451,6 +476,7 @@ def test_scoring_says_how_many_images_of_which_category_by_which_version(
 # Without promotion, and again
 
 
+@pytest.mark.slow
 def test_the_champion_is_not_judged_against_itself(
     laboratory: Laboratory, night_of_a_failure: Night
 ) -> None:
@@ -465,10 +491,12 @@ def test_the_champion_is_not_judged_against_itself(
     )
 
 
+@pytest.mark.slow
 def test_the_champion_can_be_watched_by_hand(
     laboratory: Laboratory, night_of_a_failure: Night
 ) -> None:
-    night = laboratory.spend_night("monitoring")
+    with quick_work():
+        night = laboratory.spend_night("monitoring")
     assert night.state == "success"
     assert night.tasks == dict.fromkeys(["open_run", *WATCHING, "close_run"], "success")
     assert night.outcome == laboratory.read_watch(night)["sentence"]
@@ -476,6 +504,7 @@ def test_the_champion_can_be_watched_by_hand(
     assert night.notes[-1].count(night.outcome) == 1
 
 
+@pytest.mark.slow
 def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure_back(
     laboratory: Laboratory, first_night: Night
 ) -> None:
@@ -515,41 +544,5 @@ def test_store_that_does_not_answer_stops_the_run_before_any_work(
 def test_kedro_run_gives_the_same_data_measures_and_decision_as_the_dag(
     first_night: Night, storage: Path
 ) -> None:
-    import mlflow
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(PROJECT)
-    with KedroSession.create(project_path=PROJECT) as session:
-        session.run(pipeline_names=["retraining"])
-    assert mlflow.active_run() is None
-
-    index = read_index(storage)
-    pd.testing.assert_frame_equal(index, first_night.index)
-
-    decision = json.loads((storage / "runs" / "local" / "decision.json").read_text())
-    assert first_night.decision is not None
-    assert decision["challenger"]["metrics"] == pytest.approx(
-        first_night.decision["challenger"]["metrics"], abs=1e-6
-    )
-    for key in ("verdict", "reason", "champion", "images", "patients", "policy"):
-        assert decision[key] == first_night.decision[key]
-
-    client = mlflow.MlflowClient(f"sqlite:///{storage}/mlflow/mlflow.db")
-    (run,) = client.search_runs(["1"])
-    metrics, expected = dict(run.data.metrics), dict(first_night.mlflow_run.data.metrics)
-    for measures in (metrics, expected):
-        assert measures.pop("training.images_per_second") > 0  # of the machine, not the model
-    assert metrics == pytest.approx(expected, abs=1e-6)
-    assert run.info.status == "FINISHED"
-    assert run.data.tags["outcome"] == first_night.outcome
-    assert len(client.search_logged_models(["1"])) == 1
-
-    version = client.get_model_version_by_alias(MODEL, "champion")
-    own_to_a_run = {
-        *("decided_at", "champion_since", "index_until", "airflow.run", "airflow.url"),
-        "git_commit",
-    }
-    tags = {key: value for key, value in version.tags.items() if key not in own_to_a_run}
-    theirs = first_night.versions["1"].tags
-    assert tags == {key: value for key, value in theirs.items() if key not in own_to_a_run}
+    with quick_work():
+        compare_with_kedro_run(first_night, storage)

@@ -16,13 +16,24 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAMES = (
-    *("__default__", "data_processing", "inference", "monitoring", "promotion", "retraining"),
-    *("review", "rollback", "training"),
+    "__default__",
+    "data_processing",
+    "inference",
+    "monitoring",
+    "promotion",
+    "retraining",
+    "review",
+    "rollback",
+    "training",
 )
 ASKING = {"list_held_batches", "request_reviews"}
 DECIDING = {
-    *("measure_package", "choose_champion", "ask_approver"),
-    *("promote_challenger", "keep_champion", "refuse_challenger"),
+    "measure_package",
+    "choose_champion",
+    "ask_approver",
+    "promote_challenger",
+    "keep_champion",
+    "refuse_challenger",
 }
 AROUND = {
     "__default__": {"open_run", "close_run", "check_new_images", "log_model", *ASKING},
@@ -31,7 +42,10 @@ AROUND = {
     "monitoring": {"open_run", "close_run"},
     "promotion": {"open_run", "close_run", *DECIDING},
     "retraining": {
-        *("open_run", "close_run", "check_new_images", "log_model"),
+        "open_run",
+        "close_run",
+        "check_new_images",
+        "log_model",
         *DECIDING,
         *ASKING,
     },
@@ -48,7 +62,10 @@ FIELDS = {
     "promotion": {"mode", "minimum_gain"},
     "retraining": {
         *TRAINING_FIELDS,
-        *("force", "mode", "minimum_gain", "min_new_images"),
+        "force",
+        "mode",
+        "minimum_gain",
+        "min_new_images",
     },
     "review": {"batch"},
     "rollback": {"version", "reason"},
@@ -182,7 +199,11 @@ def test_the_champion_is_watched_beside_the_rest_of_the_night(
     assert watching == {node.name for node in registered["monitoring"].nodes}
     before = dag.get_task("score_newest_days").get_flat_relative_ids(upstream=True)
     assert before == {
-        *("open_run", "collect_batches", "inspect_images", "screen_batches", "index_images")
+        "open_run",
+        "collect_batches",
+        "inspect_images",
+        "screen_batches",
+        "index_images",
     }
     # Neither the contract nor a night without new images skips it, and nothing waits for it.
     for name in ("check_contract", "check_new_images", "train_network", "choose_champion"):
@@ -380,7 +401,8 @@ def test_fields_are_typed_and_show_the_values_of_the_parameters_files(
         default = param.resolve()  # Airflow checks it against the schema
         kinds = param.schema["type"]
         # A field that may be left empty has two types.
-        kind = next(name for name in ([kinds] if isinstance(kinds, str) else kinds) if name in TYPES)
+        allowed = [kinds] if isinstance(kinds, str) else kinds
+        kind = next(name for name in allowed if name in TYPES)
         assert isinstance(default, TYPES[kind])
         assert param.schema["title"]
         assert param.description or param.schema["description"]

@@ -9,6 +9,8 @@ import pytest
 
 from image_classification.errors import ConfigurationError, TrackingError
 
+pytestmark = pytest.mark.usefixtures("sessions_read_once")
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 

@@ -14,6 +14,8 @@ import pytest
 from image_classification.errors import ConfigurationError
 from image_classification.orchestration.settings import read_settings
 
+pytestmark = pytest.mark.usefixtures("sessions_read_once")
+
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {
     "description": "Count the cells. Slowly.",

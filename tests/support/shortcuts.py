@@ -1,0 +1,109 @@
+"""What many sessions and DAG runs in one process need to do once only."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def quick_sessions() -> Iterator[None]:
+    """Let each Kedro session find the configuration files read and resolved, if one has before.
+
+    What has another environment, storage root or parameters is read for itself. A new MLflow store
+    is a copy of the first one, before anything was written into it.
+    """
+    import dynaconf.loaders.py_loader
+    import dynaconf.utils.files
+    from kedro.config import OmegaConfigLoader
+
+    read = OmegaConfigLoader.__getitem__
+    known: dict[str, dict[str, Any]] = {}
+
+    def read_once(self: OmegaConfigLoader, key: str) -> dict[str, Any]:
+        if key in self:  # given explicitly
+            return read(self, key)
+        place = _describe_place(self, key)
+        if place not in known:
+            known[place] = read(self, key)
+        return known[place]
+
+    # Kedro's settings ask for the files of all their callers, which takes long below pytest.
+    frugal = SimpleNamespace(stack=_list_callers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConfigLoader, "__getitem__", read_once)
+        patch.setattr(dynaconf.loaders.py_loader, "inspect", frugal)
+        patch.setattr(dynaconf.utils.files, "inspect", frugal)
+        with _quick_stores(patch):
+            yield
+
+
+@contextmanager
+def _quick_stores(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the many migrations that make the tables of an MLflow store run once."""
+    import mlflow.store.db.utils
+
+    make_tables = mlflow.store.db.utils._initialize_tables
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / "empty.db"
+
+        def copy_tables(engine: Any) -> None:
+            file = engine.url.database
+            if engine.dialect.name != "sqlite" or not file:
+                make_tables(engine)
+            elif empty.exists():
+                engine.dispose()
+                shutil.copy(empty, file)
+            else:
+                make_tables(engine)
+                shutil.copy(file, empty)
+
+        patch.setattr(mlflow.store.db.utils, "_initialize_tables", copy_tables)
+        yield
+
+
+def _list_callers() -> list[Any]:
+    """Do as much of what `inspect.stack` does as is looked at: name each caller's file."""
+    frame, callers = inspect.currentframe(), []
+    while frame := frame and frame.f_back:
+        callers.append(SimpleNamespace(filename=frame.f_code.co_filename))
+    return callers
+
+
+def _describe_place(loader: Any, key: str) -> str:
+    ours = ("IMAGE_CLASSIFICATION_", "MLFLOW_")
+    environment = {name: value for name, value in os.environ.items() if name.startswith(ours)}
+    place = [key, loader.conf_source, loader.env, loader.runtime_params, environment, Path.cwd()]
+    return json.dumps(place, default=str, sort_keys=True)
+
+
+@contextmanager
+def quick_dag_runs() -> Iterator[None]:
+    """Let `dag.test()` parse the folder of DAG files once, and not before each run."""
+    from airflow.dag_processing import dagbag
+
+    parse, sync = dagbag.BundleDagBag, dagbag.sync_bag_to_db
+    synced: list[Any] = []
+
+    def parse_once(*arguments: Any, **options: Any) -> Any:
+        return synced[0] if synced else parse(*arguments, **options)
+
+    def sync_once(bag: Any, *arguments: Any, **options: Any) -> None:
+        if bag not in synced:
+            sync(bag, *arguments, **options)
+            synced.append(bag)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dagbag, "BundleDagBag", parse_once)
+        patch.setattr(dagbag, "sync_bag_to_db", sync_once)
+        yield
