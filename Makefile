@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo replay up down dags lock lint test test-all benchmark clean
+.PHONY: help install data demo replay up down dags lock lint test test-all mutants benchmark clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ test: install ## The tests that need no service
 test-all: install ## All tests: real services, a real browser
 	$(BIN)/python -m pytest
 
+mutants: install ## Change gate, intake, champion and datasets in small ways: which changes do tests notice? (FOLDER=intake)
+	nice -n 10 $(BIN)/python tests/mutants.py $(FOLDER)
+
 benchmark: install ## The quick benchmarks, side by side with what people would use instead (DATA=folder or zip)
 	@for name in parsing training scoring intake task_cost mlflow_requests memory; do \
 	    echo "==> benchmarks/$$name.py"; \
@@ -76,5 +79,5 @@ benchmark: install ## The quick benchmarks, side by side with what people would 
 	done
 
 clean: ## Remove caches and the demonstration's data; .venv and data/ stay
-	rm -rf .local/demo .local/replay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf .local/demo .local/replay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist mutants
 	find src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -47,8 +47,10 @@ def test_a_set_that_keeps_the_contract_has_no_breach() -> None:
 
 def test_the_share_of_refused_files_may_be_as_high_as_the_limit() -> None:
     assert check_batch(tabulate_files(9, 1), CLASSES, CONTRACT) == []
-    (breach,) = check_batch(tabulate_files(8, 1), CLASSES, CONTRACT)
-    assert breach.startswith("11.1% of the 9 files are no usable images; at most 10.0% is allowed")
+    assert check_batch(tabulate_files(8, 1), CLASSES, CONTRACT) == [
+        "11.1% of the 9 files are no usable images; at most 10.0% is allowed "
+        "(contract.maximum_refused_share)."
+    ]
 
 
 def test_a_batch_without_a_file_is_no_batch() -> None:
@@ -56,10 +58,18 @@ def test_a_batch_without_a_file_is_no_batch() -> None:
     assert breach.startswith("100.0% of the 0 files")
 
 
+def test_files_in_no_class_folder_are_refused_and_no_label() -> None:
+    files = pd.concat([tabulate_files(19, 0), tabulate_files(0, 1, label="")])
+    assert check_batch(files, CLASSES, CONTRACT) == []
+    assert check_batch(files.head(0), None, CONTRACT | {"maximum_refused_share": 1.0}) == []
+
+
 def test_a_label_that_is_no_class_is_named_with_the_one_it_resembles() -> None:
     (breach,) = check_batch(tabulate_files(9, 0, "rings"), CLASSES, CONTRACT)
-    assert "'rings' is not a class" in breach
-    assert "Did you mean 'ring'?" in breach
+    assert breach == (
+        "Label folder 'rings' is not a class; allowed: healthy, ring (data_processing.classes). "
+        "Did you mean 'ring'?"
+    )
     assert check_batch(tabulate_files(9, 0, "rings"), None, CONTRACT) == []
 
 
@@ -79,8 +89,31 @@ def test_a_class_needs_its_share() -> None:
     images = tabulate_images(8)
     few = images[(images["label"] == "ring") | images["patient"].str.contains("[02468]$")]
     assert check_images(few, CLASSES, CONTRACT | {"minimum_class_share": 1 / 3}) == []
-    (breach,) = check_images(few, CLASSES, CONTRACT | {"minimum_class_share": 0.34})
-    assert breach.startswith("Class 'healthy' has 33.3% of the images; at least 34.0% is required")
+    assert check_images(few, CLASSES, CONTRACT | {"minimum_class_share": 0.34}) == [
+        "Class 'healthy' has 33.3% of the images; at least 34.0% is required "
+        "(contract.minimum_class_share)."
+    ]
+
+
+def test_a_class_without_an_image_has_no_share_and_no_patients() -> None:
+    few = tabulate_images()
+    few = few[few["label"] == "ring"]
+    assert check_images(few, CLASSES, CONTRACT)[:2] == [
+        "Class 'healthy' has 0.0% of the images; at least 25.0% is required "
+        "(contract.minimum_class_share).",
+        "Class 'healthy' in the split train: 0 patients; at least 2 are required "
+        "(contract.minimum_patients).",
+    ]
+    assert len(check_images(few.head(0), CLASSES, CONTRACT)) == 8
+
+
+def test_a_class_has_its_share_of_the_images_not_of_the_patients() -> None:
+    images = tabulate_images()
+    rings = images[images["label"] == "ring"]
+    many = pd.concat([images, *[rings] * 2])
+    assert check_images(many, CLASSES, CONTRACT) == []
+    (breach,) = check_images(pd.concat([many, rings]), CLASSES, CONTRACT)
+    assert breach.startswith("Class 'healthy' has 20.0% of the images")
 
 
 def test_a_patient_is_in_one_split() -> None:
@@ -99,22 +132,48 @@ def test_a_content_is_counted_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value"),
-    [("label", "rings"), ("split", "holdout"), ("patient", ""), ("width", 0), ("image_id", "x")],
+    ("column", "value", "rule"),
+    [
+        ("label", "rings", "isin(['healthy', 'ring'])"),
+        ("split", "holdout", "isin(['train', 'validation', 'test'])"),
+        ("patient", "", "str_matches('.')"),
+        ("width", 0, "greater_than_or_equal_to(1)"),
+        ("height", 0, "greater_than_or_equal_to(1)"),
+        ("image_id", "x", "str_matches('^[0-9a-f]{64}$')"),
+        ("image_id", "A" * 64, "str_matches('^[0-9a-f]{64}$')"),
+        ("image_id", "0" * 65, "str_matches('^[0-9a-f]{64}$')"),
+    ],
 )
-def test_every_column_is_checked(column: str, value: Any) -> None:
+def test_every_column_is_checked(column: str, value: Any, rule: str) -> None:
     images = tabulate_images()
     images.loc[0, column] = value
-    breaches = check_rows(images, CLASSES)
-    assert any(breach.startswith(f"{column} of an image: {value!r}") for breach in breaches)
+    assert check_rows(images, CLASSES) == [f"{column} of an image: {value!r} breaks {rule}."]
+
+
+def test_an_image_of_one_pixel_is_one_and_its_size_may_be_written_otherwise() -> None:
+    assert check_rows(tabulate_images(width=1, height=1), CLASSES) == []
+    assert check_rows(tabulate_images(width="1", height=1.0), CLASSES) == []
+    breaches = check_rows(tabulate_images(width="wide").head(1), CLASSES)
+    assert breaches[0].startswith("width of an image: ")
 
 
 def test_one_class_is_no_classification() -> None:
     images = tabulate_images()
     breaches = check_images(images[images["label"] == "ring"], ["ring"], CONTRACT)
     assert breaches == ["There are 1 classes (ring); a classifier needs two."]
+    assert check_images(images.head(0), [], CONTRACT) == [
+        "There are 0 classes (); a classifier needs two."
+    ]
+
+
+def test_three_classes_are_as_good_as_two() -> None:
+    images = tabulate_images()
+    more = images[images["label"] == "ring"].assign(label="gametocyte")
+    assert check_images(pd.concat([images, more]), [*CLASSES, "gametocyte"], CONTRACT) == []
 
 
 def test_no_more_cases_are_told_than_can_be_read() -> None:
     images = tabulate_images(30, width=0)
     assert len(check_rows(images, CLASSES)) == 20
+    labels = pd.DataFrame({"label": [f"c{number}" for number in range(30)], "refusal": ""})
+    assert len(check_batch(labels, CLASSES, CONTRACT)) == 20

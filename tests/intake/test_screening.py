@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from scipy.stats import binomtest
 from shipped import read_shipped
 
-from image_classification.intake.screening import Evidence, ScreeningParameters, screen_batch
-from image_classification.intake.statistic import LIT_LEVEL, STATISTICS, describe_pixels
+from image_classification.intake.distance import (
+    Groups,
+    Space,
+    weigh_channels,
+    weigh_images,
+    weigh_patients,
+)
+from image_classification.intake.screening import (
+    BLANK_CONTRAST,
+    SURE,
+    Evidence,
+    Screening,
+    ScreeningParameters,
+    screen_batch,
+)
+from image_classification.intake.statistic import STATISTICS, describe_pixels
 
 LIMITS: ScreeningParameters = read_shipped("data_processing")["screening"]
 TYPICAL = np.array([0.75, 7.5, 0.08, 0.025, 0.3, 0.08, -0.4, -0.5])
@@ -24,6 +40,7 @@ WITHIN = np.array([0.045, 0.045, 0.015, 0.005, 0.04, 0.04, 0.25, 0.3])
 CHANNELS = 12
 
 
+@cache
 def make_evidence(
     patients: range,
     cells: int = 60,
@@ -32,7 +49,10 @@ def make_evidence(
     shift: float = 0.0,
     seed: int = 0,
 ) -> Evidence:
-    """Make images of patients that differ as real ones do; `shift` in patients' deviations."""
+    """Make images of patients that differ as real ones do; `shift` in patients' deviations.
+
+    The same object for the same arguments: do not change it.
+    """
     tables, embeddings, probabilities = [], [], []
     for patient in patients:
         look = np.random.default_rng([seed, patient])
@@ -75,6 +95,260 @@ def forget_champion(evidence: Evidence) -> Evidence:
 
 KNOWN = make_evidence(range(40), cells=40)
 HONEST = make_evidence(range(100, 103))
+
+
+def oppose(evidence: Evidence, opposed: np.ndarray) -> Evidence:
+    """Let the champion give this probability to the other class than the label, of two."""
+    rows = np.arange(len(opposed))
+    column = pd.Index(evidence.class_names).get_indexer(pd.Index(evidence.images["label"]))
+    probabilities = np.empty((len(opposed), 2))
+    probabilities[rows, column], probabilities[rows, 1 - column] = 1 - opposed, opposed
+    return replace(evidence, probabilities=probabilities)
+
+
+def screen_labels(
+    opposed: np.ndarray, usual: np.ndarray | None = None, patients: int = 1, **limits: float
+) -> Screening:
+    """Screen a batch whose images look as they should, and whose labels are called otherwise.
+
+    Args:
+        opposed: probability of the other class, of each image of the batch.
+        usual: the same of each known image; None for none at all.
+        patients: of the batch, each as many images as the others.
+        limits: of `LIMITS`, to be changed.
+    """
+    batch = make_evidence(range(100, 100 + patients), len(opposed) // patients)
+    known = oppose(KNOWN, np.zeros(len(KNOWN.images)) if usual is None else usual)
+    return screen_batch(oppose(batch, opposed), known, LIMITS | limits)
+
+
+def bound_below(found: int, size: int, groups: int) -> float:
+    """Return the exact lower bound of a share, at 95 % for all groups and the batch together."""
+    certainty = 1 - 2 * 0.05 / (groups + 1)
+    return float(binomtest(found, size).proportion_ci(certainty, "exact").low)
+
+
+class TestLabels:
+    """What the champion says of the labels: many must be called otherwise, and some surely."""
+
+    def test_labels_that_are_surely_wrong_are_held_with_the_numbers(self) -> None:
+        screening = screen_labels(np.repeat([0.9, 0.1], [24, 36]))
+        share = bound_below(24, 60, 1)
+        assert screening.reasons == [
+            f"C100: the champion calls 40% of the images otherwise than their labels, and at least "
+            f"{share:.0%} with certainty; usual is at most 0% with certainty, the limits are 28% "
+            "and 8%."
+        ]
+        assert screening.numbers["disagreement_share"] == pytest.approx(0.4)
+        assert screening.numbers["contradiction_share"] == pytest.approx(share)
+
+    def test_disagreement_without_certainty_holds_nothing(self) -> None:
+        screening = screen_labels(np.full(60, 0.79))
+        assert not screening.held
+        assert screening.numbers["disagreement_share"] == 1
+        assert screening.numbers["contradiction_share"] == 0
+        assert screen_labels(np.full(60, 0.81)).held
+
+    def test_certainty_about_few_images_holds_nothing(self) -> None:
+        few = screen_labels(np.repeat([0.99, 0.1], [15, 45]))
+        assert bound_below(15, 60, 1) > LIMITS["maximum_contradiction_share"]
+        assert few.numbers["disagreement_share"] == 0.25
+        assert few.numbers["contradiction_share"] == 0
+        assert not few.held
+
+    def test_a_share_equal_to_the_limit_of_disagreement_is_not_beyond_it(self) -> None:
+        opposed = np.repeat([0.99, 0.1], [15, 45])
+        assert not screen_labels(opposed, maximum_disagreement_share=0.25).held
+        assert screen_labels(opposed, maximum_disagreement_share=0.249).held
+
+    def test_a_share_equal_to_the_limit_of_contradiction_is_not_beyond_it(self) -> None:
+        opposed = np.repeat([0.99, 0.1], [30, 30])
+        share = screen_labels(opposed).numbers["contradiction_share"]
+        assert not screen_labels(opposed, maximum_contradiction_share=share).held
+        assert screen_labels(opposed, maximum_contradiction_share=share - 1e-9).held
+
+    def test_an_even_chance_is_no_disagreement(self) -> None:
+        assert screen_labels(np.full(60, 0.5)).numbers["disagreement_share"] == 0
+        assert screen_labels(np.full(60, 0.51)).numbers["disagreement_share"] == 1
+        assert SURE == 0.8
+
+    def test_a_number_of_images_too_small_to_be_sure_of_is_not_held(self) -> None:
+        assert not screen_labels(np.array([0.99])).held
+        assert screen_labels(np.full(20, 0.99)).held
+
+    def test_one_patient_among_many_is_held_against_the_batch(self) -> None:
+        opposed = np.repeat([0.99, 0.0], [30, 570])
+        screening = screen_labels(opposed, patients=20)
+        assert screening.reasons[0].startswith("C100: the champion calls 100% of")
+        assert screening.numbers["contradiction_share"] == pytest.approx(bound_below(30, 30, 20))
+
+    def test_a_little_of_every_patient_is_held_against_the_batch_as_a_whole(self) -> None:
+        opposed = np.tile(np.repeat([0.99, 0.1], [3, 5]), 40)
+        screening = screen_labels(opposed, patients=40, maximum_contradiction_share=0.2)
+        assert screening.reasons[0].startswith("The batch: the champion calls 38% of")
+        assert screening.numbers["contradiction_share"] == pytest.approx(bound_below(120, 320, 40))
+
+    @pytest.mark.parametrize(("kind", "called"), [("disagreement", 0.6), ("contradiction", 0.99)])
+    def test_what_is_usual_is_what_nine_of_ten_known_patients_keep(
+        self, kind: str, called: float
+    ) -> None:
+        # Of the 40 known patients four have all their images called otherwise, 36 four of forty.
+        usual = np.tile(np.repeat([called, 0.0], [4, 36]), 40)
+        usual[:160] = called
+        numbers = screen_labels(np.zeros(60), usual).numbers
+        assert numbers[f"usual_{kind}_share"] == pytest.approx(
+            np.quantile([1] * 4 + [0.1] * 36, 0.9)
+        )
+        if kind == "disagreement":
+            assert numbers["usual_contradiction_share"] == 0
+
+    def test_where_much_is_usually_called_otherwise_the_limits_are_one_and_a_half_times_that(
+        self,
+    ) -> None:
+        usual = np.tile(np.repeat([0.99, 0.0], [16, 24]), 40)  # 40 % of each known patient
+        assert not screen_labels(np.repeat([0.99, 0.0], [36, 24]), usual).held
+        screening = screen_labels(np.repeat([0.99, 0.0], [58, 2]), usual)
+        assert screening.reasons[0].endswith(
+            "usual is at most 40% with certainty, the limits are 60% and 60%."
+        )
+
+    def test_an_image_is_as_suspicious_as_its_label_is_opposed(self) -> None:
+        opposed = np.linspace(0.9, 1, 20)
+        lenient = {"maximum_disagreement_share": 1.0}
+        assert screen_labels(opposed, **lenient).suspicion.tolist() == pytest.approx(
+            opposed.tolist()
+        )
+
+    def test_what_is_no_probability_counts_as_the_label(self) -> None:
+        batch = replace(HONEST, probabilities=np.full((len(HONEST.images), 2), np.nan))
+        screening = screen_batch(batch, KNOWN, LIMITS)
+        assert screening.numbers["disagreement_share"] == 0
+        assert screening.reasons == []
+
+    def test_a_label_unknown_to_the_champion_is_opposed_by_nothing(self) -> None:
+        batch = oppose(make_evidence(range(100, 101), 20), np.full(20, 0.99))
+        unheard = replace(batch, images=batch.images.assign(label="Unheard"))
+        assert screen_batch(batch, KNOWN, LIMITS).numbers["disagreement_share"] == 1
+        assert screen_batch(unheard, KNOWN, LIMITS).numbers["disagreement_share"] == 0
+
+
+class TestLook:
+    """Each limit at its edge, and the numbers that a person reads."""
+
+    STRANGE = forget_champion(make_evidence(range(100, 101), cells=60, shift=8))
+
+    @pytest.mark.parametrize(
+        ("name", "held_for"),
+        [
+            (
+                "look_distance",
+                "C100: the images look different from those of every known patient: {} times as "
+                "far from the nearest one as 95 % of known patients are; the limit is {} times.",
+            ),
+            (
+                "strange_share",
+                "C100: at least {} of the images look like no known patient's; usual is 1 %, the "
+                "limit is {}.",
+            ),
+        ],
+    )
+    def test_a_number_equal_to_its_limit_is_not_beyond_it(self, name: str, held_for: str) -> None:
+        lenient = {"maximum_look_distance": 1e9, "maximum_strange_share": 1.0}
+        found = screen_batch(self.STRANGE, KNOWN, LIMITS | lenient).numbers[name]
+        at_limit = LIMITS | lenient | {f"maximum_{name}": found}
+        assert not screen_batch(self.STRANGE, KNOWN, at_limit).held
+        below = LIMITS | lenient | {f"maximum_{name}": 0.5}
+        told = (f"{found:.0%}", "50%") if name == "strange_share" else (f"{found:.1f}", "0.5")
+        assert screen_batch(self.STRANGE, KNOWN, below).reasons == [held_for.format(*told)]
+
+    def test_an_embedding_equal_to_its_limit_is_not_beyond_it(self) -> None:
+        assert HONEST.embeddings is not None
+        batch = replace(HONEST, embeddings=HONEST.embeddings + 4)
+        found = screen_batch(batch, KNOWN, LIMITS).numbers["embedding_distance"]
+        at_limit = LIMITS | {"maximum_embedding_distance": found}
+        assert not screen_batch(batch, KNOWN, at_limit).held
+        (reason,) = screen_batch(batch, KNOWN, LIMITS).reasons
+        assert reason.partition(": ")[2] == (
+            "the images look to the champion unlike those of every known patient: "
+            f"{found:.1f} times as far from the nearest one as 95 % of known patients are; the "
+            "limit is 1.6 times."
+        )
+
+    def test_the_numbers_are_those_of_the_spaces(self) -> None:
+        known, new = Groups(KNOWN.images["patient"]), Groups(HONEST.images["patient"])
+        look = Space(KNOWN.statistics, known, weigh_patients)
+        seen = Space(KNOWN.embeddings, known, weigh_channels)
+        images = Space(KNOWN.statistics, known, weigh_images)
+        strange = images.measure(HONEST.statistics) / images.usual_image > images.grow(3)
+        found = [int(strange[new.own == number].sum()) for number in range(3)]
+        bounds = [bound_below(count, 60, 3) for count in found]
+
+        numbers = screen_batch(HONEST, KNOWN, LIMITS).numbers
+
+        assert numbers["look_distance"] == look.measure_groups(HONEST.statistics, new).max()
+        assert numbers["embedding_distance"] == seen.measure_groups(HONEST.embeddings, new).max()
+        bounds.append(bound_below(sum(found), 180, 3))
+        assert numbers["strange_share"] == pytest.approx(max(bounds))
+        assert numbers["images"] == 180
+        assert numbers["known_patients"] == 40
+        assert {name for name in numbers if name.startswith("limit_")} == {
+            f"limit_{name}" for name in LIMITS
+        }
+        assert numbers["limit_maximum_strange_share"] == LIMITS["maximum_strange_share"]
+
+    def test_of_many_patients_one_may_lie_farther_out(self) -> None:
+        # Strange alone, and one of fifty: the largest of many distances is larger.
+        far = make_evidence(range(300, 301), cells=60, shift=2.8)
+        numbers = screen_batch(forget_champion(far), KNOWN, LIMITS).numbers
+        rest = make_evidence(range(400, 449), cells=60)
+        images = pd.concat([far.images, rest.images], ignore_index=True)
+        together = screen_batch(Evidence(images), KNOWN, LIMITS).numbers
+        assert together["look_distance"] < numbers["look_distance"]
+        assert together["strange_share"] < numbers["strange_share"]
+
+    def test_an_image_is_the_more_suspicious_the_farther_it_lies_up_to_one(self) -> None:
+        known = Groups(KNOWN.images["patient"])
+        images = Space(KNOWN.statistics, known, weigh_images)
+        distances = images.measure(self.STRANGE.statistics) / images.usual_image
+        found = screen_batch(self.STRANGE, KNOWN, LIMITS).suspicion
+        np.testing.assert_allclose(found, distances / (1 + distances), rtol=1e-6)
+
+    def test_values_that_are_no_numbers_are_counted_as_zero(self) -> None:
+        broken = replace(HONEST, images=HONEST.images.assign(texture=np.nan))
+        zero = replace(HONEST, images=HONEST.images.assign(texture=0.0))
+        assert (
+            screen_batch(broken, KNOWN, LIMITS).numbers == screen_batch(zero, KNOWN, LIMITS).numbers
+        )
+
+
+class TestBlank:
+    def blank(self, count: int, contrast: float = 0.0) -> Evidence:
+        values = np.repeat([contrast, 0.08], [count, 100 - count])
+        batch = make_evidence(range(100, 101), cells=100)
+        return forget_champion(replace(batch, images=batch.images.assign(contrast=values)))
+
+    def test_as_many_blank_images_as_the_limit_pass_and_no_more(self) -> None:
+        assert not screen_batch(self.blank(2), None, LIMITS).held
+        screening = screen_batch(self.blank(3), None, LIMITS)
+        assert screening.reasons == [
+            "3 of 100 images (3%) are blank; usual is none, the limit is 2%."
+        ]
+        assert screening.numbers["blank_share"] == 0.03
+        assert screening.suspicion.tolist() == [10.0] * 3 + [0.0] * 97
+
+    def test_an_image_with_the_least_contrast_is_not_blank(self) -> None:
+        assert screen_batch(self.blank(50, BLANK_CONTRAST - 1e-6), None, LIMITS).held
+        assert not screen_batch(self.blank(50, BLANK_CONTRAST), None, LIMITS).held
+
+    def test_a_contrast_that_is_no_number_is_none(self) -> None:
+        assert screen_batch(self.blank(50, np.nan), None, LIMITS).held
+
+    def test_a_blank_image_stays_the_most_suspicious_whatever_else_is_found(self) -> None:
+        batch = replace(self.blank(3), images=self.blank(3).images.assign(brightness=99.0))
+        suspicion = screen_batch(batch, KNOWN, LIMITS).suspicion
+        assert (suspicion[:3] == 10).all()
+        assert (suspicion[3:] < 1).all()
+        assert (suspicion[3:] > 0.5).all()
 
 
 class TestBadBatches:
@@ -200,7 +474,10 @@ class TestLittleKnown:
         screening = screen_batch(forget_champion(HONEST), KNOWN, LIMITS)
 
         assert not screening.held
-        assert len(screening.notes) == 2
+        assert screening.notes == [
+            "The embeddings are not judged: there is no champion.",
+            "The labels are not judged: there is no champion.",
+        ]
         assert "look_distance" in screening.numbers
         assert "embedding_distance" not in screening.numbers
 
@@ -212,12 +489,28 @@ class TestLittleKnown:
             screening = screen_batch(strange, reference, LIMITS)
 
             assert not screening.held
-            assert "fewer than 15" in screening.notes[0]
+            count = 14 if reference else 0
+            assert screening.notes == [
+                f"Not judged but for blank images: {count} patients are known, fewer than 15."
+            ]
+            assert screening.numbers["known_patients"] == count
+
+    def test_with_just_enough_known_patients_a_batch_is_judged(self) -> None:
+        strange = make_evidence(range(100, 101), shift=9)
+        assert screen_batch(strange, make_evidence(range(15)), LIMITS).held
+
+    def test_patients_of_few_images_are_known_as_one_together(self) -> None:
+        strange = make_evidence(range(100, 101), shift=9)
+        screening = screen_batch(strange, make_evidence(range(56), cells=4), LIMITS)
+        assert screening.numbers["known_patients"] == 8  # pools of 30 images
+        assert not screening.held
 
     def test_an_empty_batch_passes(self) -> None:
-        assert not screen_batch(
-            Evidence(HONEST.images.iloc[:0], HONEST.class_names), KNOWN, LIMITS
-        ).held
+        empty = Evidence(HONEST.images.iloc[:0], HONEST.class_names)
+        screening = screen_batch(empty, KNOWN, LIMITS)
+        assert not screening.held
+        assert screening.numbers["blank_share"] == screening.numbers["images"] == 0
+        assert screening.suspicion.shape == (0,)
 
 
 @settings(max_examples=60, deadline=None)
@@ -252,64 +545,6 @@ def test_whatever_comes_it_answers_in_finite_numbers(
     assert np.isfinite(screening.suspicion).all()
     assert np.isfinite(list(screening.numbers.values())).all()
     json.dumps(screening.numbers, allow_nan=False)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    size=st.integers(4, 70),
-    count=st.integers(0, 5),
-    seed=st.integers(0, 9),
-    top=st.integers(1, 256),
-)
-def test_statistics_are_finite_for_any_pixels(size: int, count: int, seed: int, top: int) -> None:
-    random = np.random.default_rng(seed)
-
-    statistics = describe_pixels(random.integers(0, top, (count, size, size, 3), np.uint8))
-
-    assert list(statistics.columns) == list(STATISTICS)
-    assert statistics.shape == (count, len(STATISTICS))
-    assert np.isfinite(statistics.to_numpy()).all()
-
-
-def test_twice_the_light_changes_the_brightness_alone() -> None:
-    random = np.random.default_rng(0)
-    pixels = np.full((1, 64, 64, 3), [90, 60, 70], np.uint8)
-    pixels += random.integers(0, 20, (1, 64, 64, 1), np.uint8)
-
-    dim, bright = describe_pixels(pixels).iloc[0], describe_pixels(pixels * 2).iloc[0]
-
-    assert bright["brightness"] - dim["brightness"] == pytest.approx(0.85, abs=0.1)
-    assert bright["lit_share"] == dim["lit_share"] == 1
-    assert bright["red_over_green"] == pytest.approx(dim["red_over_green"], abs=0.1)
-
-
-def test_statistics_are_those_of_exact_sums() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
-    pixels[:, :, :7] = 0
-    lit = np.pad(pixels.max(3) > LIT_LEVEL, ((0, 0), (1, 1), (1, 1)), constant_values=True)
-    inner = lit[:, 1:-1, 1:-1] & lit[:, 2:, 1:-1] & lit[:, :-2, 1:-1]
-    inner &= lit[:, 1:-1, 2:] & lit[:, 1:-1, :-2]
-    for number, statistics in describe_pixels(pixels).iterrows():
-        stops = np.log2(pixels[number][inner[number]].astype(np.float64) + LIT_LEVEL)
-        red, green, blue = stops.mean(0)
-        shade = (stops - stops.mean(0)).mean(1)
-        slopes = (stops - stops.mean(0)).T @ shade / (shade @ shade)
-        assert statistics["brightness"] == pytest.approx(stops.mean(), abs=1e-4)
-        assert statistics["contrast"] == pytest.approx(np.sqrt((shade**2).mean()), abs=1e-4)
-        assert statistics["red_over_green"] == pytest.approx(red - green, abs=1e-4)
-        assert statistics["blue_over_green"] == pytest.approx(blue - green, abs=1e-4)
-        assert statistics["red_slope"] == pytest.approx(slopes[0] - slopes[1], abs=1e-4)
-        assert statistics["blue_slope"] == pytest.approx(slopes[2] - slopes[1], abs=1e-4)
-
-
-def test_statistics_do_not_depend_on_the_chunks() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (300, 16, 16, 3), np.uint8)
-
-    whole = describe_pixels(pixels)
-
-    pd.testing.assert_frame_equal(
-        whole.iloc[290:].reset_index(drop=True), describe_pixels(pixels[290:]), rtol=1e-5
-    )
 
 
 def test_a_large_batch_takes_seconds() -> None:

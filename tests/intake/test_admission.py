@@ -1,0 +1,119 @@
+"""Admission: which batches may join together, and what keeps one back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from image_classification.intake.admission import admit_together, sample_patients
+
+SPLITS = ("train", "validation", "test")
+PARAMETERS: dict[str, Any] = {
+    "classes": ["P", "U"],
+    "contract": {
+        "maximum_refused_share": 1.0,
+        "minimum_class_share": 0.2,
+        "minimum_patients": 1,
+    },
+}
+
+
+def tabulate(
+    first: int, labels: str, splits: tuple[str, ...] = SPLITS, status: str = "accepted"
+) -> pd.DataFrame:
+    """Return an image of each of these labels in each split, each of a patient of its own."""
+    rows = [(label, split) for split in splits for label in labels]
+    return pd.DataFrame(rows, columns=["label", "split"]).assign(
+        image_id=[str(first + place) for place in range(len(rows))],
+        patient=[f"C{first + place}" for place in range(len(rows))],
+        status=status,
+    )
+
+
+NOTHING = tabulate(0, "PU").head(0)
+KNOWN = tabulate(0, "PU")
+
+
+def test_batches_with_which_the_set_keeps_the_contract_join() -> None:
+    assert admit_together(KNOWN, {"b": tabulate(100, "PU")}, PARAMETERS) == {}
+    assert admit_together(KNOWN, {}, PARAMETERS) == {}
+
+
+def test_nothing_has_to_wait_where_nothing_came_though_the_set_is_bad() -> None:
+    assert admit_together(NOTHING, {}, PARAMETERS) == {}
+
+
+def test_two_batches_join_together_that_could_not_join_alone() -> None:
+    halves = {"a": tabulate(100, "P"), "b": tabulate(200, "U")}
+    assert admit_together(NOTHING, halves, PARAMETERS) == {}
+    for name, half in halves.items():
+        waiting = admit_together(NOTHING, {name: half}, PARAMETERS)
+        assert list(waiting) == [name]
+        assert "0 patients; at least 1 are required" in waiting[name][-1]
+
+
+def test_the_batch_at_fault_waits_and_the_others_join() -> None:
+    candidates = {
+        "tipping": tabulate(100, "P" * 12),
+        "well": tabulate(200, "PU"),
+        "also": tabulate(300, "PU"),
+    }
+    waiting = admit_together(KNOWN, candidates, PARAMETERS)
+    assert list(waiting) == ["tipping"]
+    assert waiting["tipping"] == [
+        "Class 'U' has 7.1% of the images; at least 20.0% is required "
+        "(contract.minimum_class_share)."
+    ]
+
+
+def test_what_a_batch_brings_counts_for_the_next_one() -> None:
+    candidates = {"a": tabulate(100, "PPU"), "b": tabulate(200, "P" * 6), "c": tabulate(300, "PP")}
+    # With `a`, two of five are U; with `b` too it would be 2 of 11, and with `c` 2 of 7.
+    assert list(admit_together(KNOWN, candidates, PARAMETERS)) == ["b"]
+    strict = PARAMETERS | {"contract": PARAMETERS["contract"] | {"minimum_class_share": 0.35}}
+    assert list(admit_together(KNOWN, candidates, strict)) == ["b", "c"]
+
+
+@pytest.mark.parametrize("status", ["held", "rejected", "conflict"])
+def test_images_that_are_not_accepted_help_no_batch_in(status: str) -> None:
+    known = tabulate(0, "PU", status=status)
+    assert "b" in admit_together(known, {"b": tabulate(100, "P")}, PARAMETERS)
+    assert admit_together(KNOWN, {"b": tabulate(100, "P")}, PARAMETERS) == {}
+
+
+def test_a_content_that_comes_again_counts_once() -> None:
+    again = pd.concat([tabulate(100, "PU"), *[KNOWN[KNOWN["label"] == "P"]] * 9])
+    assert admit_together(KNOWN, {"b": again}, PARAMETERS) == {}
+
+
+def test_a_content_under_two_labels_does_not_count() -> None:
+    other = KNOWN.assign(label=KNOWN["label"].map({"P": "U", "U": "P"}))
+    waiting = admit_together(KNOWN, {"b": other}, PARAMETERS)
+    assert "Class 'P' in the split train: 0 patients; at least 1" in " ".join(waiting["b"])
+
+
+def test_classes_are_those_found_where_none_are_named() -> None:
+    free = PARAMETERS | {"classes": None}
+    assert admit_together(NOTHING, {"b": tabulate(0, "PUX")}, free) == {}
+    assert admit_together(NOTHING, {"b": tabulate(0, "X")}, free) == {
+        "b": ["There are 1 classes (X); a classifier needs two."]
+    }
+
+
+class TestSample:
+    IMAGES = pd.DataFrame(
+        {"image_id": list("iafcbghde"), "patient": ["C1"] * 6 + ["C2"] * 2 + ["C3"]}
+    )
+
+    def test_it_takes_the_same_images_of_each_patient_whatever_their_order(self) -> None:
+        sample = sample_patients(self.IMAGES, 5)
+
+        assert sample["image_id"].tolist() == ["a", "b", "d", "e", "h"]
+        pd.testing.assert_frame_equal(sample, sample_patients(self.IMAGES.sample(frac=1), 5))
+
+    def test_few_images_are_all_taken(self) -> None:
+        assert sample_patients(self.IMAGES, 9) is self.IMAGES
+        assert len(sample_patients(self.IMAGES, 8)) == 6  # up to three of each of three patients
+        assert len(sample_patients(self.IMAGES, 3)) == 3

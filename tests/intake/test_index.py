@@ -1,0 +1,339 @@
+"""The index: what counts of several files with the same content, and what a split depends on."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from image_classification.errors import ConfigurationError
+from image_classification.intake import index
+from image_classification.intake.index import ACCEPTED, CONFLICT, HELD, REJECTED
+
+RULE = {"split_salt": "salt", "validation_share": 0.2, "test_share": 0.15}
+
+
+def tabulate(*rows: tuple[str, str, str, str], seen: str = "2026-11-22") -> pd.DataFrame:
+    """Return a log: path, content, label and status of each row, `first_seen` a day later each."""
+    log = pd.DataFrame(rows, columns=["path", "image_id", "label", "status"])
+    days = pd.date_range(seen, periods=len(log)).strftime("%Y-%m-%d")
+    return log.assign(first_seen=days)
+
+
+def settle(*rows: tuple[str, str, str, str]) -> list[tuple[str, str, str]]:
+    """Return path, label and status of what is left of a log."""
+    settled = index.settle_index(tabulate(*rows))
+    assert settled.index.tolist() == list(range(len(settled)))
+    return list(zip(settled["path"], settled["label"], settled["status"], strict=True))
+
+
+class TestSettling:
+    def test_images_of_different_content_stay_as_they_are(self) -> None:
+        assert settle(("a", "1", "P", ACCEPTED), ("b", "2", "U", HELD)) == [
+            ("a", "P", ACCEPTED),
+            ("b", "U", HELD),
+        ]
+
+    def test_the_last_row_of_a_file_holds(self) -> None:
+        rows = [("a", "1", "P", HELD), ("b", "2", "U", ACCEPTED), ("a", "1", "P", REJECTED)]
+        assert settle(*rows) == [("b", "U", ACCEPTED), ("a", "P", REJECTED)]
+
+    @pytest.mark.parametrize(
+        ("statuses", "counted"),
+        [
+            ([HELD, ACCEPTED], "1"),
+            ([REJECTED, ACCEPTED], "1"),
+            ([REJECTED, HELD], "1"),
+            ([REJECTED, HELD, ACCEPTED], "2"),
+            ([HELD, REJECTED], "0"),
+        ],
+    )
+    def test_accepted_counts_before_held_and_held_before_rejected(
+        self, statuses: list[str], counted: str
+    ) -> None:
+        rows = [(str(place), "1", "P", status) for place, status in enumerate(statuses)]
+        other = ("x", "9", "P", HELD)
+        assert settle(*rows, other) == [(counted, "P", statuses[int(counted)]), ("x", "P", HELD)]
+
+    def test_of_two_accepted_files_the_first_seen_counts(self) -> None:
+        log = tabulate(("a", "1", "P", ACCEPTED), ("b", "1", "P", ACCEPTED))
+        later = log.assign(first_seen=["2026-11-23", "2026-11-22"])
+        assert index.settle_index(log)["path"].tolist() == ["a"]
+        assert index.settle_index(later)["path"].tolist() == ["b"]
+
+    def test_of_two_files_seen_together_the_first_path_counts(self) -> None:
+        log = tabulate(("b", "1", "P", ACCEPTED), ("a", "1", "P", ACCEPTED))
+        assert index.settle_index(log.assign(first_seen="2026-11-22"))["path"].tolist() == ["a"]
+
+    def test_a_content_accepted_under_two_labels_has_none(self) -> None:
+        rows = [("a", "1", "P", ACCEPTED), ("b", "1", "U", ACCEPTED), ("c", "2", "U", ACCEPTED)]
+        assert settle(*rows) == [("a", "", CONFLICT), ("c", "U", ACCEPTED)]
+
+    @pytest.mark.parametrize("status", [HELD, REJECTED])
+    def test_a_label_that_is_not_accepted_is_no_conflict(self, status: str) -> None:
+        rows = [("a", "1", "P", ACCEPTED), ("b", "1", "U", status)]
+        assert settle(*rows) == [("a", "P", ACCEPTED)]
+
+    def test_a_conflict_ends_when_one_of_its_files_is_rejected(self) -> None:
+        rows = [("a", "1", "P", ACCEPTED), ("b", "1", "U", ACCEPTED), ("b", "1", "U", REJECTED)]
+        assert settle(*rows) == [("a", "P", ACCEPTED)]
+
+    def test_only_accepted_images_are_selected(self) -> None:
+        log = tabulate(
+            ("a", "1", "P", HELD),
+            ("b", "2", "P", ACCEPTED),
+            ("c", "3", "P", ACCEPTED),
+            ("d", "3", "U", ACCEPTED),
+        )
+        selected = index.select_accepted(log)
+        assert selected["path"].tolist() == ["b"]
+        assert selected.index.tolist() == [0]
+
+
+class TestSmallSteps:
+    def test_usable_files_are_those_without_a_refusal_once_per_label(self) -> None:
+        files = pd.DataFrame(
+            {
+                "path": ["a", "b", "c", "d", "e"],
+                "image_id": ["1", "1", "1", "2", "3"],
+                "label": ["P", "P", "U", "U", "U"],
+                "refusal": ["", "", "", "empty", ""],
+            }
+        )
+        assert index.select_usable(files)["path"].tolist() == ["a", "c", "e"]
+        assert index.select_usable(files.drop(index=[1, 2]))["path"].tolist() == ["a", "e"]
+
+    def test_rows_are_joined_only_where_there_is_something_to_join(self) -> None:
+        one, two = pd.DataFrame({"n": [1]}, index=[7]), pd.DataFrame({"n": [2, 3]}, index=[7, 8])
+        empty = one.head(0)
+        assert index.join_rows([empty, one]) is one
+        assert index.join_rows([empty, empty]) is empty
+        joined = index.join_rows([one, empty, two])
+        assert joined["n"].tolist() == [1, 2, 3]
+        assert joined.index.tolist() == [0, 1, 2]
+
+    def test_the_last_row_of_each_value_is_found_in_the_order_of_the_first(self) -> None:
+        assert index.locate_last(pd.Series(list("baabc"))).tolist() == [3, 2, 4]
+        assert index.locate_last(pd.Series([], dtype=str)).tolist() == []
+
+    def test_classes_are_those_configured_or_those_found_sorted(self) -> None:
+        images = pd.DataFrame({"label": ["ring", "healthy", "ring"]})
+        assert index.name_classes(images, ["z", "a"]) == ["a", "z"]
+        assert index.name_classes(images, None) == ["healthy", "ring"]
+        assert index.name_classes(images, []) == ["healthy", "ring"]
+
+
+def inspect(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["path", "label", "image_id", "refusal"])
+
+
+class TestQuarantine:
+    NOBODY = tabulate(("other/x", "9", "P", ACCEPTED))
+
+    def test_refused_files_are_listed_with_the_reason(self) -> None:
+        batch = inspect(("b/1", "P", "1", ""), ("b/2", "U", "2", "the file is empty"))
+        for listed in (
+            index.describe_quarantine(batch, self.NOBODY),
+            index.describe_refusals(batch),
+        ):
+            assert listed.to_dict("records") == [
+                {"path": "b/2", "label": "U", "image_id": "2", "reason": "the file is empty"}
+            ]
+            assert listed.index.tolist() == [0]
+
+    def test_a_repeated_content_is_a_duplicate_of_the_file_that_counts(self) -> None:
+        batch = inspect(
+            ("b/0", "P", "0", "the file is empty"), ("b/1", "P", "1", ""), ("b/2", "P", "2", "")
+        )
+        others = tabulate(("a/1", "1", "P", ACCEPTED), ("a/3", "3", "P", ACCEPTED))
+        listed = index.describe_quarantine(batch, others)
+        assert listed[["path", "reason"]].to_numpy().tolist() == [
+            ["b/0", "the file is empty"],
+            ["b/1", "duplicate of a/1"],
+        ]
+        assert listed.index.tolist() == [0, 1]
+        assert listed.columns.tolist() == index.QUARANTINE_COLUMNS
+
+    def test_a_content_repeated_within_the_batch_is_a_duplicate_of_its_first_file(self) -> None:
+        batch = inspect(("b/1", "P", "1", ""), ("b/2", "P", "1", ""), ("b/3", "P", "3", ""))
+        listed = index.describe_quarantine(batch, self.NOBODY)
+        assert listed[["path", "reason"]].to_numpy().tolist() == [["b/2", "duplicate of b/1"]]
+
+    @pytest.mark.parametrize("status", [HELD, REJECTED])
+    def test_a_file_that_does_not_count_has_no_duplicates(self, status: str) -> None:
+        batch = inspect(("b/1", "P", "1", ""))
+        assert index.describe_quarantine(batch, tabulate(("a/1", "1", "P", status))).empty
+
+    def test_what_the_log_says_of_a_file_last_holds(self) -> None:
+        batch = inspect(("b/1", "P", "1", ""))
+        others = tabulate(("a/1", "1", "P", ACCEPTED), ("a/1", "1", "P", REJECTED))
+        assert index.describe_quarantine(batch, others).empty
+        listed = index.describe_quarantine(batch, others.iloc[::-1])
+        assert listed["reason"].tolist() == ["duplicate of a/1"]
+
+    def test_a_conflict_names_both_files(self) -> None:
+        batch = inspect(("b/1", "U", "1", ""), ("b/2", "U", "2", ""))
+        listed = index.describe_quarantine(batch, tabulate(("a/1", "1", "P", ACCEPTED)))
+        told = "the same image has more than one label: a/1 (P), b/1 (U)"
+        assert listed[["path", "label", "reason"]].to_numpy().tolist() == [
+            ["a/1", "P", told],
+            ["b/1", "U", told],
+        ]
+
+
+class TestSplits:
+    def test_a_hash_of_salt_and_name_decides_for_ever(self) -> None:
+        patients = [f"C{number}" for number in range(40)]
+        splits = [index.split_patient(patient, "salt", 0.2, 0.15) for patient in patients]
+        places = [
+            int.from_bytes(hashlib.sha256(f"salt/{patient}".encode()).digest()[:8]) / 2**64
+            for patient in patients
+        ]
+        assert splits == [
+            "test" if place < 0.15 else "validation" if place < 0.35 else "train"
+            for place in places
+        ]
+        assert set(splits) == {"train", "validation", "test"}
+        assert splits != [index.split_patient(patient, "other", 0.2, 0.15) for patient in patients]
+
+    def test_the_shares_are_kept(self) -> None:
+        patients = pd.Series([f"C{number}" for number in range(5000)])
+        shares = index.split_patients(patients, RULE).value_counts(normalize=True)
+        assert shares["test"] == pytest.approx(0.15, abs=0.02)
+        assert shares["validation"] == pytest.approx(0.2, abs=0.02)
+
+    @pytest.mark.parametrize(
+        ("place", "split"), [(0.0, "test"), (0.25, "validation"), (0.5, "train")]
+    )
+    def test_a_place_at_the_edge_is_in_the_next_split(
+        self, place: float, split: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Digest:
+            def digest(self) -> bytes:
+                return int(place * 2**64).to_bytes(8) + b"\xff" * 24
+
+        monkeypatch.setattr(index.hashlib, "sha256", lambda _: Digest())
+        assert index.split_patient("C1", "salt", 0.25, 0.25) == split
+
+    def test_all_rows_of_a_patient_are_in_one_split(self) -> None:
+        patients = pd.Series(["C1", "C2", "C1", "C3"], index=[5, 6, 7, 8], name="patient")
+        splits = index.split_patients(patients, RULE)
+        assert splits.index.tolist() == [5, 6, 7, 8]
+        assert splits.name == "patient"
+        assert splits.tolist() == [
+            index.split_patient(patient, "salt", 0.2, 0.15) for patient in patients
+        ]
+
+    def test_an_empty_table_has_no_splits(self) -> None:
+        assert index.split_patients(pd.Series([], dtype=str), RULE).empty
+
+    def test_a_patient_without_a_name_is_one_too(self) -> None:
+        splits = index.split_patients(pd.Series(["C1", None, None]), RULE)
+        assert splits[1] == splits[2] == index.split_patient("nan", "salt", 0.2, 0.15)
+
+
+class TestSplitsStay:
+    def log(self) -> pd.DataFrame:
+        patients = pd.Series([f"C{number}" for number in range(40)])
+        return pd.DataFrame({"patient": patients, "split": index.split_patients(patients, RULE)})
+
+    def test_the_rule_in_force_is_kept(self) -> None:
+        index.check_splits_stay(self.log(), RULE)
+        index.check_splits_stay(self.log().head(0), RULE)
+
+    @pytest.mark.parametrize(
+        "change", [{"split_salt": "other"}, {"validation_share": 0.3}, {"test_share": 0.3}]
+    )
+    def test_any_change_of_the_rule_is_refused(self, change: dict[str, Any]) -> None:
+        with pytest.raises(ConfigurationError, match=r"was changed: patient 'C\d+' is in '"):
+            index.check_splits_stay(self.log(), RULE | change)
+
+    def test_it_is_told_who_would_move_of_how_many_and_what_to_do(self) -> None:
+        log = self.log()
+        log.loc[[3, 5], "split"] = "elsewhere"
+        with pytest.raises(ConfigurationError) as raised:
+            index.check_splits_stay(pd.concat([log.head(1), log]), RULE)
+        assert str(raised.value) == (
+            "data_processing.split_salt, validation_share or test_share was changed: patient 'C3' "
+            "is in 'elsewhere' and would move, as would 1 more of 40. Models before and after "
+            "could not be compared. Put the three back; or, before the first training, remove the "
+            "folder 'index' below the storage root: all batches are then indexed anew."
+        )
+
+    def test_the_last_row_of_a_patient_is_looked_at(self) -> None:
+        log = pd.concat([self.log().head(1).assign(split="elsewhere"), self.log()])
+        index.check_splits_stay(log, RULE)
+        with pytest.raises(ConfigurationError, match="patient 'C0'"):
+            index.check_splits_stay(log.iloc[::-1], RULE)
+
+
+def tabulate_images() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "image_id": ["1", "2", "3", "4"],
+            "label": ["P", "U", "P", "U"],
+            "split": ["train", "train", "test", "validation"],
+            "patient": ["C1", "C1", "C2", "C3"],
+            "captured_on": ["2015-06-01", "2015-06-09", "", "2015-06-03"],
+            "batch": ["b", "a", "b", "a"],
+        }
+    )
+
+
+class TestDigest:
+    def test_the_order_of_the_rows_does_not_matter(self) -> None:
+        images = tabulate_images()
+        digest = index.digest_images(images)
+        assert digest == index.digest_images(images.iloc[[2, 0, 3, 1]])
+        assert len(digest) == 32
+        assert set(digest) <= set("0123456789abcdef")
+
+    @pytest.mark.parametrize("column", ["image_id", "label", "split"])
+    def test_any_change_of_image_label_or_split_changes_it(self, column: str) -> None:
+        changed = tabulate_images()
+        changed.loc[1, column] = "other"
+        assert index.digest_images(changed) != index.digest_images(tabulate_images())
+
+    def test_it_stays_what_it_was_for_models_that_were_registered_with_it(self) -> None:
+        text = "1 P train\n2 U train\n3 P test\n4 U validation"
+        assert (
+            index.digest_images(tabulate_images()) == hashlib.sha256(text.encode()).hexdigest()[:32]
+        )
+
+
+class TestSummary:
+    def test_images_and_patients_are_counted_by_split_and_class(self) -> None:
+        images = tabulate_images()
+        summary = index.summarise_images(images, ["P", "U"])
+        assert summary == {
+            "data_digest": index.digest_images(images),
+            "images": 4,
+            "patients": 3,
+            "captured_until": "2015-06-09",
+            "batches": ["a", "b"],
+            "splits": {
+                "train": {
+                    "digest": index.digest_images(images.iloc[:2]),
+                    "images": 2,
+                    "patients": 1,
+                    "classes": {"P": 1, "U": 1},
+                },
+                "validation": {
+                    "digest": index.digest_images(images.iloc[3:]),
+                    "images": 1,
+                    "patients": 1,
+                    "classes": {"P": 0, "U": 1},
+                },
+                "test": {
+                    "digest": index.digest_images(images.iloc[2:3]),
+                    "images": 1,
+                    "patients": 1,
+                    "classes": {"P": 1, "U": 0},
+                },
+            },
+        }
+
+    def test_no_images_were_captured_until_no_day(self) -> None:
+        assert index.summarise_images(tabulate_images().head(0), ["P"])["captured_until"] == ""
