@@ -1,7 +1,7 @@
 """Change the sources in small ways, and tell how many of the changes a test notices.
 
-`make mutants` runs it: mutmut, a folder at a time, each with the tests of its own folder alone. What
-is left of a run lies in `mutants/<folder>`; to see a change that no test noticed:
+`make mutants` runs mutmut for one folder after another, each with the tests of its own folder alone.
+The changed sources stay in `mutants/<folder>`. To see a change that no test noticed:
 `cd mutants/<folder> && ../../.venv/bin/mutmut show <name>`.
 """
 

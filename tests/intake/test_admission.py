@@ -63,8 +63,10 @@ def test_the_batch_at_fault_waits_and_the_others_join() -> None:
     waiting = admit_together(KNOWN, candidates, PARAMETERS)
     assert list(waiting) == ["tipping"]
     assert waiting["tipping"] == [
-        "Class 'U' has 7.1% of the images; at least 20.0% is required "
-        "(contract.minimum_class_share)."
+        (
+            "Class 'U' has 7.1% of the images; at least 20.0% is required "
+            "(contract.minimum_class_share)."
+        )
     ]
 
 

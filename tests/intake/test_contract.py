@@ -48,8 +48,10 @@ def test_a_set_that_keeps_the_contract_has_no_breach() -> None:
 def test_the_share_of_refused_files_may_be_as_high_as_the_limit() -> None:
     assert check_batch(tabulate_files(9, 1), CLASSES, CONTRACT) == []
     assert check_batch(tabulate_files(8, 1), CLASSES, CONTRACT) == [
-        "11.1% of the 9 files are no usable images; at most 10.0% is allowed "
-        "(contract.maximum_refused_share)."
+        (
+            "11.1% of the 9 files are no usable images; at most 10.0% is allowed "
+            "(contract.maximum_refused_share)."
+        )
     ]
 
 
@@ -90,8 +92,10 @@ def test_a_class_needs_its_share() -> None:
     few = images[(images["label"] == "ring") | images["patient"].str.contains("[02468]$")]
     assert check_images(few, CLASSES, CONTRACT | {"minimum_class_share": 1 / 3}) == []
     assert check_images(few, CLASSES, CONTRACT | {"minimum_class_share": 0.34}) == [
-        "Class 'healthy' has 33.3% of the images; at least 34.0% is required "
-        "(contract.minimum_class_share)."
+        (
+            "Class 'healthy' has 33.3% of the images; at least 34.0% is required "
+            "(contract.minimum_class_share)."
+        )
     ]
 
 
@@ -99,10 +103,14 @@ def test_a_class_without_an_image_has_no_share_and_no_patients() -> None:
     few = tabulate_images()
     few = few[few["label"] == "ring"]
     assert check_images(few, CLASSES, CONTRACT)[:2] == [
-        "Class 'healthy' has 0.0% of the images; at least 25.0% is required "
-        "(contract.minimum_class_share).",
-        "Class 'healthy' in the split train: 0 patients; at least 2 are required "
-        "(contract.minimum_patients).",
+        (
+            "Class 'healthy' has 0.0% of the images; at least 25.0% is required "
+            "(contract.minimum_class_share)."
+        ),
+        (
+            "Class 'healthy' in the split train: 0 patients; at least 2 are required "
+            "(contract.minimum_patients)."
+        ),
     ]
     assert len(check_images(few.head(0), CLASSES, CONTRACT)) == 8
 
