@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -12,7 +11,6 @@ import pytest
 from kedro.io import DatasetError
 from kedro_mlflow.io import metrics as stock
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from image_classification import datasets, tracking
 
@@ -28,11 +26,16 @@ CASES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make one MLflow store for all tests: its tables take a second."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
 @pytest.fixture
-def experiment_id(tmp_path: Path) -> str:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    tracking.connect(uri)
-    return tracking.open_experiment("metrics", artifact_location=str(tmp_path))
+def experiment_id(store: str, tmp_path: Path) -> str:
+    tracking.connect(store)
+    return tracking.open_experiment(tmp_path.name, artifact_location=str(tmp_path))
 
 
 def save(module: Any, name: str, arguments: dict[str, Any], data: Any) -> tuple[Any, Any]:
@@ -86,44 +89,40 @@ def test_what_is_saved_together_is_sent_together(
 
 
 def test_without_a_run_they_refuse(experiment_id: str) -> None:
-    with pytest.raises(DatasetError, match="No MLflow run is active"):
+    with pytest.raises(DatasetError) as raised:
         datasets.MlflowMetricDataset(key="accuracy").save(0.5)
+    told = "No MLflow run is active, and the catalog names no `run_id`."
+    assert told in str(raised.value)
 
 
-def test_parameters_that_another_task_logs_in_the_same_moment_are_no_error(
-    experiment_id: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "arguments", "data"), CASES)
+def test_where_logging_is_switched_off_nothing_is_logged(
+    experiment_id: str, name: str, arguments: dict[str, Any], data: Any
 ) -> None:
-    run_id = tracking.start_run(experiment_id, "night", {})
-    send, tries = MlflowClient.log_batch, []
-
-    def lose_the_first(self: MlflowClient, *arguments: Any, **options: Any) -> None:
-        tries.append(1)
-        send(self, *arguments, **options)
-        if len(tries) == 1:
-            raise MlflowException("UNIQUE constraint failed: params.key, params.run_uuid")
-
-    monkeypatch.setattr(MlflowClient, "log_batch", lose_the_first)
-    tracking.log_parameters(run_id, {"seed": 1})
-    mlflow.end_run()
-    assert len(tries) == 2
-    assert MlflowClient().get_run(run_id).data.params == {"seed": "1"}
-    with pytest.raises(MlflowException, match="Changing param values is not allowed"):
-        tracking.log_parameters(run_id, {"seed": 2})
-    assert len(tries) == 3
+    with mlflow.start_run(experiment_id=experiment_id):
+        dataset = getattr(datasets, name)(**deepcopy(arguments))
+        dataset._logging_activated = False
+        dataset.save(data)
+        assert not dataset.exists()
 
 
-def test_metrics_that_cannot_be_sent_hide_no_error_of_a_node(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from image_classification.hooks import TrackingHook
+class TestCurves:
+    """Curves of the active run, for people to look at."""
 
-    def refuse() -> None:
-        raise MlflowException("no server")
+    def test_they_are_logged_under_their_prefix(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        logged: list[object] = []
+        monkeypatch.setattr(tracking, "log_curves", logged.append)
+        points = [{"value": 0.5, "step": 1, "timestamp_ms": 3}]
+        datasets.MetricCurvesDataset(prefix="history").save({"auc": points})
+        assert logged == [{"history.auc": points}]
 
-    hook, left = TrackingHook(), []
-    hook.mlflow_config = SimpleNamespace(tracking=SimpleNamespace(run=SimpleNamespace(id="abc")))
-    monkeypatch.setattr(tracking, "send_points", refuse)
-    monkeypatch.setattr(tracking, "leave_run", lambda: left.append(1))
-    hook.on_pipeline_error(ValueError("the node's own"), {}, None, None)  # type: ignore[arg-type]
-    assert left == [1]
-    assert "no server" in caplog.text
+    def test_they_cannot_be_loaded(self) -> None:
+        metadata = {"kind": "curves"}
+        dataset = datasets.MetricCurvesDataset(prefix="history", metadata=metadata)
+        assert dataset.metadata is metadata
+        assert dataset._describe() == {"prefix": "history"}
+        assert dataset.exists() is False
+        with pytest.raises(DatasetError) as raised:
+            dataset.load()
+        told = "Curves of an MLflow run cannot be loaded through the catalog."
+        assert told in str(raised.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlflow
 import pytest
 from mlflow import MlflowClient
@@ -112,3 +114,23 @@ def test_a_run_is_left_although_what_it_was_resumed_for_fails(run_id: str) -> No
     with pytest.raises(ValueError, match="broken"), tracking.resume_run(run_id):
         raise ValueError("broken")
     assert tracking.active_run_id() is None
+
+
+def test_parameters_that_another_task_logs_in_the_same_moment_are_no_error(
+    run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, tries = MlflowClient.log_batch, []
+
+    def lose_the_first(self: MlflowClient, *arguments: Any, **options: Any) -> None:
+        tries.append(1)
+        send(self, *arguments, **options)
+        if len(tries) == 1:
+            raise MlflowException("UNIQUE constraint failed: params.key, params.run_uuid")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", lose_the_first)
+    tracking.log_parameters(run_id, {"seed": 1})
+    assert len(tries) == 2
+    assert MlflowClient().get_run(run_id).data.params == {"seed": "1"}
+    with pytest.raises(MlflowException, match="Changing param values is not allowed"):
+        tracking.log_parameters(run_id, {"seed": 2})
+    assert len(tries) == 3

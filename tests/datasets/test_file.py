@@ -1,0 +1,161 @@
+"""Files: written whole, and read by as many threads as helps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from image_classification.datasets import RecordsDataset
+from image_classification.datasets import file as file_module
+from image_classification.datasets.file import (
+    PARTIAL,
+    PIECE_BYTES,
+    TRIED_ALONE,
+    is_local,
+    open_filesystem,
+    read_file,
+    read_in_parts,
+    write_whole,
+)
+
+
+def test_a_file_is_written_whole_of_many_pieces(root: str) -> None:
+    content = np.random.default_rng(0).integers(0, 256, 3 * PIECE_BYTES + 5, np.uint8)
+    filesystem, path = open_filesystem(f"{root}/folder/file")
+
+    write_whole(filesystem, path, b"head", content.data, b"")
+
+    assert filesystem.cat_file(path) == b"head" + content.tobytes()
+    assert len(filesystem.find(path.rpartition("/")[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("from_memory_s", "alone", "threaded"),
+    [(1e9, True, False), (0.0, True, True), (1e9, False, True)],
+)
+def test_files_are_read_by_threads_unless_they_come_as_from_memory(
+    from_memory_s: float, alone: bool, threaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_module, "FROM_MEMORY_S", from_memory_s)
+    parts: list[tuple[int, list[str]]] = []
+
+    def read(some: Sequence[str]) -> list[str]:
+        parts.append((threading.get_ident(), list(some)))
+        return [f"content of {path}" for path in some]
+
+    paths = [f"{number}.png" for number in range(60)]
+    contents = read_in_parts(read, paths, 4, alone=alone)
+    assert contents == [f"content of {path}" for path in paths]
+    assert sorted(path for _, some in parts for path in some) == sorted(paths)
+    by_threads = [some for thread, some in parts if thread != threading.get_ident()]
+    assert bool(by_threads) == threaded
+    assert len(by_threads) <= 4
+    assert read_in_parts(read, [], 4, alone=alone) == []
+
+
+class TestFilesystem:
+    def test_a_path_or_an_address_gives_filesystem_and_path(self, tmp_path: Path) -> None:
+        filesystem, path = open_filesystem(f"{tmp_path}/a/")
+        assert (is_local(filesystem), path) == (True, f"{tmp_path}/a")
+        filesystem, path = open_filesystem("memory://bucket/a/")
+        assert (is_local(filesystem), path) == (False, "/a")
+
+    def test_credentials_go_to_the_filesystem(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        given: dict[str, object] = {}
+        monkeypatch.setattr(
+            fsspec, "filesystem", lambda protocol, **more: given.update(more, protocol=protocol)
+        )
+        open_filesystem("memory://bucket", {"key": "k"})
+        assert given == {"protocol": "memory", "key": "k"}
+        given.clear()
+        open_filesystem("memory://bucket")
+        assert given == {"protocol": "memory"}
+
+    def test_a_filesystem_of_one_name_or_several_is_told(self) -> None:
+        class One:
+            protocol = "file"
+
+        class Several:
+            protocol = ("file", "local")
+
+        class Elsewhere:
+            protocol = "profile"
+
+        assert is_local(One())
+        assert is_local(Several())
+        assert not is_local(Elsewhere())
+
+    def test_a_file_is_read_as_it_is(self, root: str) -> None:
+        filesystem, path = open_filesystem(f"{root}/file")
+        write_whole(filesystem, path, b"content")
+        assert read_file(filesystem, path) == b"content"
+
+    def test_a_dataset_says_where_it_lies(self, root: str) -> None:
+        metadata = {"kind": "records"}
+        dataset = RecordsDataset(filepath=f"{root}/records/", metadata=metadata)
+        filesystem, path = open_filesystem(f"{root}/records")
+        described = {"filepath": path, "filesystem": type(filesystem).__name__}
+        assert dataset._describe() == described
+        assert dataset.metadata is metadata
+        assert not dataset.exists()
+        dataset.save({"a": {}})
+        assert dataset.exists()
+
+
+def test_a_write_that_is_interrupted_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filesystem, path = open_filesystem(f"{tmp_path}/file")
+    write_whole(filesystem, path, b"old")
+    monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception):
+        write_whole(filesystem, path, b"new")
+    assert Path(path).read_bytes() == b"old"
+    (aside,) = tmp_path.glob("file.*")
+    assert aside.name.endswith(PARTIAL)
+
+
+def test_an_object_store_is_handed_a_file_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed = []
+
+    class Store:
+        protocol = "s3"
+
+        def pipe_file(self, path: str, content: bytes) -> None:
+            handed.append((path, content))
+
+    write_whole(Store(), "bucket/file", b"one", b"two")
+    assert handed == [("bucket/file", b"onetwo")]
+
+
+@pytest.mark.parametrize(("count", "readers", "sizes"), [(10, 4, [3, 3, 3, 1]), (2, 4, [1, 1])])
+def test_each_thread_gets_a_part_of_about_the_same_size(
+    count: int, readers: int, sizes: list[int]
+) -> None:
+    parts: list[int] = []
+
+    def read(some: Sequence[str]) -> list[str]:
+        parts.append(len(some))
+        return list(some)
+
+    paths = [str(number) for number in range(count)]
+    assert read_in_parts(read, paths, readers) == paths
+    assert sorted(parts, reverse=True) == sizes
+
+
+def test_files_are_tried_alone_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_module, "FROM_MEMORY_S", 1e9)
+    parts: list[int] = []
+
+    def read(some: Sequence[str]) -> list[str]:
+        parts.append(len(some))
+        return list(some)
+
+    paths = [str(number) for number in range(2 * TRIED_ALONE + 3)]
+    assert read_in_parts(read, paths, 4, alone=True) == paths
+    assert parts == [TRIED_ALONE, TRIED_ALONE, 3]

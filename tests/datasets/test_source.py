@@ -1,0 +1,151 @@
+"""Images to score: a folder or a list, on a disk or an object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pandas as pd
+import pytest
+
+from image_classification.datasets import ImageSource, ImageSourceDataset
+from image_classification.datasets.file import open_filesystem, write_whole
+from image_classification.errors import DataError
+
+
+class TestImageSource:
+    """Images to score: a folder or a list, on a disk or an object store."""
+
+    def put_list(self, root: str, table: pd.DataFrame, suffix: str) -> str:
+        content = (
+            table.to_parquet(index=False) if suffix == ".parquet" else table.to_csv(index=False)
+        )
+        place = f"{root}/lists/cells{suffix}"
+        encoded = content if isinstance(content, bytes) else content.encode()
+        write_whole(*open_filesystem(place), encoded)
+        return place
+
+    def test_a_folder_gives_the_images_of_all_its_sub_folders_sorted(self, root: str) -> None:
+        for name in ("b/2.PNG", "a/x/1.jpg", "0.tif", "a/Thumbs.db", ".hidden/3.png"):
+            write_whole(*open_filesystem(f"{root}/cells/{name}"), name.encode())
+        source = ImageSourceDataset(filepath=f"{root}/cells").load()
+        images = source.list_images()
+        assert list(images) == ["image_name", "path"]
+        assert images["image_name"].tolist() == ["0.tif", "a/x/1.jpg", "b/2.PNG"]
+        assert source.read(images["path"]) == [b"0.tif", b"a/x/1.jpg", b"b/2.PNG"]
+
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+    def test_a_table_gives_the_images_in_its_order_each_as_often_as_it_names_them(
+        self, root: str, suffix: str
+    ) -> None:
+        for name in ("lists/2.png", "lists/sub/1.png"):
+            write_whole(*open_filesystem(f"{root}/{name}"), name.encode())
+        table = pd.DataFrame({"extra": [1, 2, 3], "path": ["2.png", "sub/1.png", "2.png"]})
+        source = ImageSource("never looked at")
+        images = source.list_images(self.put_list(root, table, suffix))
+        assert images["image_name"].tolist() == ["2.png", "sub/1.png", "2.png"]
+        assert source.read(images["path"]) == [
+            b"lists/2.png",
+            b"lists/sub/1.png",
+            b"lists/2.png",
+        ]
+
+    def test_a_table_may_name_its_images_otherwise(self, root: str) -> None:
+        table = pd.DataFrame({"path": ["1.png", "2.png"], "image_name": ["first", ""]})
+        images = ImageSource("").list_images(self.put_list(root, table, ".csv"))
+        assert images["image_name"].tolist() == ["first", "2.png"]
+
+    def test_a_text_file_gives_a_path_per_line(self, root: str) -> None:
+        write_whole(*open_filesystem(f"{root}/2.png"), b"2")
+        content = "\ufeff 2.png \r\n\r\nsub/1.png\n".encode()
+        write_whole(*open_filesystem(f"{root}/cells.TXT"), content)
+        images = ImageSource("").list_images(f"{root}/cells.TXT")
+        assert images["image_name"].tolist() == ["2.png", "sub/1.png"]
+        assert ImageSource("").read(images["path"]) == [
+            b"2",
+            "the file cannot be read: there is no such file",
+        ]
+
+    def test_a_list_on_a_disk_may_name_files_elsewhere(self, tmp_path: Path) -> None:
+        fsspec.filesystem("memory").store.clear()
+        fsspec.filesystem("memory").pipe_file("/bucket/1.png", b"1")
+        (tmp_path / "2.png").write_bytes(b"2")
+        (tmp_path / "lists").mkdir()
+        paths = ["memory://bucket/1.png", f"{tmp_path}/2.png"]
+        (tmp_path / "lists" / "cells.txt").write_text("\n".join(paths))
+        source = ImageSource("")
+        images = source.list_images(str(tmp_path / "lists" / "cells.txt"))
+        assert images["image_name"].tolist() == images["path"].tolist() == paths
+        assert source.read(images["path"]) == [b"1", b"2"]
+
+    def test_a_relative_place_is_found_from_another_folder_later(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "cells").mkdir()
+        (tmp_path / "cells" / "1.png").write_bytes(b"1")
+        (tmp_path / "cells.txt").write_text("cells/1.png")
+        monkeypatch.chdir(tmp_path)
+        listed = [ImageSource("").list_images(place) for place in ("cells", "cells.txt")]
+        monkeypatch.chdir("/")
+        assert [ImageSource("").read(images["path"]) for images in listed] == [[b"1"], [b"1"]]
+
+    def test_what_cannot_be_read_is_told_for_each_file(self, tmp_path: Path) -> None:
+        (tmp_path / "1.png").write_bytes(b"1")
+        paths = [
+            *(f"{tmp_path}/1.png", f"{tmp_path}/2.png", str(tmp_path), f"{tmp_path}/1.png/3.png"),
+            *(f"{tmp_path}/{'x' * 300}.png", "flying://4.png", f"{tmp_path}/\0.png"),
+        ]
+        first, *others = ImageSource("").read(paths)
+        assert first == b"1"
+        assert len(others) == 6
+        for reason in others:
+            assert isinstance(reason, str)
+            assert reason.startswith("the file cannot be read: ")
+        assert "flying" in str(others[4])
+
+    def test_a_store_that_does_not_answer_is_no_reason_against_an_image(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise TimeoutError("no answer")
+
+        monkeypatch.setattr("image_classification.datasets.source.read_file", fail)
+        with pytest.raises(TimeoutError):
+            ImageSource("").read([f"{tmp_path}/1.png"])
+
+    def test_nothing_is_read_when_nothing_is_asked_for(self) -> None:
+        assert ImageSource("").read([]) == []
+
+    @pytest.mark.parametrize(
+        ("place", "content", "message"),
+        [
+            ("nowhere", None, r"nowhere' does not exist\. Name a folder.*IMAGE_CLASSIFICATION_INF"),
+            (
+                "cells.xlsx",
+                b"",
+                r"a file that ends in '\.xlsx', and no folder.*\.txt, \.csv, \.par",
+            ),
+            ("cells/readme.md", b"", r"holds no image: expected files ending in.*found 1 other"),
+            ("cells.txt", b" \n\n", r"list '.*cells\.txt' is empty"),
+            ("cells.csv", b"path,image_name\n", r"list '.*cells\.csv' is empty"),
+            ("cells.csv", b"", r"cells\.csv' cannot be read as \.csv: No columns"),
+            ("cells.csv", b"file\n1.png\n", r"no column 'path'\. Received columns: file\."),
+            ("cells.csv", b"path,n\n1.png,1\n,2\n,3\n", r"2 rows without a path, first row 2"),
+            ("cells.parquet", b"PAR1", r"cells\.parquet' cannot be read as \.parquet"),
+            ("cells.txt", b"\xff\xfe1", r"cells\.txt' cannot be read as \.txt"),
+        ],
+        ids=lambda value: value if isinstance(value, str) and len(value) < 20 else "",
+    )
+    def test_what_is_wrong_with_a_folder_or_list_is_named(
+        self, tmp_path: Path, place: str, content: bytes | None, message: str
+    ) -> None:
+        if content is not None:
+            (tmp_path / place).parent.mkdir(exist_ok=True)
+            (tmp_path / place).write_bytes(content)
+        place = "cells" if place.startswith("cells/") else place
+        with pytest.raises(DataError, match=message):
+            ImageSource("").list_images(str(tmp_path / place))
+
+    def test_images_to_score_cannot_be_written(self, tmp_path: Path) -> None:
+        with pytest.raises(Exception, match="read-only"):
+            ImageSourceDataset(filepath=str(tmp_path)).save(object())
