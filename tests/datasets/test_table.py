@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from pathlib import Path
 
@@ -91,6 +92,7 @@ class TestAppendedTable:
             log.release()
         if end == "gone":
             log = self.open(root)
+            gc.collect()
         log.load()
         assert len(opened) == 2
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from image_classification.errors import ConfigurationError
 from image_classification.intake import index
@@ -90,6 +92,38 @@ class TestSettling:
         selected = index.select_accepted(log)
         assert selected["path"].tolist() == ["b"]
         assert selected.index.tolist() == [0]
+
+
+STATUSES = (ACCEPTED, HELD, REJECTED)
+FILES = st.lists(
+    st.tuples(st.sampled_from("123"), st.sampled_from("PU"), st.sampled_from(STATUSES)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(files=FILES, earlier=st.lists(st.sampled_from(STATUSES), max_size=8), data=st.data())
+def test_what_counts_depends_on_the_last_row_of_each_file_and_on_no_order(
+    files: list[tuple[str, str, str]], earlier: list[str], data: st.DataObject
+) -> None:
+    last = [(f"f{n}", content, label, status) for n, (content, label, status) in enumerate(files)]
+    before = [(*row[:3], status) for row, status in zip(last, earlier, strict=False)]
+    order = data.draw(st.permutations(last))
+
+    settled = index.settle_index(tabulate(*before, *order)).set_index("image_id")
+
+    assert settled.index.is_unique
+    for content in {content for content, _, _ in files}:
+        found = settled.loc[content]
+        of_content = [(label, status) for other, label, status in files if other == content]
+        labels = {label for label, status in of_content if status == ACCEPTED}
+        if len(labels) > 1:
+            assert (found["label"], found["status"]) == ("", CONFLICT)
+        else:
+            status = min((status for _, status in of_content), key=STATUSES.index)
+            assert (found["label"], found["status"]) in of_content
+            assert found["status"] == status
 
 
 class TestSmallSteps:

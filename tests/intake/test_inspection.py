@@ -51,8 +51,8 @@ class TestHeader:
             0,
             0,
             (
-                "the file cannot be read as an image: it has no known format; PNG, JPEG, BMP, TIFF are "
-                "allowed"
+                "the file cannot be read as an image: it has no known format; PNG, JPEG, BMP, "
+                "TIFF are allowed"
             ),
         )
 

@@ -136,9 +136,9 @@ class TestLabels:
         share = bound_below(24, 60, 1)
         assert screening.reasons == [
             (
-                f"C100: the champion calls 40% of the images otherwise than their labels, and at least "
-                f"{share:.0%} with certainty; usual is at most 0% with certainty, the limits are 28% "
-                "and 8%."
+                f"C100: the champion calls 40% of the images otherwise than their labels, and at "
+                f"least {share:.0%} with certainty; usual is at most 0% with certainty, the limits "
+                "are 28% and 8%."
             )
         ]
         assert screening.numbers["disagreement_share"] == pytest.approx(0.4)
@@ -245,15 +245,16 @@ class TestLook:
             (
                 "look_distance",
                 (
-                    "C100: the images look different from those of every known patient: {} times as "
-                    "far from the nearest one as 95 % of known patients are; the limit is {} times."
+                    "C100: the images look different from those of every known patient: {} times "
+                    "as far from the nearest one as 95 % of known patients are; the limit is {} "
+                    "times."
                 ),
             ),
             (
                 "strange_share",
                 (
-                    "C100: at least {} of the images look like no known patient's; usual is 1 %, the "
-                    "limit is {}."
+                    "C100: at least {} of the images look like no known patient's; usual is 1 %, "
+                    "the limit is {}."
                 ),
             ),
         ],

@@ -91,8 +91,10 @@ def expect(deliveries: list[Files]) -> dict[str, str]:
     }
 
 
+# Each example runs the pipeline several times. What counts of many files is tried with many more
+# examples, and without the pipeline, in tests/intake/test_index.py.
 PATIENT = settings(
-    max_examples=12,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -114,7 +116,7 @@ def test_order_and_repetition_of_deliveries_do_not_matter(
         for number in [*order, *again]:
             apart.deliver(f"b{number}", deliveries[number])
             apart.take_in()
-            apart.take_in()
+        apart.take_in()
 
         assert describe(together).equals(describe(apart))
         statuses = describe(apart).set_index("image_id")["status"].to_dict()
@@ -122,7 +124,7 @@ def test_order_and_repetition_of_deliveries_do_not_matter(
         assert apart.index()["image_id"].is_unique
 
 
-@PATIENT
+@settings(PATIENT, max_examples=8)
 @given(deliveries=batches(), writes=st.lists(st.integers(2, 24), min_size=1, max_size=4))
 def test_interruptions_do_not_matter(deliveries: list[Files], writes: list[int]) -> None:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:

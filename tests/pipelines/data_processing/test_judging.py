@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from laboratory import Laboratory
 from samples import NEGATIVE, POSITIVE, draw_cells, draw_image, name_cell
@@ -14,29 +13,41 @@ from samples import NEGATIVE, POSITIVE, draw_cells, draw_image, name_cell
 from image_classification.datasets import RegisteredNetwork
 from image_classification.errors import ContractError, DataError
 from image_classification.intake.index import split_patient
-from image_classification.pipelines.data_processing.judging import sample_patients
 
 SALT = "image-classification"
 CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
 MORE = {f"{POSITIVE}/{name_cell(500 + n)}": draw_image(500 + n) for n in range(10)}
 
 
-@pytest.fixture
-def filled(tmp_path: Path) -> Laboratory:
-    """One batch of 40 images of 40 patients is taken in."""
-    laboratory = Laboratory(tmp_path)
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """One batch of 40 images of 40 patients is taken in. Do not change it."""
+    laboratory = Laboratory(tmp_path_factory.mktemp("first"))
     laboratory.deliver("first", CELLS)
     laboratory.take_in()
     return laboratory
 
 
-@pytest.fixture
-def held(filled: Laboratory) -> Laboratory:
-    """A second batch, of ten images, is held: they are blank."""
+@pytest.fixture(scope="module")
+def second(first: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """A second batch, of ten images, is held: they are blank. Do not change it."""
+    laboratory = first.copy(tmp_path_factory.mktemp("second"))
     blank = {f"{POSITIVE}/{name_cell(500 + n)}": draw_blank(100 + n) for n in range(10)}
-    filled.deliver("blank", blank)
-    filled.take_in()
-    return filled
+    laboratory.deliver("blank", blank)
+    laboratory.take_in()
+    return laboratory
+
+
+@pytest.fixture
+def filled(first: Laboratory, tmp_path: Path) -> Laboratory:
+    """One batch of 40 images of 40 patients is taken in."""
+    return first.copy(tmp_path)
+
+
+@pytest.fixture
+def held(second: Laboratory, tmp_path: Path) -> Laboratory:
+    """A second batch, of ten images, is held: they are blank."""
+    return second.copy(tmp_path)
 
 
 def draw_blank(level: int) -> bytes:
@@ -157,7 +168,7 @@ class TestContract:
         laboratory.deliver("small", of_test)
         with pytest.raises(ContractError, match="'small' is waiting"):
             laboratory.take_in()
-        laboratory.answer("small", "reject")
+        laboratory.review("small", "reject")
         laboratory.deliver("rest", dict(CELLS.items() - of_test.items()))
         with pytest.raises(ContractError, match="'rest' is waiting"):
             laboratory.take_in()
@@ -168,10 +179,10 @@ class TestContract:
         filled.deliver("tipping", MORE)
         with pytest.raises(ContractError):
             filled.take_in()
-        filled.answer("tipping", "accept")
+        filled.review("tipping", "accept", at="2026-11-22T10:00:00+00:00")
         with pytest.raises(ContractError, match=r"Reject the batch that is at fault"):
             filled.take_in()
-        filled.answer("tipping", "reject")
+        filled.review("tipping", "reject", at="2026-11-22T10:00:01+00:00")
         filled.take_in()
         assert filled.statuses() == {"accepted": 40, "rejected": 10}
 
@@ -252,7 +263,7 @@ class TestReview:
         assert (rows["reviewed_at"] != "").all()
 
     def test_a_rejected_batch_is_never_trained_on(self, held: Laboratory) -> None:
-        held.answer("blank", "reject")
+        held.review("blank", "reject")
         held.take_in()
         assert held.statuses() == {"accepted": 40, "rejected": 10}
 
@@ -262,12 +273,9 @@ class TestReview:
         assert held.statuses() == {"accepted": 40, "held": 10}
 
     def test_a_later_answer_holds(self, held: Laboratory) -> None:
-        import time
-
-        held.answer("blank", "accept")
+        held.review("blank", "accept", at="2026-11-22T10:00:00+00:00")
         held.take_in()
-        time.sleep(1.1)  # answers are told apart by the second
-        held.answer("blank", "reject", by="Grace", reason="the slide was cleaned")
+        held.review("blank", "reject", at="2026-11-22T10:00:01+00:00", by="Grace")
         held.take_in()
         assert held.statuses() == {"accepted": 40, "rejected": 10}
         assert set(held.index()[held.index()["batch"] == "blank"]["reviewed_by"]) == {"Grace"}
@@ -275,7 +283,7 @@ class TestReview:
     def test_an_accepted_batch_can_be_rejected_later(self, filled: Laboratory) -> None:
         filled.deliver("second", MORE)
         filled.take_in()
-        filled.answer("second", "reject", reason="wrong microscope")
+        filled.review("second", "reject")
         filled.take_in()
         assert filled.statuses() == {"accepted": 40, "rejected": 10}
 
@@ -305,13 +313,3 @@ class TestReview:
         assert "| blank_share | 1 | 0.02 |" in summary
         assert "answered before: accept by Ada" in summary
         assert (held.storage / "runs" / "local" / "contact_sheet.png").stat().st_size > 5000
-
-
-def test_a_sample_takes_the_same_images_of_each_patient_whatever_their_order() -> None:
-    patients = ["C1"] * 6 + ["C2"] * 2 + ["C3"]
-    images = pd.DataFrame({"image_id": list("iafcbghde"), "patient": patients})
-
-    sample = sample_patients(images, 5)
-
-    assert sample["image_id"].tolist() == ["a", "b", "d", "e", "h"]
-    pd.testing.assert_frame_equal(sample, sample_patients(images.sample(frac=1), 5))
