@@ -1,6 +1,6 @@
 """Change the sources in small ways, and tell how many of the changes a test notices.
 
-`make mutants` runs mutmut for one folder after another, each with the tests of its own folder alone.
+`make mutants` runs mutmut for one folder after another, each with the tests of that folder alone.
 The changed sources stay in `mutants/<folder>`. To see a change that no test noticed:
 `cd mutants/<folder> && ../../.venv/bin/mutmut show <name>`.
 """

@@ -92,8 +92,13 @@ class TestImageSource:
     def test_what_cannot_be_read_is_told_for_each_file(self, tmp_path: Path) -> None:
         (tmp_path / "1.png").write_bytes(b"1")
         paths = [
-            *(f"{tmp_path}/1.png", f"{tmp_path}/2.png", str(tmp_path), f"{tmp_path}/1.png/3.png"),
-            *(f"{tmp_path}/{'x' * 300}.png", "flying://4.png", f"{tmp_path}/\0.png"),
+            f"{tmp_path}/1.png",
+            f"{tmp_path}/2.png",
+            str(tmp_path),
+            f"{tmp_path}/1.png/3.png",
+            f"{tmp_path}/{'x' * 300}.png",
+            "flying://4.png",
+            f"{tmp_path}/\0.png",
         ]
         first, *others = ImageSource("").read(paths)
         assert first == b"1"

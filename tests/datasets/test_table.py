@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pandas as pd
 import pytest
@@ -22,6 +23,7 @@ from image_classification.datasets.file import open_filesystem, write_whole
 
 def count_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows with each part of an appended table that is opened."""
+    monkeypatch.setattr(table, "_held", WeakValueDictionary())  # nothing of other tests
     opened: list[str] = []
     open_part = AppendedTableDataset._open
 

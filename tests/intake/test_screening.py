@@ -498,7 +498,7 @@ class TestLittleKnown:
             assert not screening.held
             count = 14 if reference else 0
             assert screening.notes == [
-                f"Not judged but for blank images: {count} patients are known, fewer than 15."
+                f"Only blank images were judged: {count} patients are known, fewer than 15."
             ]
             assert screening.numbers["known_patients"] == count
 

@@ -1,4 +1,4 @@
-"""Batches that are taken in: where their images are kept, as they arrived."""
+"""Batches that were taken in: where their images are kept, as they arrived."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from image_classification.errors import DataError
 logger = logging.getLogger(__name__)
 
 LABELS = "labels.csv"
+"""The file of a batch that says who labelled its images, and when."""
+
 LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
 
 
@@ -108,7 +110,7 @@ class ImageBatches:
         return read_files(self.filesystem, self.root, paths)
 
     def try_read(self, paths: Sequence[str]) -> list[bytes | None]:
-        """Return the content of files as `read` does, None for a file that is not there or closed.
+        """Return the content of files as `read` does, or None for a file that is missing or closed.
 
         Raises:
             OSError: a file cannot be read for another reason, such as a network that is down.
@@ -124,8 +126,8 @@ class ImageBatches:
 class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     """The folder of the batches taken in. Saving a batch moves it here from the incoming folder.
 
-    On one disk the move is a rename. Otherwise the files are copied, the manifest is written,
-    and only then is the original removed; killed anywhere, the next save goes on where it stopped.
+    On one disk the move is a rename. Otherwise the files are copied, the manifest is written, and
+    only then is the original removed. If a save is killed, the next one goes on where it stopped.
     """
 
     def load(self) -> ImageBatches:
@@ -135,7 +137,7 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     def save(self, data: IncomingBatch) -> None:
         """Take a batch in: move it here.
 
-        A batch whose name is taken by another one gets a number behind its name. A damaged zip is
+        A batch whose name another one has already gets a number behind its name. A damaged zip is
         taken in as it is, with its `fault` in the manifest.
         """
         if not data.is_taken:
@@ -146,7 +148,7 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
         _remove(data)
 
     def _find_place(self, batch: IncomingBatch) -> tuple[str, bool]:
-        """Return the batch's name here, and whether it is here whole, from an interrupted save."""
+        """Return the batch's name here, and whether an interrupted save has copied all of it."""
         number, name = 1, batch.name
         while self._filesystem.exists(self._locate(name, MANIFEST)):
             if self.load().read_manifest(name)["delivery"] == batch.digest:
@@ -163,12 +165,12 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
         }
         if self._rename(batch, name, _encode(facts)):
             return
-        # On a disk aside first, so that the folder of a batch is never half full.
+        # On a disk it is written aside first, so that the folder of a batch is never half full.
         aside = f".{name}{PARTIAL}" if is_local(self._filesystem) else name
         try:
             self._write_files(aside, batch.read_files())
         except zipfile.BadZipFile as error:
-            # Taken in as it is, so that the screening quarantines it and a person learns of it.
+            # It is taken in as it is: the screening quarantines it, and so a person learns of it.
             facts["fault"] = f"'{batch.delivered_as}' is not a whole zip file: {error}."
             self._write_files(aside, batch.read_raw())
         write_whole(self._filesystem, self._locate(aside, MANIFEST), _encode(facts))
@@ -182,7 +184,7 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
             write_whole(self._filesystem, self._locate(name, path), content)
 
     def _rename(self, batch: IncomingBatch, name: str, manifest: bytes) -> bool:
-        """Move a folder by renaming it; return False where that is not possible."""
+        """Move a folder by renaming it; return False if that is not possible."""
         if batch.is_zip or not (is_local(self._filesystem) and is_local(batch.filesystem)):
             return False
         Path(self._root).mkdir(parents=True, exist_ok=True)
@@ -199,9 +201,9 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
 
 
 def _list_folders(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
-    """Return the folders directly in a folder, sorted; none where it is not there.
+    """Return the folders directly in a folder, sorted; none if it does not exist.
 
-    Not by `glob`, which looks at every file below to match two levels.
+    `glob` would look at every file below to match two levels.
     """
     try:
         entries = filesystem.ls(root, detail=True)
@@ -215,12 +217,12 @@ def _encode(manifest: Mapping[str, str]) -> bytes:
 
 
 def _remove(batch: IncomingBatch) -> None:
-    """Remove from the incoming folder what was taken in, and nothing that came later."""
+    """Remove what was taken in from the incoming folder, and nothing that came later."""
     filesystem = batch.filesystem
     if not filesystem.exists(batch.path):
         return
     if batch.is_zip:
-        # The zip first: a marker without a zip is nothing, a zip without one may be taken again.
+        # The zip first: a marker left alone does no harm, a zip left alone may be taken in again.
         _remove_file(filesystem, batch.path)
         _remove_file(filesystem, f"{batch.path}.{READY}")
         return

@@ -1,4 +1,4 @@
-"""Images into the incoming folder, as a batch that appears there whole."""
+"""Deliver images: put them into the incoming folder as a batch that appears there whole."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Source:
 
     Attributes:
         path: of the folder or zip.
-        files: the images in it, by their path below it; a copy in a second folder of the same
-            class is left out, as Kaggle's archive has one of every image.
+        files: the images in it, by their path below it. A copy in a second folder of the same
+            class is left out: Kaggle's archive has one of every image.
         labels: the `labels.csv` in it, if there is one.
     """
 
@@ -122,8 +122,8 @@ def deliver(
 def split_by_date(files: Sequence[PurePosixPath], nights: int) -> list[list[PurePosixPath]]:
     """Share files out over nights of about equal size, in the order of the dates in their names.
 
-    The images of one day stay together, and every night gets a day at least; where there are
-    fewer days than nights, days are cut.
+    The images of one day stay together, and every night gets at least one day. If there are fewer
+    days than nights, days are cut.
     """
     ordered = sorted(files, key=lambda file: (read_date(file), file.name))
     cuts = [round(len(ordered) * night / nights) for night in range(nights + 1)]

@@ -14,11 +14,17 @@ from kedro.io import AbstractDataset
 from kedro.io.core import get_protocol_and_path
 
 PARTIAL = ".partial"
+"""Ending of a file or folder that is not whole yet."""
+
 PIECE_BYTES = 2**16
+"""Files are written in pieces of this size."""
 
 TRIED_ALONE = 16
+"""Files that are read without threads before it is decided whether threads help."""
+
 FROM_MEMORY_S = 2e-4
-"""A file of some kB takes a tenth of it from memory; longer, and it waits for a disk or network."""
+"""Seconds a file: faster files come from memory (a few kB take a tenth of it), slower ones from a
+disk or network."""
 
 Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")
@@ -66,9 +72,9 @@ def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
 
 
 def read_file(filesystem: fsspec.AbstractFileSystem, path: str) -> bytes:
-    """Return the content of a file; of a local one at a fifth of what fsspec takes for it."""
+    """Return the content of a file; a local one takes a fifth of the time that fsspec needs."""
     if is_local(filesystem):
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as reading
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - making a Path takes as long as reading
             return file.readall()
     return bytes(filesystem.cat_file(path))
 
@@ -80,14 +86,15 @@ def read_in_parts(
     *,
     alone: bool = False,
 ) -> list[Loaded]:
-    """Read many files, in order, by several threads if that helps.
+    """Read many files, in order, with several threads if that helps.
 
     Args:
         read: reads some of the files.
         paths: the files.
-        readers: threads. Each gets a part: handing over files one by one takes as long as reading.
-        alone: try without threads, and go on so as long as files come as from memory: threads
-            would wait for one another then, three times as long as reading takes.
+        readers: how many threads. Each gets a part of the files: to hand them over one by one
+            takes as long as reading them.
+        alone: start without threads, and do without them as long as the files come from memory.
+            Threads would spend three times as long waiting for one another as reading.
     """
     contents: list[Loaded] = []
     while alone and len(contents) < len(paths):
@@ -107,9 +114,9 @@ def read_in_parts(
 def write_whole(
     filesystem: fsspec.AbstractFileSystem, path: str, *parts: bytes | memoryview
 ) -> None:
-    """Write a file that appears whole or not at all, of one or more parts.
+    """Write a file, in one or more parts, that appears whole or not at all.
 
-    An object store does so by itself; on a disk the file is written aside, then renamed.
+    An object store does so by itself. On a disk the file is written aside, and then renamed.
     """
     if not is_local(filesystem):
         filesystem.pipe_file(path, b"".join(parts))
@@ -118,7 +125,7 @@ def write_whole(
     aside = Path(f"{path}.{uuid4().hex}{PARTIAL}")
     with aside.open("wb") as file:
         for part in parts:
-            # Linux takes up to six times as long to find room for many megabytes in one piece.
+            # For many megabytes in one piece, Linux takes up to six times as long to find room.
             for start in range(0, len(part), PIECE_BYTES):
                 file.write(part[start : start + PIECE_BYTES])
     aside.replace(path)

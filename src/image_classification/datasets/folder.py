@@ -15,18 +15,19 @@ from image_classification.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 FILE_COLUMNS = ["path", "image_name", "label", "size_bytes"]
+
 READERS = 16
-"""Files read at the same time: a disk waits little, an object store long."""
+"""Files that are read at the same time: an object store lets each of them wait long."""
 
 LASTING_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-"""What another try will not mend."""
+"""Errors that trying again does not mend."""
 
 
 def find_files(filesystem: fsspec.AbstractFileSystem, root: str) -> dict[str, dict[str, Any]]:
-    """Return what the filesystem tells of each file below a folder, by its path there, sorted.
+    """Return what the filesystem tells of each file below a folder, sorted by its path there.
 
-    `size` (bytes) is always among it, and mostly the time of the last change. A folder that is not
-    there, or closed, has no files.
+    This is always its `size` (bytes), and mostly the time of its last change. A folder that does
+    not exist, or may not be read, has no files.
     """
     if is_local(filesystem):
         return dict(sorted(_walk(root)))
@@ -86,9 +87,10 @@ def try_read_files(
 
 
 def _walk(folder: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and facts of each file below a local folder, as fsspec does at a fifth the cost.
+    """Yield path and facts of each file below a local folder, at a fifth of the cost of fsspec.
 
-    What is closed or vanishes meanwhile is left out; a link is a file, of its target's size.
+    A folder that may not be read, or a file that vanishes meanwhile, is left out. A link counts as
+    a file of its target's size.
     """
     try:
         with os.scandir(folder) as listing:

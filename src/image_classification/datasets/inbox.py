@@ -22,15 +22,19 @@ READY = "_READY"
 """A file of this name in a batch, or ``<batch>.zip._READY`` beside a zip: it is complete."""
 
 MANIFEST = "_BATCH.json"
-"""Written last into the folder of a batch that is taken in: without it, it is not whole."""
+"""Written last into the folder of a batch that is taken in: a folder without it is not whole."""
 
 TAKEN = "_TAKEN.json"
-"""Written into a folder that was copied: the files that are to be removed from it."""
+"""Written into an incoming folder that was copied: lists the files to be removed from it."""
 
 MARKERS = (READY, MANIFEST, TAKEN)
+"""Files in the folder of a batch that are not files of the batch."""
+
 MAXIMUM_MEMBER_BYTES = 256 * 1024**2
-# What filesystems call it: local, S3, Google, Azure, memory.
+"""A larger file in a zip is refused before it is unpacked."""
+
 MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
+"""What filesystems call the time of a change: local, S3, Google, Azure, memory."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,12 @@ class IncomingBatch:
 
     @property
     def digest(self) -> str:
-        """Tells this delivery from another of the same name: names, sizes and time."""
+        """Tells this delivery from another one of the same name, by file names, sizes and time."""
         facts = sorted(self.files.items())
         return hashlib.sha256(repr((facts, self.changed_at)).encode()).hexdigest()
 
     def is_complete(self, settle_minutes: float | None, now: datetime) -> bool:
-        """Return whether nothing more will come: by the marker, or by the time since."""
+        """Return whether nothing more will come: by the marker, or by the time since a change."""
         if self.is_ready or self.is_taken:
             return True
         if settle_minutes is None or self.changed_at is None or not self.files:
@@ -76,7 +80,7 @@ class IncomingBatch:
         return (now - self.changed_at).total_seconds() >= 60 * settle_minutes
 
     def read_files(self) -> Iterator[tuple[str, bytes]]:
-        """Yield path and content of each file, out of the zip where it is one.
+        """Yield path and content of each file; those of a zip are unpacked.
 
         Raises:
             zipfile.BadZipFile: the zip is damaged or not whole.
@@ -179,7 +183,7 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
 
 
 def clean_name(name: str) -> str:
-    """Return a batch's name with letters, digits and ``._-`` alone, for files and addresses."""
+    """Return a batch's name in letters, digits and ``._-`` alone, for file names and addresses."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "batch"
 
 

@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 class RunImagesDataset(FilesystemDataset[pd.DataFrame, pd.DataFrame]):
-    """A table of the images of one run, its splits named as inputs of the MLflow run.
+    """A table of the images of one run; its splits are named as inputs of the MLflow run.
 
-    Saved as a Parquet file, and with the run as the artifact ``data/<file>``, so that what a
-    model was trained on is known as long as the model is.
+    It is saved as a Parquet file, and as the artifact ``data/<file>`` of the run: what a model was
+    trained on is known for as long as the model is.
     """
 
     def load(self) -> pd.DataFrame:
@@ -31,7 +31,7 @@ class RunImagesDataset(FilesystemDataset[pd.DataFrame, pd.DataFrame]):
         return pd.read_parquet(io.BytesIO(self._filesystem.cat_file(self._root)))
 
     def save(self, data: pd.DataFrame) -> None:
-        """Write the table, and name it in the MLflow run that is active, if one is."""
+        """Write the table, and name it in the active MLflow run if there is one."""
         write_whole(self._filesystem, self._root, data.to_parquet(index=False))
         tracking.log_images(data)
 
@@ -52,13 +52,13 @@ class RegisteredImages:
 
     @property
     def validation_accuracy(self) -> float | None:
-        """Its accuracy on validation when it was judged; None if it never was."""
+        """Its accuracy on validation when it was judged; None if it was never judged."""
         text = self.tags.get(registry.REFERENCE_TAG)
         return None if text is None else float(text)
 
 
 class RegisteredImagesDataset(AbstractDataset[Never, RegisteredImages | None]):
-    """The images of the model version that an alias points to; None where it points to none."""
+    """The images of the model version that an alias points to; None if it points to none."""
 
     def __init__(
         self, *, model_name: str, alias: str, metadata: dict[str, Any] | None = None

@@ -48,7 +48,7 @@ class MlflowMetricsHistoryDataset(_Together, OpenMetricsHistoryDataset):
 
 
 class MetricCurvesDataset(AbstractDataset[Mapping[str, Sequence[Mapping[str, Any]]], Never]):
-    """Curves of the MLflow run that is active, however long, in one request for a thousand points.
+    """Curves of the active MLflow run, one request for every thousand points.
 
     Saving the same points again changes nothing.
     """

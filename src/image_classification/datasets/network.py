@@ -28,8 +28,8 @@ OpenNetwork = Callable[[], RegisteredNetwork | None]
 class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNetwork | None]):
     """The network of the model version that an alias points to.
 
-    The packaged model carries the network as a file of its own, which loads whatever has become
-    of the code since.
+    The packaged model carries the network as a file of its own, which can be loaded whatever has
+    become of the code since.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNe
         Args:
             model_name: the registered model.
             alias: `champion` or `challenger`.
-            required: raise when no version holds the alias; if false, load None.
-            on_demand: load a function that loads the network, for a node that seldom needs it.
+            required: raise if no version holds the alias; if false, return None.
+            on_demand: return a function that loads the network, for a node that seldom needs it.
             metadata: ignored by Kedro, kept for people and plugins.
         """
         self._model_name = model_name

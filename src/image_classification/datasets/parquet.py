@@ -8,28 +8,29 @@ from pyarrow import parquet
 
 
 def encode_table(table: pd.DataFrame) -> bytes:
-    """Return a table as Parquet, without its row labels, in what is soonest read.
+    """Return a table as Parquet, without its row labels, in the encoding that is read fastest.
 
-    Most columns hold another name in each row, which a dictionary only makes longer.
+    Most columns hold a different value in each row, so a dictionary would only make them longer.
     """
     content: bytes = table.to_parquet(index=False, compression="lz4", use_dictionary=False)
     return content
 
 
 def decode_table(content: bytes) -> pd.DataFrame:
-    """Return a table of a Parquet file.
+    """Return the table in a Parquet file.
 
-    As `pandas.read_parquet`, which plans a scan of a data set: five times the cost of a small one.
+    The same as `pandas.read_parquet`, which plans the scan of a data set: for a small table that
+    takes five times as long.
     """
     file = parquet.ParquetFile(pa.BufferReader(content))
     return as_frame(file.read(use_threads=False))
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """Return a table as pandas has it.
+    """Return an Arrow table as one of pandas.
 
-    What pandas notes of row labels and types in a file is not looked at: there are no row labels,
-    and reading the notes takes as long as all columns.
+    What pandas has noted in the file about row labels and types is ignored: there are no row
+    labels, and reading the notes takes as long as reading all columns.
     """
     frame: pd.DataFrame = table.to_pandas(use_threads=False, ignore_metadata=True)
     return frame

@@ -36,7 +36,7 @@ class PixelShard:
         return cls([], np.empty((0, size_px, size_px, 3), np.uint8))
 
     def release(self) -> None:
-        """Let go of the images: whoever still holds the shard holds no pixels."""
+        """Let go of the images, so that whoever still holds the shard holds no pixels."""
         self.image_ids, self.pixels = [], self.pixels[:0].copy()
 
 
@@ -80,7 +80,7 @@ class PackedPixels:
         return PixelSelection(self, [places[image_id] for image_id in image_ids], size_px)
 
     def _list_places(self, size_px: int) -> dict[str, tuple[str, int]]:
-        """Return shard and row of each image packed at this size; listed when first asked for."""
+        """Return shard and row of each image packed at this size, listed at the first call."""
         if size_px not in self._places:
             self._filesystem.invalidate_cache()
             places = {}
@@ -103,7 +103,7 @@ class PackedPixels:
 class PixelSelection:
     """Some packed images in order: a `vision.PixelSource`.
 
-    A shard is opened for as long as it is read, so that no more of it stays in memory.
+    A shard is open only while it is read, so that nothing of it stays in memory.
     """
 
     def __init__(
@@ -141,20 +141,20 @@ class PixelSelection:
 class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
     """A folder of pixel shards that only grows.
 
-    Each save adds one shard: ``<size>px/<digest of its image ids>.npy`` with the ids beside it
-    in a ``.parquet``, written last, so that a shard without ids was never finished and counts as
-    absent. Saving the same shard again replaces it by itself.
+    Each save adds one shard: ``<size>px/<digest of its image ids>.npy``, and its ids in a
+    ``.parquet`` beside it. The ids are written last: a shard without ids was never finished, and
+    counts as absent. Saving the same shard again changes nothing.
     """
 
     def load(self) -> PackedPixels:
-        """Return what is packed; listed and read on demand."""
+        """Return what is packed; it is listed and read on demand."""
         return PackedPixels(self._root, self._filesystem)
 
     def save(self, data: PixelShard) -> None:
         """Add a shard, and let go of its pixels; one of no images adds nothing.
 
-        Of what a node with several outputs yields, Kedro's runner keeps up to 57 items
-        (`itertools.tee`): with their pixels, memory would grow with the images.
+        Kedro's runner keeps up to 57 of the items that a node with several outputs yields
+        (`itertools.tee`). If they kept their pixels, memory would grow with the images.
         """
         if not data.image_ids:
             return
@@ -170,7 +170,7 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
 
 
 def _encode(pixels: npt.NDArray[np.uint8]) -> tuple[bytes, memoryview]:
-    """Return header and content of a file that `np.load` reads, as `np.save` writes it."""
+    """Return header and content of a file as `np.save` writes it."""
     pixels = np.ascontiguousarray(pixels)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(pixels))

@@ -31,6 +31,8 @@ from image_classification.errors import DataError
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 LIST_COLUMNS = ["image_name", "path"]
 IMPOSSIBLE_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of a path that no file can have."""
+
 HOW_TO_NAME = (
     "Name a folder of images, or a list of them "
     f"({', '.join(LIST_SUFFIXES)}), in the parameter inference.images (the field 'images' of the "
@@ -78,7 +80,7 @@ class ImageSource:
         return _read_list(filesystem, root)
 
     def read(self, paths: Sequence[str]) -> list[bytes | str]:
-        """Return the content of each file, in order, or why there is none (str).
+        """Return the content of each file in order, or the reason (str) why there is none.
 
         Raises:
             OSError: a file cannot be read for a reason that may pass, such as a network that is
@@ -183,7 +185,7 @@ def _parse_list(content: bytes, suffix: str) -> pd.DataFrame:
 def _tabulate(
     filesystem: fsspec.AbstractFileSystem, folder: str, names: list[str], paths: list[str]
 ) -> pd.DataFrame:
-    """Return names and places; a path without a protocol lies on this filesystem."""
+    """Return names and places; a path without a protocol is one of this filesystem."""
     placed = [path if "://" in path else posixpath.join(folder, path) for path in paths]
     if not is_local(filesystem):
         placed = [filesystem.unstrip_protocol(path) for path in placed]
@@ -191,9 +193,9 @@ def _tabulate(
 
 
 def _explain(error: OSError | ValueError) -> str:
-    """Return why a file cannot be read; "" where another try may succeed.
+    """Return why a file cannot be read; "" if another try may succeed.
 
-    A ValueError is a path that cannot be one, or a kind of filesystem that is not known.
+    A ValueError means an impossible path, or an unknown kind of filesystem.
     """
     if isinstance(error, FileNotFoundError):
         return "there is no such file"  # a store's own message is the name alone

@@ -1,4 +1,4 @@
-"""Tables and records of the index: they only grow, and each write is whole or not there."""
+"""Tables and records of the index: they only grow, and a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from image_classification.datasets.file import (
 from image_classification.datasets.parquet import as_frame, decode_table, encode_table
 
 READERS = 8
-"""Files of a table that are read at the same time from a store."""
+"""Files of a table that are read at the same time from an object store."""
 
 LOCAL_READERS = 2
-"""From a disk: more threads get in one another's way."""
+"""The same from a disk, where more threads get in one another's way."""
 
 HELD_ROWS = 200_000
-"""Of a longer table a dataset holds nothing, and it is read again: some 300 bytes a row."""
+"""A dataset keeps a table of up to this many rows in memory, some 300 bytes each. It reads a longer
+one again each time."""
 
 _held: WeakValueDictionary[tuple[str, tuple[str, ...] | None], pa.Table] = WeakValueDictionary()
-"""Parts of appended tables that datasets of this process hold, by address and columns read."""
+"""Parts of appended tables that datasets of this process keep, by address and columns read."""
 
 
 class _IndexDataset(FilesystemDataset[Any, Any]):
@@ -117,21 +118,21 @@ class RecordsDataset(_IndexDataset):
 
 
 class LedgerDataset(RecordsDataset):
-    """Records that are written once: saving one that is there leaves it as it is."""
+    """Records that are written once: saving one that exists leaves it as it is."""
 
     @property
     def folder(self) -> str | None:
-        """Where they lie, on a disk; None on an object store."""
+        """The folder they lie in, if it is on a disk; None for an object store."""
         return self._root if is_local(self._filesystem) else None
 
     def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the records that are not there yet, each whole."""
+        """Write the records that do not exist yet, each whole."""
         known = self.load()
         super().save({name: record for name, record in data.items() if name not in known})
 
 
 class AppendedTableDataset(_IndexDataset):
-    """A Parquet table that rows are only added to: a file per save, none of them ever changed.
+    """A Parquet table that only grows: each save adds a file, and no file is ever changed.
 
     The files are named by time and content, so that they are read in the order they were
     written.
@@ -150,9 +151,9 @@ class AppendedTableDataset(_IndexDataset):
         """Make the dataset of a folder.
 
         Args:
-            columns: those that are read, and those of the empty table.
-            more_columns: read all others of the files too.
-            order_by: the column of the time, the same in all rows of one save.
+            columns: the columns that are read, and those of the empty table.
+            more_columns: read all other columns of the files too.
+            order_by: the column of the time, which is the same in all rows of one save.
             arguments: `filepath`, `credentials`, `metadata`.
         """
         super().__init__(**arguments)
@@ -162,9 +163,9 @@ class AppendedTableDataset(_IndexDataset):
         self._parts: list[pa.Table] = []
 
     def load(self) -> pd.DataFrame:
-        """Read all rows, in the order they were added; no rows where nothing was added yet.
+        """Read all rows, in the order they were added; no rows if nothing was added yet.
 
-        A part never changes, so the datasets of one catalog read it once.
+        A part never changes, so the datasets of one catalog together read it once.
         """
         names = _list_names(self._filesystem, self._root, self.suffix)
         if not names:
@@ -174,7 +175,7 @@ class AppendedTableDataset(_IndexDataset):
         self._parts = parts if sum(part.num_rows for part in parts) <= HELD_ROWS else []
         if not self._more_columns:
             parts = [part.select(self._columns) for part in parts]
-        # Joined before they become pandas' columns: a year of nights costs little more than one.
+        # Joined before pandas sees them: a year of nights then costs little more than one night.
         return as_frame(pa.concat_tables(parts, promote_options="permissive"))
 
     def save(self, data: pd.DataFrame) -> None:
@@ -194,7 +195,7 @@ class AppendedTableDataset(_IndexDataset):
         columns = None if self._more_columns else tuple(self._columns)
         part = _held.get((address, None)) or _held.get((address, columns))
         if part is None:
-            # Opened, not fetched: columns that are not asked for are not read either.
+            # Opened instead of fetched, so that columns nobody asked for are not read.
             with self._open(path) as file:
                 part = parquet.ParquetFile(file).read(columns=columns, use_threads=False)
             _held[address, columns] = part
@@ -210,7 +211,7 @@ class AppendedTableDataset(_IndexDataset):
 
 
 class WholeJSONDataset(JSONDataset):
-    """A JSON file that others may read meanwhile: they meet the old content or the new one."""
+    """A JSON file that others may read while it is written: they see the old content or the new."""
 
     def save(self, data: Any) -> None:
         """Replace the file."""

@@ -17,8 +17,8 @@ def admit_together(
 ) -> dict[str, list[str]]:
     """Find the batches with which the training set would break the contract.
 
-    All together first, since two small batches may keep it that one alone would break; and then
-    one after the other.
+    All batches are tried together first, since two small ones may keep the contract where one
+    alone would break it. If they break it together, they are tried one after the other.
 
     Args:
         images: the index as it is.
@@ -41,11 +41,11 @@ def admit_together(
 
 
 def sample_patients(images: pd.DataFrame, maximum: int) -> pd.DataFrame:
-    """Return at most about `maximum` images, as many of each patient, the same each time."""
+    """Return about `maximum` images at most, equally many per patient, the same ones each time."""
     if len(images) <= maximum:
         return images
     own, names = pd.factorize(images["patient"])
-    # By sha256: as good as drawn at random, and the same again in the next run.
+    # By sha256, which is as good as a random draw and gives the same sample in the next run.
     order = images["image_id"].argsort().to_numpy()
     place = pd.Series(order).groupby(own[order], sort=False).cumcount().to_numpy()
     return images.iloc[order[place < -(-maximum // len(names))]]
@@ -55,7 +55,7 @@ def _find_breaches(parts: list[pd.DataFrame], parameters: Mapping[str, Any]) -> 
     columns = ["image_id", "label", "patient", "split"]
     rows = index.join_rows([part[columns] for part in parts])
     if not rows["image_id"].is_unique:
-        # A content under two labels is not counted, a repeated one once.
+        # A content under two labels does not count; a repeated one counts once.
         rows = rows.drop_duplicates(["image_id", "label"]).drop_duplicates("image_id", keep=False)
     class_names = index.name_classes(rows, parameters["classes"])
     return contract.check_images(rows, class_names, parameters["contract"])

@@ -1,4 +1,4 @@
-"""The data contract: what a batch and the training set must be, checked by Pandera."""
+"""The data contract: what is required of a batch and of the training set, checked by Pandera."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ class ContractParameters(TypedDict):
 
 
 MAXIMUM_CASES = 20
-"""Breaches of one rule that are told."""
+"""At most so many breaches of one rule are reported."""
 
 
 class Breach(NamedTuple):
-    """A value that breaks a rule: of which row and column, and which rule."""
+    """A value that breaks a rule: in which column, and which rule."""
 
-    row: Any
     column: str
     value: Any
     rule: str
@@ -95,7 +94,7 @@ def check_images(
         A sentence for each breach; empty for none.
     """
     minimum, patients = contract["minimum_class_share"], contract["minimum_patients"]
-    # Of many images a few rows a patient, which are soon counted.
+    # Grouped first: a few rows per patient are counted faster than all images.
     groups = images.value_counts(["patient", "label", "split"], sort=False)
     return [
         *(
@@ -120,7 +119,7 @@ def check_images(
 
 
 Columns = dict[str, tuple[type, dict[str, Any]]]
-"""Type and checks (names of Pandera's, with their argument) of each column."""
+"""The type and the checks of each column: for a check of Pandera, by name, its argument."""
 
 
 def _describe_images(class_names: Sequence[str]) -> Columns:
@@ -169,23 +168,23 @@ def _count_patients(groups: pd.Series, class_names: Sequence[str]) -> pd.Series:
 
 
 def _find_faults(values: pd.Series, rule: str, allowed: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield place and value of what breaks a rule, a limited number of cases.
+    """Yield place and value of what breaks a rule, at most `MAXIMUM_CASES` of it.
 
     Args:
         values: one per thing that is checked.
         rule: the name of one of Pandera's checks.
         allowed: its argument.
     """
-    import pandera.pandas as pa  # noqa: PLC0415 - a second, which most tasks need not pay
+    import pandera.pandas as pa  # noqa: PLC0415 - takes a second, and most tasks need none of it
 
-    # Not a schema: to make one for a few numbers takes ten times as long as to check them.
+    # Without a schema: for a few numbers, making one takes ten times as long as checking them.
     if (faults := getattr(pa.Check, rule)(allowed)(values).failure_cases) is not None:
         yield from faults.head(MAXIMUM_CASES).items()
 
 
 def _find_breaches(columns: Columns, table: pd.DataFrame) -> Iterator[Breach]:
-    """Yield what breaks the rules, a limited number of cases."""
-    import pandera.pandas as pa  # noqa: PLC0415 - a second, which most tasks need not pay
+    """Yield what breaks the rules, at most `MAXIMUM_CASES` of it."""
+    import pandera.pandas as pa  # noqa: PLC0415 - takes a second, and most tasks need none of it
 
     schema = pa.DataFrameSchema(
         {name: _make_column(pa, dtype, checks) for name, (dtype, checks) in columns.items()}
@@ -194,7 +193,7 @@ def _find_breaches(columns: Columns, table: pd.DataFrame) -> Iterator[Breach]:
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
         for _, case in error.failure_cases.head(MAXIMUM_CASES).iterrows():
-            yield Breach(case["index"], case["column"], case["failure_case"], case["check"])
+            yield Breach(case["column"], case["failure_case"], case["check"])
 
 
 def _make_column(pa: Any, dtype: type, checks: dict[str, Any]) -> Any:

@@ -13,14 +13,16 @@ from scipy.spatial.distance import cdist
 from image_classification.intake.statistic import Values
 
 USUAL_SHARE = 0.95
-"""Of the known patients, that keep what is called the usual distance."""
+"""The usual distance is the one that this share of the known patients keep."""
 
 SMALLEST_GROUP = 5
+"""A patient with fewer images than this is pooled with others like it."""
 
 POOLED_IMAGES = 30
-"""Images of patients with fewer than `SMALLEST_GROUP` are taken together, so many at a time."""
+"""Images in one pool of patients that have fewer than `SMALLEST_GROUP` images each."""
 
-LARGEST = 1e9
+LARGEST_VALUE = 1e9
+"""Values are cut off here, so that their squares stay finite."""
 
 
 class Groups:
@@ -55,22 +57,25 @@ class Groups:
 
 def tame(values: Values) -> Values:
     """Return finite values whose squares are finite too: what is not a number becomes 0."""
-    return np.clip(np.nan_to_num(values.astype(np.float64)), -LARGEST, LARGEST)
+    return np.clip(np.nan_to_num(values.astype(np.float64)), -LARGEST_VALUE, LARGEST_VALUE)
 
 
 def weigh_patients(within: Values, between: Values) -> Values:
-    """Return a metric in which patients differ alike in all directions, shrunk for few of them."""
+    """Return a metric in which patients differ equally in all directions.
+
+    It is shrunk towards single axes, since there are few patients to estimate it from.
+    """
     metric: Values = 0.9 * between + 0.1 * np.diag(np.diag(between)) + 0.1 * within
     return metric
 
 
 def weigh_images(within: Values, between: Values) -> Values:
-    """Return a metric in which the images of one patient differ alike in all directions."""
+    """Return a metric in which the images of one patient differ equally in all directions."""
     return within + 0.2 * between
 
 
 def weigh_channels(within: Values, between: Values) -> Values:
-    """Return a metric for many channels, each for itself: too many to estimate all pairs."""
+    """Return a metric that weighs each channel by itself: there are too many to estimate pairs."""
     return np.diag(np.diag(within + between))
 
 
@@ -97,7 +102,7 @@ class Space:
 
     @cached_property
     def usual_image(self) -> float:
-        """The distance to the nearest patient but its own that 99 % of known images keep."""
+        """The distance to the nearest other patient that 99 % of the known images keep."""
         distances = self._leave_out(self._values @ self.axes, self._own)
         return float(np.quantile(distances, 0.99))
 
@@ -116,9 +121,10 @@ class Space:
         return np.concatenate(distances) if distances else np.zeros(0)
 
     def measure_groups(self, values: Values, groups: Groups) -> pd.Series:
-        """Return each group's distance, less what few images add by chance, in usual distances.
+        """Return each group's distance, as a multiple of the usual distance.
 
-        The largest of many distances is larger than that of one: what is usual grows with the
+        The mean of few images lies farther out by chance, and what chance adds is subtracted. The
+        largest of many distances is larger than a single one, so what is usual grows with the
         number of groups, along the tail of the distances between known patients.
         """
         squared = self.measure(groups.average(values)) ** 2 - 2 * self.noise / groups.sizes
@@ -126,15 +132,15 @@ class Space:
         return pd.Series(np.sqrt(np.maximum(squared, 0)) / usual, groups.names)
 
     def grow(self, count: int) -> float:
-        """Return how many usual distances the largest of `count` usually is; 1 for one."""
+        """Return how large the largest of `count` distances usually is, in usual distances."""
         return 1 + float(self.tail * np.log(max(count, 1)) / (self.usual + 1e-9))
 
 
 def _measure_tail(distances: Values) -> float:
     """Return the mean excess over the eighth decile: the scale of an exponential tail.
 
-    Peaks over a threshold (Pickands, 1975, doi:10.1214/aos/1176343003): with such a tail, the level
-    that the largest of m distances keeps as often as one keeps its own is m-fold rarer, and higher
+    Peaks over a threshold (Pickands, 1975, doi:10.1214/aos/1176343003). With such a tail, the
+    largest of m distances exceeds a level as often as a single distance exceeds one that is lower
     by the scale times log m.
     """
     threshold = np.quantile(distances, 0.8)

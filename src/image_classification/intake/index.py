@@ -1,4 +1,4 @@
-"""The index of images: what is known of each content, out of a log that is only added to."""
+"""The index of images: what is known of each content, read from a log that only grows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,36 @@ ACCEPTED, HELD, REJECTED, CONFLICT = "accepted", "held", "rejected", "conflict"
 
 SPLITS = ("train", "validation", "test")
 IMAGE_COLUMNS = [
-    *("image_id", "image_name", "path", "label", "patient", "captured_on", "width", "height"),
-    *("size_bytes", "batch", "labelled_by", "labelled_on", "first_seen", "split", "packed_px"),
+    "image_id",
+    "image_name",
+    "path",
+    "label",
+    "patient",
+    "captured_on",
+    "width",
+    "height",
+    "size_bytes",
+    "batch",
+    "labelled_by",
+    "labelled_on",
+    "first_seen",
+    "split",
+    "packed_px",
 ]
 LOG_COLUMNS = [
     *IMAGE_COLUMNS,
-    *("status", "reviewed_by", "review_reason", "reviewed_at", "recorded_at"),
+    "status",
+    "reviewed_by",
+    "review_reason",
+    "reviewed_at",
+    "recorded_at",
 ]
 SETTLING_COLUMNS = ["image_id", "path", "label", "status", "first_seen"]
+"""The columns that decide which row of a content counts."""
+
 QUARANTINE_COLUMNS = ["path", "label", "image_id", "reason"]
 LASTING_ORDER = {ACCEPTED: 0, HELD: 1, REJECTED: 2}
+"""Of several files with one content, the one whose status has the lowest number counts."""
 
 
 def settle_index(log: pd.DataFrame) -> pd.DataFrame:
@@ -40,13 +60,13 @@ def settle_index(log: pd.DataFrame) -> pd.DataFrame:
         log: in the order it was written; at least `SETTLING_COLUMNS`.
 
     Returns:
-        The columns of `log`, one row per `image_id`. But for the order of the rows, and for which
-        of several equal files was seen first, it does not depend on the order of the batches.
+        The columns of `log`, one row per `image_id`. The order of the batches changes only the
+        order of the rows, and which of several equal files was seen first.
     """
     files = log.reset_index(drop=True)
     if not files["path"].is_unique:
         files = files.drop_duplicates("path", keep="last", ignore_index=True)
-    if files["image_id"].is_unique:  # nearly always: the rest is for the few
+    if files["image_id"].is_unique:  # nearly always; the rest is for the few that repeat
         return files
     repeated = files["image_id"].duplicated(keep=False)
     ranked = files[repeated].assign(rank=files["status"].map(LASTING_ORDER))
@@ -80,13 +100,14 @@ def join_rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def locate_last(values: pd.Series) -> npt.NDArray[np.intp]:
-    """Return the place of the last row of each value, in the order of their first ones.
+    """Return the place of each value's last row, ordered by the place of its first row.
 
-    As `duplicated(keep="last")` finds them, at a third of the cost where few values repeat.
+    These are the rows that `duplicated(keep="last")` finds, at a third of its cost where few
+    values repeat.
     """
     own, names = pd.factorize(values)
     last = np.empty(len(names), np.intp)
-    last[own] = np.arange(len(own))  # of those for one place, the last one stays
+    last[own] = np.arange(len(own))  # the last row of a value overwrites those before it
     return last
 
 
@@ -114,7 +135,7 @@ def describe_quarantine(batch: pd.DataFrame, others: pd.DataFrame) -> pd.DataFra
     """
     refused = describe_refusals(batch)
     usable = batch.loc[batch["refusal"] == "", ["path", "label", "image_id"]]
-    # The few files that may repeat one of the batch first: the log is long.
+    # First the few files that may repeat one of the batch, since the log is long.
     similar = others.loc[others["image_id"].isin(usable["image_id"]), "path"]
     if similar.empty and usable["image_id"].is_unique:  # nearly always
         return refused
@@ -133,7 +154,7 @@ def describe_refusals(batch: pd.DataFrame) -> pd.DataFrame:
 
 
 def _explain(group: pd.DataFrame, own: set[str]) -> pd.DataFrame:
-    """Say of files with the same content which is counted; `own` are those of the new batch."""
+    """Say which of the files with one content counts; `own` are those of the new batch."""
     if group["label"].nunique() > 1:
         files = ", ".join(f"{path} ({label})" for path, label in group[["path", "label"]].values)
         return group.assign(reason=f"the same image has more than one label: {files}")
@@ -143,7 +164,7 @@ def _explain(group: pd.DataFrame, own: set[str]) -> pd.DataFrame:
 
 
 def split_patient(patient: str, salt: str, validation_share: float, test_share: float) -> str:
-    """Return the split of a patient, for ever: a hash of the salt and the name decides."""
+    """Return the split of a patient; a hash of salt and name decides, so it never changes."""
     digest = hashlib.sha256(f"{salt}/{patient}".encode()).digest()
     place = int.from_bytes(digest[:8]) / 2**64
     if place < test_share:
@@ -158,10 +179,7 @@ def split_patients(patients: pd.Series, parameters: Mapping[str, Any]) -> pd.Ser
         patients: names, any number of rows each.
         parameters: `split_salt`, `validation_share`, `test_share`.
     """
-    rule = (
-        *(parameters["split_salt"], parameters["validation_share"]),
-        parameters["test_share"],
-    )
+    rule = (parameters["split_salt"], parameters["validation_share"], parameters["test_share"])
     rows, names = pd.factorize(patients, use_na_sentinel=False)
     splits = [split_patient(patient, *rule) for patient in names]
     return pd.Series(np.array(splits, dtype=object)[rows], patients.index, name=patients.name)
@@ -193,7 +211,7 @@ def digest_images(images: pd.DataFrame) -> str:
 
 
 def summarise_images(images: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
-    """Count images and patients of a table with splits, and give the digests of its rows."""
+    """Count the images and patients of a table with splits, and return digests of its rows."""
     return {
         "data_digest": digest_images(images),
         "images": len(images),

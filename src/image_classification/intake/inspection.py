@@ -11,22 +11,21 @@ from functools import lru_cache
 
 from PIL import Image, UnidentifiedImageError
 
-from image_classification.errors import (
-    ConfigurationError,
-    name_near_misses,
-)
+from image_classification.errors import ConfigurationError, name_near_misses
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+"""The signature of a PNG, and the length and name of its first chunk, the header."""
 
 PNG_RGB = b"\x08\x02\0\0"
 """Bit depth, colour type, compression and filter of 8 bits of RGB, in the header of a PNG."""
 
 PLAIN_PIXELS = 2**26
-"""Of more, Pillow warns."""
+"""An image of more pixels is left to Pillow, which may warn about it."""
 
 NAME_GROUPS = ("patient", "captured_on")
+"""The groups that `name_pattern` may have."""
 
 
 def refuse_folder(label: str, classes: Sequence[str] | None) -> str:
@@ -41,7 +40,7 @@ def refuse_folder(label: str, classes: Sequence[str] | None) -> str:
 def inspect_header(
     content: bytes | None, minimum_side: int, maximum_pixels: int
 ) -> tuple[int, int, str]:
-    """Return width, height and the reason to refuse the file, "" for none so far."""
+    """Return width, height and the reason to refuse the file; "" where none is known yet."""
     if content is None:
         return 0, 0, "the file cannot be opened"
     if not content:
@@ -67,14 +66,17 @@ def _read_header(content: bytes) -> tuple[int, int, str, str | None]:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return *image.size, image.mode, image.format
-    except UnidentifiedImageError:  # Pillow names an object in memory
+    except UnidentifiedImageError:  # Pillow's words name an object in memory
         raise ValueError(f"it has no known format; {', '.join(FORMATS)} are allowed") from None
 
 
 def _read_plain_png(content: bytes) -> tuple[int, int, str, str | None] | None:
-    """Return what `_read_header` does for the most usual PNG, at a fifth of the cost, or None.
+    """Read the header of the most usual kind of PNG, at a fifth of the cost of `_read_header`.
 
-    Usual is: 8 bits of RGB, and nothing between its header and its pixels but the time.
+    This kind has 8 bits of RGB, and nothing but a time between its header and its pixels.
+
+    Returns:
+        What `_read_header` returns; None for a file of any other kind.
     """
     if content[:16] != PNG_START or content[24:28] != PNG_RGB or not _is_sound(content, 8):
         return None
@@ -88,7 +90,7 @@ def _read_plain_png(content: bytes) -> tuple[int, int, str, str | None] | None:
 
 
 def _is_sound(png: bytes, start: int) -> bool:
-    """Return whether the chunk of a PNG that starts here has the checksum that it says."""
+    """Return whether the checksum of the PNG chunk at `start` is right."""
     end = start + 8 + int.from_bytes(png[start : start + 4])
     return zlib.crc32(png[start + 4 : end]).to_bytes(4) == png[end : end + 4]
 
@@ -119,7 +121,7 @@ def compile_pattern(name_pattern: str) -> re.Pattern[str]:
 def read_name(
     name: str, image_id: str, pattern: re.Pattern[str], date_format: str
 ) -> tuple[str, str]:
-    """Return patient and capture date (ISO 8601, or "") out of a file's name."""
+    """Read patient and capture date (ISO 8601, or "") from the name of a file."""
     match = pattern.match(name)
     found: Mapping[str, str | None] = match.groupdict() if match else {}
     date = found.get("captured_on")
@@ -129,7 +131,7 @@ def read_name(
 
 @lru_cache(maxsize=1024)
 def _read_date(date: str, date_format: str) -> str:
-    """Return a date as ISO 8601, "" where it is none."""
+    """Return a date as ISO 8601; "" where it is not a date."""
     try:
         return datetime.strptime(date, date_format).replace(tzinfo=UTC).date().isoformat()
     except ValueError:

@@ -48,28 +48,27 @@ BLANK_CONTRAST = 0.01
 """Standard deviation of brightness, in stops, below which an image shows nothing."""
 
 SURE = 0.8
-"""The champion contradicts a label where it gives all other classes together more than this."""
+"""The champion contradicts a label if it gives all other classes together a higher probability."""
 
 CONFIDENCE = 0.95
+"""Of the lower bounds of shares, for all groups of a batch together."""
 
 
 class ScreeningParameters(TypedDict):
-    """Beyond which limits a batch is held for a person.
+    """The limits beyond which a batch is held for a person.
 
     Attributes:
-        minimum_known_patients: fewer known patients than this judge nobody; blank images alone
-            are held.
-        maximum_blank_share: share of the images without structure.
-        maximum_look_distance: of a patient's mean image statistics to the nearest known
-            patient, as a multiple of what 95 % of known patients keep.
-        maximum_embedding_distance: the same, of the champion's embeddings.
-        maximum_strange_share: share of the images of a patient, or of the batch, beyond what 99 %
-            of known images keep.
+        minimum_known_patients: with fewer known patients, only blank images are judged.
+        maximum_blank_share: share of the images that are without structure.
+        maximum_look_distance: from a patient's mean image statistics to the nearest known
+            patient's, as a multiple of the distance that 95 % of known patients keep.
+        maximum_embedding_distance: the same for the champion's embeddings.
+        maximum_strange_share: share of the images of a patient, or of the batch, that lie farther
+            from every known patient than 99 % of the known images do.
         maximum_disagreement_share: share of the images of a patient, or of the batch, that
             the champion calls otherwise than their label.
-        maximum_contradiction_share: share it calls otherwise with certainty, beyond doubt of
-            the small number. Labels hold a batch if both this and the former are exceeded.
-
+        maximum_contradiction_share: share that it is sure about, as a lower confidence bound.
+            Labels hold a batch only if both this and the former limit are exceeded.
     """
 
     minimum_known_patients: Annotated[int, Ge(3)]
@@ -140,7 +139,7 @@ def screen_batch(
     report.numbers["known_patients"] = float(count)
     if reference is None or known is None or count < limits["minimum_known_patients"]:
         report.notes.append(
-            f"Not judged but for blank images: {count} patients are known, fewer than "
+            f"Only blank images were judged: {count} patients are known, fewer than "
             f"{limits['minimum_known_patients']}."
         )
     elif len(batch.images):
@@ -203,7 +202,7 @@ def _check_look(
     _hold_distant(patients.measure_groups(values, batch[1]), "look", "look different from", report)
     images = Space(known, reference[1], weigh_images)
     distances = images.measure(values) / (images.usual_image + 1e-9)
-    # A patient far out, as one of many is bound to be, takes its images along.
+    # One of many patients is bound to lie far out, and its images lie there too.
     strange = distances > images.grow(len(batch[1].names))
     report.suspect(np.where(blank, 10.0, distances / (1 + distances)))
     bounds = _bound_shares(strange, batch[1])["bound"]
@@ -265,9 +264,9 @@ def _check_labels(batch: Grouped, reference: Grouped, report: _Report) -> None:
 
 
 def _oppose_labels(evidence: Evidence) -> Values:
-    """Return the probability the champion gives to all classes but the label, shape ``(n,)``.
+    """Return the probability that the champion gives to all classes but the label, ``(n,)``.
 
-    A label that the champion does not know has 0: it has no opinion of it.
+    It is 0 for a label that the champion does not know: it has no opinion on it.
     """
     columns = pd.Index(evidence.class_names).get_indexer(
         pd.Index(evidence.images["label"].astype(str))
@@ -280,8 +279,8 @@ def _oppose_labels(evidence: Evidence) -> Values:
 def _hold_contradicted(opposed: Values, groups: Groups, report: _Report) -> None:
     """Hold a batch with a patient, or as a whole, whose labels the champion contradicts.
 
-    A hard patient's images are doubtful, and a weak champion disagrees with many labels: the
-    limits rise to 1.5 times what is usual, and doubtful images are no contradictions.
+    The images of a hard patient are doubtful, and a weak champion disagrees with many labels. So
+    doubtful images are no contradictions, and the limits rise to 1.5 times what is usual.
     """
     numbers = report.numbers
     limits = {
@@ -291,7 +290,7 @@ def _hold_contradicted(opposed: Values, groups: Groups, report: _Report) -> None
     called_otherwise = _bound_shares(opposed > 0.5, groups)["share"]
     bounds = _bound_shares(opposed > SURE, groups)["bound"]
     numbers["disagreement_share"] = float(called_otherwise.max())
-    # Where few images are called otherwise, there is nothing to be certain of.
+    # Of a group in which few images are called otherwise, no contradiction counts.
     bounds = bounds.where(called_otherwise > limits["disagreement"], 0.0)
     numbers["contradiction_share"] = share = float(bounds.max())
     if share > limits["contradiction"]:

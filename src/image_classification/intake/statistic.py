@@ -21,9 +21,10 @@ STATISTICS: tuple[str, ...] = (
 """What `describe_pixels` measures of each image, in this order."""
 
 CHUNK_IMAGES = 256
+"""Images that are described at a time: this bounds memory."""
 
 LIT_LEVEL = 16
-"""A pixel is lit if its brightest channel is above this: the mask round a cell is black."""
+"""A pixel is lit if its brightest channel is above this. The mask round a cell is black."""
 
 
 def describe_pixels(pixels: npt.NDArray[np.uint8]) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def describe_pixels(pixels: npt.NDArray[np.uint8]) -> pd.DataFrame:
 
 def _describe_chunk(pixels: npt.NDArray[np.uint8]) -> Values:
     step = max(1, pixels.shape[1] // 32)
-    # A plane per colour: sums run along memory, twice as fast and more exact.
+    # One plane per colour: sums then run along memory, twice as fast and more exact.
     planes = np.ascontiguousarray(np.moveaxis(pixels, 3, 0))
     lit, inner = _find_lit(planes)
     weight = inner[:, ::step, ::step].astype(np.float32)
@@ -61,7 +62,7 @@ def _describe_chunk(pixels: npt.NDArray[np.uint8]) -> Values:
     means = np.einsum("cnij,nij->cn", away, weight) / count
     away -= means[:, :, None, None]
     away *= weight
-    # As `away.mean(0)` adds them, five times as fast.
+    # The sum that `away.mean(0)` makes, five times as fast.
     shade = (away[0] + (away[1] + away[2])) / np.float32(3)
     variance = np.einsum("nij,nij->n", shade, shade) / count
     slopes = np.einsum("cnij,nij->cn", away, shade) / count / np.maximum(variance, 1e-4)

@@ -32,7 +32,7 @@ def read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
 def find_statuses(
     screenings: Mapping[str, Mapping[str, Any]], reviews: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, str]]:
-    """Return the status of each batch, by name: the last review's, or else the screening's."""
+    """Return the status of each batch, by name: the last review's, else the screening's."""
     statuses = {}
     for batch in sorted(screenings):
         accepted = screenings[batch]["verdict"] == "accepted"

@@ -22,7 +22,7 @@ from samples import NEGATIVE, POSITIVE, draw_bomb, draw_cells, draw_image, name_
 
 from image_classification import vision
 from image_classification.errors import ConfigurationError, ContractError
-from image_classification.pipelines.data_processing import nodes
+from image_classification.pipelines.data_processing import inspecting
 
 CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
 
@@ -427,7 +427,7 @@ class TestBadFiles:
                 super().__enter__()
 
         with monkeypatch.context() as patch:
-            patch.setattr(nodes.warnings, "catch_warnings", Recorded)
+            patch.setattr(inspecting.warnings, "catch_warnings", Recorded)
             laboratory.take_in("inspect_images")
 
         assert set(threads) == {threading.main_thread()}
@@ -447,9 +447,9 @@ class TestBadFiles:
             return sound(self, paths)
 
         monkeypatch.setattr(type(batches), "try_read", record)
-        monkeypatch.setattr(nodes, "CHUNK_IMAGES", 16)
+        monkeypatch.setattr(inspecting, "CHUNK_IMAGES", 16)
         files = batches.list_files("b")
-        chunks = nodes._read_ahead(batches, files)
+        chunks = inspecting._read_ahead(batches, files)
         first, contents = next(chunks)
         assert [content.data for content in contents] == batches.read(first["path"].tolist())
         asked = read.get(timeout=30) + read.get(timeout=30)
@@ -460,19 +460,19 @@ class TestBadFiles:
     def test_no_more_bytes_are_held_together_than_allowed(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(nodes, "CHUNK_IMAGES", 3)
-        monkeypatch.setattr(nodes, "CHUNK_BYTES", 100)
+        monkeypatch.setattr(inspecting, "CHUNK_IMAGES", 3)
+        monkeypatch.setattr(inspecting, "CHUNK_BYTES", 100)
         files = pd.DataFrame({"size_bytes": [10, 20, 30, 40, 60, 500, 1, 99, 2]})
-        chunks = [chunk["size_bytes"].tolist() for chunk in nodes._cut_chunks(files)]
+        chunks = [chunk["size_bytes"].tolist() for chunk in inspecting.cut_chunks(files)]
         assert chunks == [[10, 20, 30], [40, 60], [500], [1, 99], [2]]
-        assert list(nodes._cut_chunks(files.head(0))) == []
+        assert list(inspecting.cut_chunks(files.head(0))) == []
 
     def test_inspecting_in_small_chunks_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         tables = []
         for chunk in (2048, 7):
-            monkeypatch.setattr(nodes, "CHUNK_IMAGES", chunk)
+            monkeypatch.setattr(inspecting, "CHUNK_IMAGES", chunk)
             laboratory = Laboratory(tmp_path / str(chunk))
             laboratory.deliver("b", CELLS | {f"{POSITIVE}/{name_cell(9000)}": b""})
             laboratory.take_in()

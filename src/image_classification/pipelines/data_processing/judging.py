@@ -1,4 +1,4 @@
-"""May a batch join the training set? The contract, drift, and the champion's view of the labels."""
+"""May a batch join the training set? Contract, drift, and what the champion says of labels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
 
 REFERENCE_IMAGES = 3000
-"""Accepted images that a batch is compared with: enough to know the patients, soon scored."""
+"""A batch is compared with about this many accepted images: enough to know the patients, and
+quickly scored."""
 
 REFERENCE_COLUMNS = ["image_id", "path", "label", "patient", *statistic.STATISTICS]
 
-CHUNK = 2048
-"""Images looked at together: bounds memory."""
+CHUNK_IMAGES = 2048
+"""Images that the champion looks at together: this bounds memory."""
 
-SUSPECTS = 24
-"""Images shown to a reviewer."""
+MAXIMUM_SUSPECTS = 24
+"""At most this many images are shown to a reviewer."""
 
 
 class Judge:
@@ -44,7 +45,7 @@ class Judge:
         self._pixels = pixels
         self._champion = champion
         self._parameters = parameters
-        columns = images.columns.intersection(REFERENCE_COLUMNS)  # the first batch finds fewer
+        columns = images.columns.intersection(REFERENCE_COLUMNS)  # an empty log has fewer
         accepted = images.loc[images["status"] == index.ACCEPTED, columns]
         self._reference = self._gather(sample_patients(accepted, REFERENCE_IMAGES))
 
@@ -64,7 +65,7 @@ class Judge:
         breaches = self._find_breaches(batch, inspections)
         evidence = self._gather(usable)
         found = screening.screen_batch(evidence, self._reference, self._parameters["screening"])
-        order = found.suspicion.argsort()[::-1][:SUSPECTS]
+        order = found.suspicion.argsort()[::-1][:MAXIMUM_SUSPECTS]
         suspects = usable[["image_id", "path", "label", "patient"]].iloc[order]
         return {
             "verdict": "quarantined" if breaches else "held" if found.held else "accepted",
@@ -86,7 +87,7 @@ class Judge:
         return usable.assign(split=splits, status=index.ACCEPTED)
 
     def _find_breaches(self, batch: str, inspections: pd.DataFrame) -> list[str]:
-        """Return how a batch by itself breaks the contract."""
+        """Return in which ways a batch by itself breaks the contract."""
         if fault := self._batches.read_manifest(batch).get("fault"):
             return [fault]
         breaches = contract.check_batch(
@@ -104,14 +105,16 @@ class Judge:
             return screening.Evidence(images)
         network = self._champion.network
         seen = [
-            vision.embed_pixels(network, self._read_pixels(images.iloc[start : start + CHUNK]))
-            for start in range(0, len(images), CHUNK)
+            vision.embed_pixels(
+                network, self._read_pixels(images.iloc[start : start + CHUNK_IMAGES])
+            )
+            for start in range(0, len(images), CHUNK_IMAGES)
         ]
         probabilities, embeddings = (np.concatenate(part) for part in zip(*seen, strict=True))
         return screening.Evidence(images, self._champion.class_names, embeddings, probabilities)
 
     def _read_pixels(self, images: pd.DataFrame) -> npt.NDArray[np.uint8]:
-        """Return pixels at the champion's size: packed where they are, or else from the files."""
+        """Return pixels at the champion's size: the packed ones, or else decoded from the files."""
         size_px = self._champion.network.input_shape[1] if self._champion else 0
         ids = images["image_id"].tolist()
         if self._pixels.image_ids(size_px).issuperset(ids):

@@ -1,19 +1,13 @@
-"""Batches of image files to an index with splits, and packed pixels."""
+"""The nodes of `data_processing`: from batches of image files to an index and packed pixels."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
@@ -27,30 +21,19 @@ from image_classification.datasets import (
     PixelShard,
     Records,
 )
-from image_classification.errors import (
-    ContractError,
-    DataError,
-)
-from image_classification.intake import contract, index, statistic
+from image_classification.errors import ContractError
+from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
-from image_classification.intake.inspection import (
-    compile_pattern,
-    inspect_header,
-    read_name,
-    refuse_folder,
-)
+from image_classification.intake.inspection import compile_pattern
 from image_classification.intake.status import find_statuses, make_rows, read_statuses
+from image_classification.pipelines.data_processing.inspecting import (
+    complete_inspections,
+    cut_chunks,
+    inspect_files,
+)
 from image_classification.pipelines.data_processing.judging import Judge
 
 logger = logging.getLogger(__name__)
-
-CHUNK_IMAGES, CHUNK_BYTES = 1024, 2**28
-"""Images read, decoded and written together, and the size of their files: bounds memory."""
-
-INSPECTION_COLUMNS = [
-    *("path", "image_name", "label", "size_bytes", "image_id", "width", "height", "refusal"),
-    *("packed_px", "patient", "captured_on", "labelled_by", "labelled_on", "batch", "first_seen"),
-]
 
 
 def collect_batches(
@@ -64,7 +47,7 @@ def collect_batches(
 
     Yields:
         Each batch that carries the marker `_READY`, or in which nothing has changed for
-        `settle_minutes`. Saving it moves it out of the incoming folder.
+        `settle_minutes`. To save a batch is to move it out of the incoming folder.
     """
     now = datetime.now(UTC)
     for path in incoming_batches.stray:
@@ -92,7 +75,7 @@ def inspect_images(
 
     Yields:
         Packed pixels, a shard at a time, and the inspections of a batch once it is done: one row
-        per file with `INSPECTION_COLUMNS` and the statistics of `statistic.describe_pixels`.
+        per file, with `inspecting.COLUMNS` and the statistics of `statistic.describe_pixels`.
         `image_id` is the sha256 of the file; `refusal` says why it cannot be used, "" if it can.
 
     Raises:
@@ -103,15 +86,15 @@ def inspect_images(
         files = image_batches.list_files(batch)
         logger.info("Batch '%s': %d files", batch, len(files))
         parts = []
-        for inspected, shard in _inspect_files(image_batches, files, image_size_px, parameters):
+        for inspected, shard in inspect_files(image_batches, files, image_size_px, parameters):
             parts.append(inspected)
             yield shard, {}
             logger.info("Inspected %d of %d files", sum(map(len, parts)), len(files))
         yield (
             PixelShard.empty(image_size_px),
-            {batch: _complete_inspections(parts, image_batches, batch, pattern, parameters)},
+            {batch: complete_inspections(parts, image_batches, batch, pattern, parameters)},
         )
-    # Kedro wants one item at least of a node with two outputs.
+    # Kedro needs at least one item of a node with two outputs.
     yield PixelShard.empty(image_size_px), {}
 
 
@@ -127,19 +110,19 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Judge each new batch: take it into the training set, hold it for a person, or let it wait.
 
-    A batch that breaks the contract by itself is `quarantined`. One whose images, or the champion's
-    disagreement with its labels, are far from what is known is `held`. Both wait for a review. A
-    batch with which the training set would break the contract is `waiting`, and judged again
-    together with those that come later.
+    A batch that breaks the contract by itself is `quarantined`. A batch is `held` if its images are
+    far from what is known, or if the champion disagrees with too many of its labels. Both wait for
+    a review. A batch with which the training set would break the contract is `waiting`: it is
+    judged again, together with those that come later.
 
     Args:
         image_inspections: of `inspect_images`.
         known_screenings: of earlier runs.
-        batch_reviews: what people answered: those batches are judged no more.
+        batch_reviews: what people answered; these batches are not judged again.
         known_images: the log of the index.
         image_batches: the batches taken in.
         inspected_pixels: of `inspect_images`.
-        open_champion: loads the champion; called only where there is a batch to judge.
+        open_champion: loads the champion; called only if there is a batch to judge.
         parameters: `data_processing`.
 
     Returns:
@@ -187,7 +170,7 @@ def index_images(
     Args:
         image_inspections: of `inspect_images`.
         batch_screenings: of `screen_batches`.
-        batch_reviews: what people answered; the last answer about a batch holds.
+        batch_reviews: what people answered; the last answer about a batch counts.
         known_index: the log of the index.
         parameters: `data_processing`.
 
@@ -211,7 +194,7 @@ def index_images(
         if known.get(batch) == status:
             continue
         inspections = image_inspections.read(batch)
-        # What the batch before has added: joined only where another one follows.
+        # The rows of the batch before are joined only now that another one follows.
         log = index.join_rows([log, *(added[columns] for added in rows[-1:])])
         others = log[log["batch"] != batch] if batch in known else log
         quarantine[batch] = (
@@ -235,24 +218,24 @@ def check_contract(
         parameters: `data_processing`.
 
     Returns:
-        The contract in force, and when it was last kept.
+        The contract in force, and how many images keep it.
 
     Raises:
         ContractError: a batch of tonight breaks the contract, or the training set does.
     """
     if intake_report["stops"]:
         raise ContractError(
-            "Tonight's data break the contract, and nothing is trained on. The index is as it was; "
-            "the batches wait. Mend the parameters or answer the review, then run again:\n"
+            "Tonight's data break the contract, so nothing is trained. The index is unchanged and "
+            "the batches wait. Correct the parameters or answer the review, then run again:\n"
             + _list_lines(intake_report["stops"])
         )
     images = index.select_accepted(image_index[[*index.SETTLING_COLUMNS, "patient", "split"]])
     class_names = index.name_classes(images, parameters["classes"])
     if breaches := contract.check_images(images, class_names, parameters["contract"]):
         raise ContractError(
-            "The training set breaks the contract (data_processing.contract), and nothing is "
-            "trained on. Reject the batch that is at fault (image-classification review), or "
-            f"change the limits:\n{_list_lines(breaches)}"
+            "The training set breaks the contract (data_processing.contract), so nothing is "
+            "trained. Reject the batch that is at fault (image-classification review), or change "
+            f"the limits:\n{_list_lines(breaches)}"
         )
     return {"contract": dict(parameters["contract"]), "images": len(images)}
 
@@ -265,7 +248,8 @@ def pack_images(
 ) -> Iterator[PixelShard]:
     """Decode and resize the accepted images that are not packed at this size yet.
 
-    `inspect_images` packs at the size in force when a batch arrives; this is for other sizes.
+    `inspect_images` packs at the size that is configured when a batch arrives. This node packs at
+    other sizes.
 
     Args:
         image_batches: the batches taken in.
@@ -274,156 +258,21 @@ def pack_images(
         image_size_px: side of the packed images, in pixels.
 
     Yields:
-        Shards of at most `CHUNK_IMAGES` images, uint8.
+        Shards of at most `inspecting.CHUNK_IMAGES` images, uint8.
     """
     new = image_index.head(0)
-    # Nearly always there is nothing to do, and nothing is settled or listed.
+    # Nearly always there is nothing to do; then nothing is settled or listed.
     if (image_index["packed_px"] != image_size_px).any():
         images = index.select_accepted(image_index)
         new = images[images["packed_px"] != image_size_px]
         new = new[~new["image_id"].isin(known_pixels.image_ids(image_size_px))]
     logger.info("%d images are new at %d px", len(new), image_size_px)
     packed = 0
-    for chunk in _cut_chunks(new):
+    for chunk in cut_chunks(new):
         contents = image_batches.read(chunk["path"].tolist())
         yield PixelShard(chunk["image_id"].tolist(), vision.decode_images(contents, image_size_px))
         packed += len(chunk)
         logger.info("Packed %d of %d images", packed, len(new))
-
-
-class _Content(NamedTuple):
-    """A file that was read: None where it is not there or closed, and its sha256."""
-
-    data: bytes | None
-    image_id: str
-
-
-def _cut_chunks(files: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Cut a table of files into parts that are small enough to be held, of one file at least."""
-    ends = files["size_bytes"].to_numpy(np.int64).cumsum()
-    start = 0
-    while start < len(files):
-        before = ends[start - 1] if start else 0
-        fitting = int(np.searchsorted(ends, before + CHUNK_BYTES, side="right"))
-        end = min(max(fitting, start + 1), start + CHUNK_IMAGES)
-        yield files.iloc[start:end].reset_index(drop=True)
-        start = end
-
-
-def _read_ahead(
-    image_batches: ImageBatches, files: pd.DataFrame
-) -> Iterator[tuple[pd.DataFrame, list[_Content]]]:
-    """Read and hash files, a chunk at a time: the next ones while these are decoded."""
-    chunks = list(_cut_chunks(files))
-
-    def read(chunk: pd.DataFrame) -> list[_Content]:
-        contents = image_batches.try_read(chunk["path"].tolist())
-        return [_Content(data, hashlib.sha256(data or b"").hexdigest()) for data in contents]
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = [reader.submit(read, chunk) for chunk in chunks[:1]]
-        for number, chunk in enumerate(chunks):
-            contents = ahead.pop().result()
-            ahead += [reader.submit(read, following) for following in chunks[number + 1 :][:1]]
-            yield chunk, contents
-
-
-def _inspect_files(
-    image_batches: ImageBatches,
-    files: pd.DataFrame,
-    image_size_px: int,
-    parameters: DataProcessingParameters,
-) -> Iterator[tuple[pd.DataFrame, PixelShard]]:
-    """Yield the inspections of some files, and the pixels of those that can be used.
-
-    While one chunk is described and saved, the next is decoded, and the one after it read.
-    """
-    waiting: list[tuple[pd.DataFrame, Future[tuple[Any, list[str]]]]] = []
-    with ThreadPoolExecutor(max_workers=1) as decoder:
-        for chunk, contents in _read_ahead(image_batches, files):
-            table = _inspect_headers(chunk, contents, parameters)
-            readable = table.index[table["refusal"] == ""]
-            datas = [contents[row].data or b"" for row in readable]
-            decoding = decoder.submit(vision.decode_sound_images, datas, image_size_px)
-            waiting.append((table, decoding))
-            if len(waiting) > 1:
-                yield _describe_chunk(*waiting.pop(0), image_size_px)
-        for table, decoding in waiting:
-            yield _describe_chunk(table, decoding, image_size_px)
-
-
-def _inspect_headers(
-    files: pd.DataFrame, contents: Sequence[_Content], parameters: DataProcessingParameters
-) -> pd.DataFrame:
-    """Return the files with `image_id`, `width`, `height` and `refusal`, as far as is known."""
-    limits = (parameters["minimum_image_side_px"], parameters["maximum_image_pixels"])
-    with warnings.catch_warnings():
-        # The size limit is ours, checked before anything is decoded.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        found = [inspect_header(content.data, *limits) for content in contents]
-    labels = files["label"].tolist()
-    return files.assign(
-        image_id=[content.image_id for content in contents],
-        width=[width for width, _, _ in found],
-        height=[height for _, height, _ in found],
-        refusal=[
-            refuse_folder(label, parameters["classes"]) or refusal
-            for label, (_, _, refusal) in zip(labels, found, strict=True)
-        ],
-    )
-
-
-def _describe_chunk(
-    table: pd.DataFrame, decoding: Future[tuple[Any, list[str]]], image_size_px: int
-) -> tuple[pd.DataFrame, PixelShard]:
-    """Add to inspected files what their pixels tell; return them and the pixels."""
-    readable = np.flatnonzero(table["refusal"] == "")
-    pixels, reasons = decoding.result()
-    refusals = table["refusal"].to_numpy(dtype=object, copy=True)
-    refusals[readable] = reasons
-    statistics = np.full((len(table), len(statistic.STATISTICS)), np.nan, np.float32)
-    statistics[readable] = statistic.describe_pixels(pixels)
-    sound = [place for place, reason in enumerate(reasons) if not reason]
-    ids = table["image_id"].iloc[readable[sound]].tolist()
-    table = table.assign(refusal=refusals.tolist(), packed_px=image_size_px).join(
-        pd.DataFrame(statistics, columns=list(statistic.STATISTICS))
-    )
-    return table, PixelShard(ids, pixels if len(sound) == len(pixels) else pixels[sound])
-
-
-def _complete_inspections(
-    parts: Sequence[pd.DataFrame],
-    image_batches: ImageBatches,
-    batch: str,
-    pattern: re.Pattern[str],
-    parameters: DataProcessingParameters,
-) -> pd.DataFrame:
-    """Join the parts of a batch, and add patient, date and who labelled each image."""
-    columns = [*INSPECTION_COLUMNS[:9], *statistic.STATISTICS]
-    table = index.join_rows(parts) if parts else pd.DataFrame(columns=columns)
-    names = [
-        read_name(name, image_id, pattern, parameters["captured_on_format"])
-        for name, image_id in zip(
-            table["image_name"].tolist(), table["image_id"].tolist(), strict=True
-        )
-    ]
-    table = table.assign(
-        patient=pd.Series([patient for patient, _ in names], dtype=str),
-        captured_on=pd.Series([date for _, date in names], dtype=str),
-        labelled_by="",
-        labelled_on="",
-        batch=batch,
-        first_seen=image_batches.read_manifest(batch)["taken_at"],
-    )
-    try:
-        labelled = image_batches.read_labels(batch).set_index("image_name")
-    except DataError as error:  # the batch is quarantined for it
-        logger.warning("%s", error)
-        return table
-    if labelled.empty or table.empty:
-        return table
-    found = labelled.reindex(table["image_name"]).fillna("")
-    return table.assign(**{str(name): values.tolist() for name, values in found.items()})
 
 
 def _count_statuses(added: pd.DataFrame, quarantine: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -444,7 +293,7 @@ def _log_screening(batch: str, record: Mapping[str, Any]) -> None:
 
 
 def _is_old(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
-    """Return whether an earlier night met the same trouble, and stopped for it."""
+    """Return whether an earlier night stopped for the same reasons."""
     return known is not None and known["reasons"] == record["reasons"]
 
 

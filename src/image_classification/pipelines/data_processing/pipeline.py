@@ -1,4 +1,4 @@
-"""Wiring of `data_processing`."""
+"""How the nodes of `data_processing` are wired."""
 
 from kedro.pipeline import Node, Pipeline
 

@@ -1,0 +1,189 @@
+"""Inspect the files of a batch: read, hash and decode them, a chunk at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from image_classification import vision
+from image_classification.configuration.parameters import DataProcessingParameters
+from image_classification.datasets import ImageBatches, PixelShard
+from image_classification.errors import DataError
+from image_classification.intake import index, statistic
+from image_classification.intake.inspection import inspect_header, read_name, refuse_folder
+
+logger = logging.getLogger(__name__)
+
+CHUNK_IMAGES = 1024
+"""Images that are read, decoded and written together: this bounds memory."""
+
+CHUNK_BYTES = 2**28
+"""The files of a chunk are together no larger than this, unless it is a single file."""
+
+FILE_COLUMNS = [
+    "path",
+    "image_name",
+    "label",
+    "size_bytes",
+    "image_id",
+    "width",
+    "height",
+    "refusal",
+    "packed_px",
+]
+"""What is known of a file once it is decoded."""
+
+COLUMNS = [
+    *FILE_COLUMNS,
+    "patient",
+    "captured_on",
+    "labelled_by",
+    "labelled_on",
+    "batch",
+    "first_seen",
+]
+"""What is known of a file once its batch is inspected, beside the image statistics."""
+
+
+class _Content(NamedTuple):
+    """The content of a file, None if it is missing or closed, and its sha256."""
+
+    data: bytes | None
+    image_id: str
+
+
+def cut_chunks(files: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Cut a table of files into parts small enough to be held in memory, of at least one file."""
+    ends = files["size_bytes"].to_numpy(np.int64).cumsum()
+    start = 0
+    while start < len(files):
+        before = ends[start - 1] if start else 0
+        fitting = int(np.searchsorted(ends, before + CHUNK_BYTES, side="right"))
+        end = min(max(fitting, start + 1), start + CHUNK_IMAGES)
+        yield files.iloc[start:end].reset_index(drop=True)
+        start = end
+
+
+def _read_ahead(
+    image_batches: ImageBatches, files: pd.DataFrame
+) -> Iterator[tuple[pd.DataFrame, list[_Content]]]:
+    """Read and hash files, a chunk at a time; the next chunk is read while this one is decoded."""
+    chunks = list(cut_chunks(files))
+
+    def read(chunk: pd.DataFrame) -> list[_Content]:
+        contents = image_batches.try_read(chunk["path"].tolist())
+        return [_Content(data, hashlib.sha256(data or b"").hexdigest()) for data in contents]
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead = [reader.submit(read, chunk) for chunk in chunks[:1]]
+        for number, chunk in enumerate(chunks):
+            contents = ahead.pop().result()
+            ahead += [reader.submit(read, following) for following in chunks[number + 1 :][:1]]
+            yield chunk, contents
+
+
+def inspect_files(
+    image_batches: ImageBatches,
+    files: pd.DataFrame,
+    image_size_px: int,
+    parameters: DataProcessingParameters,
+) -> Iterator[tuple[pd.DataFrame, PixelShard]]:
+    """Yield the inspections of some files, and the pixels of those that can be used.
+
+    While one chunk is described and saved, the next one is decoded, and the one after it is read.
+    """
+    waiting: list[tuple[pd.DataFrame, Future[tuple[Any, list[str]]]]] = []
+    with ThreadPoolExecutor(max_workers=1) as decoder:
+        for chunk, contents in _read_ahead(image_batches, files):
+            table = _inspect_headers(chunk, contents, parameters)
+            readable = table.index[table["refusal"] == ""]
+            datas = [contents[row].data or b"" for row in readable]
+            decoding = decoder.submit(vision.decode_sound_images, datas, image_size_px)
+            waiting.append((table, decoding))
+            if len(waiting) > 1:
+                yield _describe_chunk(*waiting.pop(0), image_size_px)
+        for table, decoding in waiting:
+            yield _describe_chunk(table, decoding, image_size_px)
+
+
+def _inspect_headers(
+    files: pd.DataFrame, contents: Sequence[_Content], parameters: DataProcessingParameters
+) -> pd.DataFrame:
+    """Return the files with `image_id`, `width`, `height`, and `refusal` as far as headers tell."""
+    limits = (parameters["minimum_image_side_px"], parameters["maximum_image_pixels"])
+    with warnings.catch_warnings():
+        # This project has a size limit of its own, checked before anything is decoded.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        found = [inspect_header(content.data, *limits) for content in contents]
+    labels = files["label"].tolist()
+    return files.assign(
+        image_id=[content.image_id for content in contents],
+        width=[width for width, _, _ in found],
+        height=[height for _, height, _ in found],
+        refusal=[
+            refuse_folder(label, parameters["classes"]) or refusal
+            for label, (_, _, refusal) in zip(labels, found, strict=True)
+        ],
+    )
+
+
+def _describe_chunk(
+    table: pd.DataFrame, decoding: Future[tuple[Any, list[str]]], image_size_px: int
+) -> tuple[pd.DataFrame, PixelShard]:
+    """Add what the pixels tell to a table of inspected files; return it and the pixels."""
+    readable = np.flatnonzero(table["refusal"] == "")
+    pixels, reasons = decoding.result()
+    refusals = table["refusal"].to_numpy(dtype=object, copy=True)
+    refusals[readable] = reasons
+    statistics = np.full((len(table), len(statistic.STATISTICS)), np.nan, np.float32)
+    statistics[readable] = statistic.describe_pixels(pixels)
+    sound = [place for place, reason in enumerate(reasons) if not reason]
+    ids = table["image_id"].iloc[readable[sound]].tolist()
+    table = table.assign(refusal=refusals.tolist(), packed_px=image_size_px).join(
+        pd.DataFrame(statistics, columns=list(statistic.STATISTICS))
+    )
+    return table, PixelShard(ids, pixels if len(sound) == len(pixels) else pixels[sound])
+
+
+def complete_inspections(
+    parts: Sequence[pd.DataFrame],
+    image_batches: ImageBatches,
+    batch: str,
+    pattern: re.Pattern[str],
+    parameters: DataProcessingParameters,
+) -> pd.DataFrame:
+    """Join the parts of a batch, and add the patient, the date and who labelled each image."""
+    columns = [*FILE_COLUMNS, *statistic.STATISTICS]
+    table = index.join_rows(parts) if parts else pd.DataFrame(columns=columns)
+    names = [
+        read_name(name, image_id, pattern, parameters["captured_on_format"])
+        for name, image_id in zip(
+            table["image_name"].tolist(), table["image_id"].tolist(), strict=True
+        )
+    ]
+    table = table.assign(
+        patient=pd.Series([patient for patient, _ in names], dtype=str),
+        captured_on=pd.Series([date for _, date in names], dtype=str),
+        labelled_by="",
+        labelled_on="",
+        batch=batch,
+        first_seen=image_batches.read_manifest(batch)["taken_at"],
+    )
+    try:
+        labelled = image_batches.read_labels(batch).set_index("image_name")
+    except DataError as error:  # the screening quarantines the batch for it
+        logger.warning("%s", error)
+        return table
+    if labelled.empty or table.empty:
+        return table
+    found = labelled.reindex(table["image_name"]).fillna("")
+    return table.assign(**{str(name): values.tolist() for name, values in found.items()})
