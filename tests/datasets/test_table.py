@@ -21,9 +21,14 @@ from image_classification.datasets import (
 from image_classification.datasets.file import open_filesystem, write_whole
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave nothing in memory of the tables of other tests, which have the same address."""
+    monkeypatch.setattr(table, "_held", WeakValueDictionary())
+
+
 def count_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows with each part of an appended table that is opened."""
-    monkeypatch.setattr(table, "_held", WeakValueDictionary())  # nothing of other tests
     opened: list[str] = []
     open_part = AppendedTableDataset._open
 
