@@ -90,6 +90,11 @@ def test_a_content_that_comes_again_counts_once() -> None:
     assert admit_together(KNOWN, {"b": again}, PARAMETERS) == {}
 
 
+def test_a_content_that_comes_again_under_another_patients_name_counts_once() -> None:
+    again = KNOWN.assign(patient="C" + KNOWN["image_id"] + "0")
+    assert admit_together(KNOWN, {"b": again}, PARAMETERS) == {}
+
+
 def test_a_content_under_two_labels_does_not_count() -> None:
     other = KNOWN.assign(label=KNOWN["label"].map({"P": "U", "U": "P"}))
     waiting = admit_together(KNOWN, {"b": other}, PARAMETERS)

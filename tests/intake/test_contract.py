@@ -124,6 +124,12 @@ def test_a_class_has_its_share_of_the_images_not_of_the_patients() -> None:
     assert breach.startswith("Class 'healthy' has 20.0% of the images")
 
 
+def test_of_a_single_image_its_class_has_all() -> None:
+    one = tabulate_images().query("label == 'ring'").head(1)
+    breaches = check_images(one, CLASSES, CONTRACT | {"minimum_class_share": 1.0})
+    assert not any("Class 'ring' has" in breach for breach in breaches)
+
+
 def test_a_patient_is_in_one_split() -> None:
     images = tabulate_images()
     images.loc[1, "split"] = "test"

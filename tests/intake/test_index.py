@@ -27,6 +27,7 @@ def tabulate(*rows: tuple[str, str, str, str], seen: str = "2026-11-22") -> pd.D
 def settle(*rows: tuple[str, str, str, str]) -> list[tuple[str, str, str]]:
     """Return path, label and status of what is left of a log."""
     settled = index.settle_index(tabulate(*rows))
+    assert settled.columns.tolist() == tabulate(*rows).columns.tolist()
     assert settled.index.tolist() == list(range(len(settled)))
     return list(zip(settled["path"], settled["label"], settled["status"], strict=True))
 
@@ -92,6 +93,7 @@ class TestSettling:
         selected = index.select_accepted(log)
         assert selected["path"].tolist() == ["b"]
         assert selected.index.tolist() == [0]
+        assert selected.columns.tolist() == log.columns.tolist()
 
 
 STATUSES = (ACCEPTED, HELD, REJECTED)
@@ -215,6 +217,7 @@ class TestQuarantine:
             ["a/1", "P", told],
             ["b/1", "U", told],
         ]
+        assert listed.index.tolist() == [0, 1]
 
 
 class TestSplits:
@@ -264,7 +267,8 @@ class TestSplits:
         assert index.split_patients(pd.Series([], dtype=str), RULE).empty
 
     def test_a_patient_without_a_name_is_one_too(self) -> None:
-        splits = index.split_patients(pd.Series(["C1", None, None]), RULE)
+        splits = index.split_patients(pd.Series(["C2", None, None]), RULE)
+        assert splits[0] != splits[1]
         assert splits[1] == splits[2] == index.split_patient("nan", "salt", 0.2, 0.15)
 
 

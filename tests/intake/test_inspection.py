@@ -152,6 +152,9 @@ class TestPlainPng:
     def test_as_many_pixels_as_pillow_takes_without_a_warning_are_read(self) -> None:
         assert inspection._read_plain_png(draw_bomb(2**13, 2**13)) == (2**13, 2**13, "RGB", "PNG")
         assert inspection._read_plain_png(draw_bomb(2**13, 2**13 + 1)) is None
+        for width, height in ((2**24 + 2, 1), (1, 2**24 + 2)):
+            found = inspection._read_plain_png(draw_bomb(width, height))
+            assert found == (width, height, "RGB", "PNG")
         assert inspection._read_plain_png(draw_bomb(1, 1)) == (1, 1, "RGB", "PNG")
         assert Image.MAX_IMAGE_PIXELS > 2**26
 

@@ -173,6 +173,7 @@ class TestLabels:
         assert screen_labels(np.full(60, 0.5)).numbers["disagreement_share"] == 0
         assert screen_labels(np.full(60, 0.51)).numbers["disagreement_share"] == 1
         assert SURE == 0.8
+        assert screen_labels(np.full(60, 0.8)).numbers["contradiction_share"] == 0
 
     def test_a_number_of_images_too_small_to_be_sure_of_is_not_held(self) -> None:
         assert not screen_labels(np.array([0.99])).held
@@ -220,6 +221,10 @@ class TestLabels:
         assert screen_labels(opposed, **lenient).suspicion.tolist() == pytest.approx(
             opposed.tolist()
         )
+
+    def test_a_probability_below_zero_counts_as_zero(self) -> None:
+        suspicion = screen_labels(np.full(20, 1.2)).suspicion
+        assert suspicion.tolist() == [1.0] * 20
 
     def test_what_is_no_probability_counts_as_the_label(self) -> None:
         batch = replace(HONEST, probabilities=np.full((len(HONEST.images), 2), np.nan))
