@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import fsspec
@@ -10,6 +11,7 @@ import pytest
 
 from image_classification.datasets import ImageSource, ImageSourceDataset
 from image_classification.datasets.file import open_filesystem, write_whole
+from image_classification.datasets.source import HOW_TO_NAME
 from image_classification.errors import DataError
 
 
@@ -151,6 +153,121 @@ class TestImageSource:
         with pytest.raises(DataError, match=message):
             ImageSource("").list_images(str(tmp_path / place))
 
+    @pytest.mark.parametrize(
+        ("place", "content", "message"),
+        [
+            (
+                "cells.csv",
+                "file,name\n1,2\n",
+                "The list '{}' has no column 'path'. Received columns: file, name.",
+            ),
+            (
+                "cells.csv",
+                "path,n\n1.png,1\n,2\n,3\n",
+                "The list '{}' has 2 rows without a path, first row 2.",
+            ),
+            (
+                "cells.md",
+                "1.png",
+                "'{}' is a file that ends in '.md', and no folder. " + HOW_TO_NAME,
+            ),
+            ("cells.txt", "\n", "The list '{}' is empty. " + HOW_TO_NAME),
+            (
+                "cells/x.md",
+                "",
+                "Folder '{}' holds no image: expected files ending in .png, .jpg, .jpeg, .bmp, "
+                ".tif, .tiff, found 1 other files. " + HOW_TO_NAME,
+            ),
+        ],
+    )
+    def test_what_is_wrong_is_told_with_the_remedy(
+        self, tmp_path: Path, place: str, content: str, message: str
+    ) -> None:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(content)
+        where = f"{tmp_path}/{place.removesuffix('/x.md')}"
+        with pytest.raises(DataError) as raised:
+            ImageSource("").list_images(where)
+        assert str(raised.value) == message.format(where)
+
+    def test_a_place_that_is_not_there_is_named_as_it_was_given(self) -> None:
+        with pytest.raises(DataError) as raised:
+            ImageSource("nowhere").list_images()
+        assert str(raised.value) == "'nowhere' does not exist. " + HOW_TO_NAME
+
+    def test_a_table_of_numbers_names_its_images_as_text(self, root: str) -> None:
+        table = pd.DataFrame({"path": ["1.png", "2.png"], "image_name": [7, 8]})
+        images = ImageSource("").list_images(self.put_list(root, table, ".parquet"))
+        assert images["image_name"].tolist() == ["7", "8"]
+        assert images["image_name"].dtype == images["path"].dtype == object
+
+    def test_paths_of_a_store_are_addresses(self) -> None:
+        fsspec.filesystem("memory").store.clear()
+        write_whole(*open_filesystem("memory://bucket/cells/1.png"), b"1")
+        images = ImageSource("").list_images("memory://bucket/cells")
+        assert images["path"].tolist() == ["memory:///cells/1.png"]
+
+    def test_what_came_since_is_seen(self, root: str) -> None:
+        source = ImageSource(f"{root}/cells")
+        for count in (1, 2):
+            write_whole(*open_filesystem(f"{root}/cells/{count}.png"), b"1")
+            assert len(source.list_images()) == count
+
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (FileNotFoundError("s3 says so"), "there is no such file"),
+            (PermissionError("closed"), "closed"),
+            (IsADirectoryError("a folder"), "a folder"),
+            (ValueError("no such protocol"), "no such protocol"),
+            (OSError(errno.ENAMETOOLONG, "too long"), "[Errno 36] too long"),
+            (OSError(errno.ELOOP, "a circle"), "[Errno 40] a circle"),
+        ],
+    )
+    def test_each_lasting_error_is_a_reason(
+        self, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr("image_classification.datasets.source.read_file", fail)
+        assert ImageSource("").read(["1.png"]) == [f"the file cannot be read: {told}"]
+
+    def test_credentials_go_to_the_filesystem_of_each_path(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+
+        def note(protocol: str, **credentials: object) -> object:
+            asked.append((protocol, credentials))
+            raise ValueError("not now")
+
+        monkeypatch.setattr(fsspec, "filesystem", note)
+        source = ImageSourceDataset(filepath="x", credentials={"key": "k"}).load()
+        source.read(["/1.png", "s3://bucket/2.png"])
+        assert sorted(asked, key=str) == [("file", {"key": "k"}), ("s3", {"key": "k"})]
+
+    def test_files_of_a_disk_are_tried_without_threads_and_addresses_are_not(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+
+        def note(_: object, paths: object, readers: int, *, alone: bool) -> list[bytes]:
+            asked.append((readers, alone))
+            return []
+
+        monkeypatch.setattr("image_classification.datasets.source.read_in_parts", note)
+        ImageSource("").read(["/1.png"])
+        ImageSource("").read(["/1.png", "s3://bucket/2.png"])
+        assert asked == [(16, True), (16, False)]
+
+    def test_the_dataset_says_where_the_images_lie(self) -> None:
+        metadata = {"kind": "images"}
+        dataset = ImageSourceDataset(filepath="cells", metadata=metadata)
+        assert dataset._describe() == {"filepath": "cells"}
+        assert dataset.metadata is metadata
+        assert dataset.load() == ImageSource("cells", {})
+
     def test_images_to_score_cannot_be_written(self, tmp_path: Path) -> None:
-        with pytest.raises(Exception, match="read-only"):
+        with pytest.raises(Exception, match=r"Images to score are read-only\."):
             ImageSourceDataset(filepath=str(tmp_path)).save(object())
