@@ -25,6 +25,13 @@ def draw_image(
     return content.getvalue()
 
 
+def draw_blank(level: int) -> bytes:
+    """Return an image file without structure, of this brightness."""
+    content = io.BytesIO()
+    Image.new("RGB", (12, 10), (level,) * 3).save(content, "PNG")
+    return content.getvalue()
+
+
 def draw_bomb(width: int, height: int) -> bytes:
     """Return a PNG of a few bytes that says it is this large."""
 
@@ -61,6 +68,10 @@ def draw_cells(labels: Iterable[str], images_per_label: int) -> dict[str, bytes]
         for cell in range(images_per_label)
     ]
     return {path: draw_image(seed) for seed, path in enumerate(paths)}
+
+
+CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
+"""Forty images of forty patients, two classes. Do not change it."""
 
 
 def tabulate_scores(

@@ -8,56 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from laboratory import Laboratory
-from samples import NEGATIVE, POSITIVE, draw_cells, draw_image, name_cell
+from samples import CELLS, NEGATIVE, POSITIVE, draw_blank, draw_cells, draw_image, name_cell
 
 from image_classification.datasets import RegisteredNetwork
 from image_classification.errors import ContractError, DataError
 from image_classification.intake.index import split_patient
 
 SALT = "image-classification"
-CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
 MORE = {f"{POSITIVE}/{name_cell(500 + n)}": draw_image(500 + n) for n in range(10)}
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """One batch of 40 images of 40 patients is taken in. Do not change it."""
-    laboratory = Laboratory(tmp_path_factory.mktemp("first"))
-    laboratory.deliver("first", CELLS)
-    laboratory.take_in()
-    return laboratory
-
-
-@pytest.fixture(scope="module")
-def second(first: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """A second batch, of ten images, is held: they are blank. Do not change it."""
-    laboratory = first.copy(tmp_path_factory.mktemp("second"))
-    blank = {f"{POSITIVE}/{name_cell(500 + n)}": draw_blank(100 + n) for n in range(10)}
-    laboratory.deliver("blank", blank)
-    laboratory.take_in()
-    return laboratory
-
-
-@pytest.fixture
-def filled(first: Laboratory, tmp_path: Path) -> Laboratory:
-    """One batch of 40 images of 40 patients is taken in."""
-    return first.copy(tmp_path)
-
-
-@pytest.fixture
-def held(second: Laboratory, tmp_path: Path) -> Laboratory:
-    """A second batch, of ten images, is held: they are blank."""
-    return second.copy(tmp_path)
-
-
-def draw_blank(level: int) -> bytes:
-    import io
-
-    from PIL import Image
-
-    content = io.BytesIO()
-    Image.new("RGB", (12, 10), (level,) * 3).save(content, "PNG")
-    return content.getvalue()
 
 
 class TestContract:

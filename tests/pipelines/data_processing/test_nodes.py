@@ -5,47 +5,24 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import queue
 import re
-import threading
 import time
-import warnings
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from laboratory import Laboratory
-from PIL import Image
-from samples import NEGATIVE, POSITIVE, draw_bomb, draw_cells, draw_image, name_cell
+from samples import (
+    CELLS,
+    NEGATIVE,
+    POSITIVE,
+    draw_image,
+    name_cell,
+)
 
 from image_classification import vision
 from image_classification.errors import ConfigurationError, ContractError
-from image_classification.pipelines.data_processing import inspecting
-
-CELLS = draw_cells([POSITIVE, NEGATIVE], 20)
-
-
-@pytest.fixture
-def laboratory(tmp_path: Path) -> Laboratory:
-    """A laboratory that nothing has arrived at; limits that small batches keep."""
-    return Laboratory(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """One batch of 40 images of 40 patients is taken in. Do not change it."""
-    laboratory = Laboratory(tmp_path_factory.mktemp("first"))
-    laboratory.deliver("first", CELLS)
-    laboratory.take_in()
-    return laboratory
-
-
-@pytest.fixture
-def filled(first: Laboratory, tmp_path: Path) -> Laboratory:
-    """One batch of 40 images of 40 patients is taken in."""
-    return first.copy(tmp_path)
 
 
 def zip_files(files: dict[str, bytes]) -> bytes:
@@ -343,145 +320,6 @@ class TestProvenance:
     def test_first_seen_is_when_the_batch_was_taken_in(self, filled: Laboratory) -> None:
         manifest = filled.catalog().load("image_batches").read_manifest("first")
         assert set(filled.index()["first_seen"]) == {manifest["taken_at"]}
-
-
-BAD_FILES = {
-    "empty": (b"", "the file is empty (0 bytes)"),
-    "no image": (
-        b"These are not the bytes you are looking for.",
-        "cannot be read as an image: it has no known format; PNG, JPEG, BMP, TIFF are allowed",
-    ),
-    "truncated": (draw_image(99)[:200], "cannot be decoded"),
-    "truncated in the header": (draw_image(99)[:20], "cannot be read as an image"),
-    "greyscale": (draw_image(99, mode="L"), "the colour mode is L: RGB is allowed"),
-    "transparent": (draw_image(99, mode="RGBA"), "the colour mode is RGBA: RGB is allowed"),
-    "palette": (draw_image(99, mode="P"), "the colour mode is P: RGB is allowed"),
-    "GIF": (draw_image(99, mode="P", kind="GIF"), "the format is GIF: PNG, JPEG, BMP, TIFF"),
-    "CMYK": (draw_image(99, mode="CMYK", kind="JPEG"), "the colour mode is CMYK"),
-    "truncated JPEG": (draw_image(99, (64, 64), kind="JPEG")[:-900], "cannot be decoded"),
-    "truncated TIFF": (draw_image(99, (64, 64), kind="TIFF")[:5000], "cannot be"),
-    "small": (draw_image(99, (3, 30)), "3 x 30 pixels: at least 4 a side are required"),
-    "large": (draw_bomb(2001, 2000), "2001 x 2000 pixels: at most 4000000 pixels"),
-    "large enough for Pillow's warning": (draw_bomb(12_000, 10_000), "12000 x 10000 pixels"),
-    "large enough for Pillow's error": (draw_bomb(60_000, 60_000), "exceeds limit of"),
-}
-
-
-class TestBadFiles:
-    def test_bad_files_go_to_quarantine_each_with_its_reason_and_the_rest_goes_on(
-        self, laboratory: Laboratory
-    ) -> None:
-        laboratory.parameters["contract"]["maximum_refused_share"] = 0.3
-        bad = {f"{POSITIVE}/{kind}.png": content for kind, (content, _) in BAD_FILES.items()}
-        laboratory.deliver("b", CELLS | bad)
-
-        report = laboratory.take_in()
-
-        assert report["judged"]["b"]["verdict"] == "accepted"
-        assert len(laboratory.index()) == 40
-        reasons = laboratory.quarantine().set_index("path")["reason"]
-        assert sorted(reasons.index) == sorted(f"b/{path}" for path in bad)
-        for kind, (_, reason) in BAD_FILES.items():
-            told = reasons[f"b/{POSITIVE}/{kind}.png"]
-            assert reason in told
-            assert "\n" not in told
-
-    def test_a_file_that_cannot_be_opened_and_one_in_no_class_folder_are_refused(
-        self, laboratory: Laboratory
-    ) -> None:
-        folder = laboratory.deliver("b", CELLS | {"top.png": draw_image(99)})
-        (folder / POSITIVE / "gone.png").symlink_to(folder / "nowhere.png")
-        laboratory.take_in()
-        reasons = laboratory.quarantine().set_index("path")["reason"]
-        assert reasons[f"b/{POSITIVE}/gone.png"] == "the file cannot be opened"
-        assert reasons["b/top.png"] == "the file lies in no class folder"
-        assert len(laboratory.index()) == 40
-
-    @pytest.mark.parametrize("side", [2001, 12_000, 60_000])
-    def test_an_image_too_large_is_refused_without_decoding_it(
-        self, filled: Laboratory, monkeypatch: pytest.MonkeyPatch, side: int
-    ) -> None:
-        def refuse(*_: object, **__: object) -> None:
-            pytest.fail("the image was decoded")
-
-        monkeypatch.setattr(Image.Image, "load", refuse)
-        filled.parameters["contract"]["maximum_refused_share"] = 1.0
-        filled.deliver("b", {f"{POSITIVE}/{name_cell(9000)}": draw_bomb(side, side)})
-        filled.take_in()
-        assert len(filled.quarantine()) == 1
-
-    def test_warning_filters_which_all_threads_share_are_changed_in_the_main_thread_alone(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        bombs = {
-            f"{POSITIVE}/{name_cell(9000 + n)}": draw_bomb(12_000, 9_000 + n) for n in range(50)
-        }
-        laboratory.parameters["contract"]["maximum_refused_share"] = 1.0
-        laboratory.deliver("b", CELLS | bombs)
-        laboratory.take_in("collect_batches")
-        before, threads = list(warnings.filters), []
-
-        class Recorded(warnings.catch_warnings):
-            def __enter__(self) -> None:
-                threads.append(threading.current_thread())
-                super().__enter__()
-
-        with monkeypatch.context() as patch:
-            patch.setattr(inspecting.warnings, "catch_warnings", Recorded)
-            laboratory.take_in("inspect_images")
-
-        assert set(threads) == {threading.main_thread()}
-        assert warnings.filters == before
-
-    def test_the_next_files_are_read_while_these_are_decoded(
-        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        laboratory.deliver("b", CELLS)
-        laboratory.take_in("collect_batches")
-        batches = laboratory.catalog().load("image_batches")
-        read: queue.Queue[list[str]] = queue.Queue()
-        sound = type(batches).try_read
-
-        def record(self: object, paths: list[str]) -> object:
-            read.put(paths)
-            return sound(self, paths)
-
-        monkeypatch.setattr(type(batches), "try_read", record)
-        monkeypatch.setattr(inspecting, "CHUNK_IMAGES", 16)
-        files = batches.list_files("b")
-        chunks = inspecting._read_ahead(batches, files)
-        first, contents = next(chunks)
-        assert [content.data for content in contents] == batches.read(first["path"].tolist())
-        asked = read.get(timeout=30) + read.get(timeout=30)
-        assert asked == files["path"].tolist()[:32]
-        assert read.empty()
-        assert [len(chunk) for chunk, _ in chunks] == [16, 8]
-
-    def test_no_more_bytes_are_held_together_than_allowed(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(inspecting, "CHUNK_IMAGES", 3)
-        monkeypatch.setattr(inspecting, "CHUNK_BYTES", 100)
-        files = pd.DataFrame({"size_bytes": [10, 20, 30, 40, 60, 500, 1, 99, 2]})
-        chunks = [chunk["size_bytes"].tolist() for chunk in inspecting.cut_chunks(files)]
-        assert chunks == [[10, 20, 30], [40, 60], [500], [1, 99], [2]]
-        assert list(inspecting.cut_chunks(files.head(0))) == []
-
-    def test_inspecting_in_small_chunks_changes_nothing(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        tables = []
-        for chunk in (2048, 7):
-            monkeypatch.setattr(inspecting, "CHUNK_IMAGES", chunk)
-            laboratory = Laboratory(tmp_path / str(chunk))
-            laboratory.deliver("b", CELLS | {f"{POSITIVE}/{name_cell(9000)}": b""})
-            laboratory.take_in()
-            catalog = laboratory.catalog()
-            table = catalog.load("image_inspections").read("b").drop(columns="first_seen")
-            tables.append((table, catalog.load("packed_pixels")))
-        pd.testing.assert_frame_equal(tables[0][0], tables[1][0])
-        ids = tables[0][0]["image_id"][tables[0][0]["refusal"] == ""].tolist()
-        np.testing.assert_array_equal(*(pixels.read(ids, 8) for _, pixels in tables))
 
 
 class TestPacking:
