@@ -154,6 +154,14 @@ class TestBatches:
         batches = self.take_in(places).load()
         assert batches.list_files("b")["path"].tolist() == ["b/P/1.png"]
 
+    def test_folders_in_folders_are_left_behind_nowhere(self, places: tuple[str, str]) -> None:
+        for name in ("b/w/P/1.png", "b/w/U/2.png", "b/_READY"):
+            self.put(places[0], name)
+        self.take_in(places)
+        filesystem, path = open_filesystem(places[0])
+        assert filesystem.find(path) == []
+        assert not filesystem.exists(f"{path}/b")
+
     def test_a_folder_without_a_manifest_or_hidden_is_no_batch(
         self, places: tuple[str, str]
     ) -> None:

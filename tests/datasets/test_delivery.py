@@ -180,6 +180,7 @@ def test_some_of_the_files_are_delivered_as_they_are(tmp_path: Path, kind: str) 
     some = source.files[3:5]
     deliver(source, str(tmp_path / "incoming"), "night", files=some)
     assert images(tmp_path / "incoming" / "night") == sorted(map(str, some))
+    assert sorted(path.name for path in (tmp_path / "incoming").iterdir()) == ["night"]
     for name in map(str, some):
         assert (tmp_path / "incoming" / "night" / name).read_text() == name
 

@@ -100,7 +100,9 @@ class TestListing:
         assert len(dataset.load().batches) == 1
 
     def test_it_cannot_be_written_through_the_catalog(self, root: str) -> None:
-        with pytest.raises(Exception, match="filled by `image-classification deliver`"):
+        with pytest.raises(
+            Exception, match=r"^The incoming folder is filled by `image-classification deliver`\.$"
+        ):
             InboxDataset(filepath=f"{root}/incoming").save(object())
 
 

@@ -103,5 +103,7 @@ class TestRegisteredImages:
         dataset = RegisteredImagesDataset(model_name="cells", alias="champion", metadata=metadata)
         assert dataset._describe() == {"model_name": "cells", "alias": "champion"}
         assert dataset.metadata is metadata
-        with pytest.raises(Exception, match="images of a registered version cannot be changed"):
+        with pytest.raises(
+            Exception, match=r"^The images of a registered version cannot be changed\.$"
+        ):
             dataset.save(object())

@@ -125,4 +125,4 @@ class TestCurves:
         with pytest.raises(DatasetError) as raised:
             dataset.load()
         told = "Curves of an MLflow run cannot be loaded through the catalog."
-        assert told in str(raised.value)
+        assert str(raised.value) == told

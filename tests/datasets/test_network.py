@@ -124,8 +124,12 @@ def test_datasets_of_the_registry_say_what_they_stand_for() -> None:
 
 def test_neither_a_network_nor_a_version_can_be_saved() -> None:
     network = RegisteredNetworkDataset(model_name="cells", alias="champion")
-    with pytest.raises(Exception, match="registered network cannot be saved through the catalog"):
+    with pytest.raises(
+        Exception, match=r"^A registered network cannot be saved through the catalog\.$"
+    ):
         network.save(object())
     versions = RegisteredVersionsDataset(model_name="cells")
-    with pytest.raises(Exception, match="registered version cannot be saved through the catalog"):
+    with pytest.raises(
+        Exception, match=r"^A registered version cannot be saved through the catalog\.$"
+    ):
         versions.save(object())

@@ -195,6 +195,25 @@ class TestImageSource:
             ImageSource("nowhere").list_images()
         assert str(raised.value) == "'nowhere' does not exist. " + HOW_TO_NAME
 
+    def test_text_in_a_list_stays_as_it_is(self, root: str) -> None:
+        table = pd.DataFrame({"path": ["007.png", "NA"], "image_name": ["007", "nan"]})
+        images = ImageSource("").list_images(self.put_list(root, table, ".csv"))
+        assert images["image_name"].tolist() == ["007", "nan"]
+        assert images["path"].str.endswith(("/007.png", "/NA")).all()
+
+    def test_a_path_or_name_that_is_missing_in_a_table_is_empty(self, root: str) -> None:
+        table = pd.DataFrame({"path": ["1.png", "2.png"], "image_name": ["first", None]})
+        images = ImageSource("").list_images(self.put_list(root, table, ".parquet"))
+        assert images["image_name"].tolist() == ["first", "2.png"]
+        table = pd.DataFrame({"path": ["1.png", None]})
+        with pytest.raises(DataError, match="has 1 rows without a path, first row 2"):
+            ImageSource("").list_images(self.put_list(root, table, ".parquet"))
+
+    def test_a_table_without_a_column_has_none(self, tmp_path: Path) -> None:
+        place = self.put_list(str(tmp_path), pd.DataFrame(), ".parquet")
+        with pytest.raises(DataError, match=r"has no column 'path'\. Received columns: none\.$"):
+            ImageSource("").list_images(place)
+
     def test_a_table_of_numbers_names_its_images_as_text(self, root: str) -> None:
         table = pd.DataFrame({"path": ["1.png", "2.png"], "image_name": [7, 8]})
         images = ImageSource("").list_images(self.put_list(root, table, ".parquet"))
@@ -245,6 +264,9 @@ class TestImageSource:
         monkeypatch.setattr(fsspec, "filesystem", note)
         source = ImageSourceDataset(filepath="x", credentials={"key": "k"}).load()
         source.read(["/1.png", "s3://bucket/2.png"])
+        with pytest.raises(ValueError, match="not now"):
+            source.list_images("s3://bucket")
+        assert asked.pop() == ("s3", {"key": "k"})
         assert sorted(asked, key=str) == [("file", {"key": "k"}), ("s3", {"key": "k"})]
 
     def test_files_of_a_disk_are_tried_without_threads_and_addresses_are_not(
@@ -269,5 +291,5 @@ class TestImageSource:
         assert dataset.load() == ImageSource("cells", {})
 
     def test_images_to_score_cannot_be_written(self, tmp_path: Path) -> None:
-        with pytest.raises(Exception, match=r"Images to score are read-only\."):
+        with pytest.raises(Exception, match=r"^Images to score are read-only\.$"):
             ImageSourceDataset(filepath=str(tmp_path)).save(object())

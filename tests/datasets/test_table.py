@@ -250,4 +250,5 @@ def test_a_shared_json_file_is_replaced_whole(tmp_path: Path) -> None:
     dataset.save(["a", "b"])
     dataset.save(["c"])
     assert dataset.load() == ["c"]
+    assert (tmp_path / "names.json").read_text() == '[\n  "c"\n]'
     assert [path.name for path in tmp_path.iterdir()] == ["names.json"]

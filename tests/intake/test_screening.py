@@ -351,6 +351,7 @@ class TestBlank:
     def test_an_image_with_the_least_contrast_is_not_blank(self) -> None:
         assert screen_batch(self.blank(50, BLANK_CONTRAST - 1e-6), None, LIMITS).held
         assert not screen_batch(self.blank(50, BLANK_CONTRAST), None, LIMITS).held
+        assert BLANK_CONTRAST == 0.01
 
     def test_a_contrast_that_is_no_number_is_none(self) -> None:
         assert screen_batch(self.blank(50, np.nan), None, LIMITS).held

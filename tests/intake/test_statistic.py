@@ -100,6 +100,7 @@ def test_a_cell_of_one_or_two_inner_pixels_is_measured_as_any() -> None:
 def test_a_pixel_as_dark_as_the_mask_is_not_lit() -> None:
     assert describe_pixels(draw_block(3, 3, LIT_LEVEL))["lit_share"].iloc[0] == 0
     assert describe_pixels(draw_block(3, 3, LIT_LEVEL + 1))["lit_share"].iloc[0] == 9 / 256
+    assert LIT_LEVEL == 16
 
 
 def test_a_pixel_is_lit_by_its_brightest_channel() -> None:
