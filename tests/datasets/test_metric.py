@@ -26,16 +26,9 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Make one MLflow store for all tests: its tables take a second."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-
-
 @pytest.fixture
-def experiment_id(store: str, tmp_path: Path) -> str:
-    tracking.connect(store)
-    return tracking.open_experiment(tmp_path.name, artifact_location=str(tmp_path))
+def experiment_id(mlflow_store: str, tmp_path: Path) -> str:
+    return tracking.open_experiment("metrics", artifact_location=str(tmp_path))
 
 
 def save(module: Any, name: str, arguments: dict[str, Any], data: Any) -> tuple[Any, Any]:

@@ -79,11 +79,15 @@ class TestSpace:
     VALUES = np.repeat(RANDOM.normal(size=(PATIENTS, 3)), 8, axis=0) * 3 + RANDOM.normal(
         size=(8 * PATIENTS, 3)
     )
-    SPACE = Space(VALUES, GROUPS, weigh_patients)
     CENTRES = VALUES.reshape(PATIENTS, 8, 3).mean(1)[np.argsort([f"C{n}" for n in range(PATIENTS)])]
     INSIDE = VALUES - np.repeat(VALUES.reshape(PATIENTS, 8, 3).mean(1), 8, axis=0)
     METRIC = weigh_patients(np.cov(INSIDE.T), np.cov(CENTRES.T))
     METRIC = METRIC + np.eye(3) * (1e-3 * np.trace(METRIC) / 3 + 1e-9)
+
+    @property
+    def space(self) -> Space:
+        """Made anew by each test, so that it is made by the code under test."""
+        return Space(self.VALUES, self.GROUPS, weigh_patients)
 
     def far(self, one: np.ndarray, other: np.ndarray) -> float:
         """Return Mahalanobis' distance of two points."""
@@ -104,24 +108,24 @@ class TestSpace:
 
     def test_the_usual_distance_is_what_95_percent_of_patients_keep_each_left_out(self) -> None:
         nearest = self.find_nearest(self.CENTRES, list(range(self.PATIENTS)))
-        assert self.SPACE.usual == pytest.approx(np.quantile(nearest, 0.95))
+        assert self.space.usual == pytest.approx(np.quantile(nearest, 0.95))
         excess = nearest[nearest > np.quantile(nearest, 0.8)] - np.quantile(nearest, 0.8)
-        assert self.SPACE.tail == pytest.approx(excess.mean())
+        assert self.space.tail == pytest.approx(excess.mean())
 
     def test_the_usual_distance_of_an_image_is_what_99_percent_keep_but_from_their_own(
         self,
     ) -> None:
         nearest = self.find_nearest(self.VALUES, self.GROUPS.own.tolist())
-        assert self.SPACE.usual_image == pytest.approx(np.quantile(nearest, 0.99))
+        assert self.space.usual_image == pytest.approx(np.quantile(nearest, 0.99))
 
     def test_a_point_is_measured_to_the_nearest_patient_in_parts(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         points = np.tile(self.RANDOM.normal(size=(7, 3)) * 5, (300, 1))
-        measured = self.SPACE.measure(points)
+        measured = self.space.measure(points)
         np.testing.assert_allclose(measured, np.tile(self.find_nearest(points[:7]), 300))
-        assert self.SPACE.measure(points[:0]).shape == (0,)
-        assert len(self.SPACE.measure(points[:2048])) == 2048
+        assert self.space.measure(points[:0]).shape == (0,)
+        assert len(self.space.measure(points[:2048])) == 2048
 
     def test_a_group_is_measured_less_what_few_images_add_by_chance(self) -> None:
         new = self.RANDOM.normal(size=(40, 3)) + 6
@@ -130,23 +134,23 @@ class TestSpace:
         noise = np.einsum("ni,ij,nj->n", self.INSIDE, inverse, self.INSIDE).mean()
         squared = self.find_nearest(np.stack([new[:10].mean(0), new[10:].mean(0)])) ** 2
         expected = np.sqrt(squared - 2 * noise / np.array([10, 30]))
-        usual = self.SPACE.usual + self.SPACE.tail * np.log(2)
+        usual = self.space.usual + self.space.tail * np.log(2)
 
-        measured = self.SPACE.measure_groups(new, groups)
+        measured = self.space.measure_groups(new, groups)
 
-        assert self.SPACE.noise == pytest.approx(noise)
+        assert self.space.noise == pytest.approx(noise)
         assert measured.index.tolist() == ["C0", "C1"]
         np.testing.assert_allclose(measured, expected / usual, rtol=1e-6)
 
     def test_a_group_as_near_as_chance_allows_is_no_distance_away(self) -> None:
-        measured = self.SPACE.measure_groups(self.VALUES, self.GROUPS)
+        measured = self.space.measure_groups(self.VALUES, self.GROUPS)
         assert measured.tolist() == [0] * self.PATIENTS
 
     def test_the_largest_of_many_distances_may_be_larger(self) -> None:
-        assert self.SPACE.grow(1) == self.SPACE.grow(0) == 1
+        assert self.space.grow(1) == self.space.grow(0) == 1
         for count in (2, 40):
-            grown = 1 + self.SPACE.tail * np.log(count) / self.SPACE.usual
-            assert self.SPACE.grow(count) == pytest.approx(grown, rel=1e-6)
+            grown = 1 + self.space.tail * np.log(count) / self.space.usual
+            assert self.space.grow(count) == pytest.approx(grown, rel=1e-6)
 
     def test_patients_that_are_all_alike_have_finite_distances(self) -> None:
         space = Space(np.ones((16, 3)), Groups(name_patients(8, 8)), weigh_patients)
