@@ -7,6 +7,7 @@ same number format, and nothing else. `benchmarks/training.py` times both side b
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ import tensorflow as tf
 from keras import layers
 
 
-def build(stem: int, stages: tuple[int, ...], size_px: int, dropout: float) -> keras.Model:
+def build(stem: int, stages: Sequence[int], size_px: int, dropout: float) -> keras.Model:
     """Build the network under the number format that is set."""
     inputs = keras.Input((size_px, size_px, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
@@ -39,7 +40,7 @@ def train(
     train: tuple[np.ndarray, np.ndarray],
     validation: tuple[np.ndarray, np.ndarray],
     plan: dict[str, float],
-    network: tuple[int, tuple[int, ...]],
+    network: tuple[int, Sequence[int]],
     policy: str,
 ) -> list[tuple[float, float]]:
     """Train; return the seconds since the start and the validation accuracy after each epoch."""

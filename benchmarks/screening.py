@@ -19,6 +19,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -237,10 +238,9 @@ class Store:
             trained = np.flatnonzero(known & chosen)
             others = np.flatnonzero(known & ~chosen)[:64]
             targets = (self.table["label"] == CLASS_NAMES[1]).to_numpy(int)
-            vision.set_seed(TRAINING["seed"])
-            network = vision.build_network("small", SIZE_PX, 2, 0.2)
+            build = partial(vision.build_network, "small", SIZE_PX, 2, 0.2)
             data = [(self.pixels[rows], targets[rows]) for rows in (trained, others)]
-            vision.fit_network(network, *data, **TRAINING)
+            network, *_ = vision.fit_network(build, *data, **TRAINING)
             network.save(path)
             print(
                 f"{path.name}: {len(trained)} images, {time.monotonic() - started:.0f} s",

@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -191,16 +191,17 @@ def train_and_score(
 ) -> np.ndarray:
     """Train as the project does on all other images; return the probabilities of those held out."""
     targets = (labels == CLASS_NAMES[1]).to_numpy(int)
-    vision.set_seed(plan["seed"])
     size_px = pixels.shape[1]
-    network = vision.build_network(plan["network"], size_px, len(CLASS_NAMES), plan["dropout"])
+    build = partial(
+        vision.build_network, plan["network"], size_px, len(CLASS_NAMES), plan["dropout"]
+    )
     few = np.flatnonzero(held_out)[:64]  # scored after each epoch, for a curve that nobody reads
     schedule = (
         *("epochs", "batch_size", "precision", "learning_rate"),
         *("weight_decay", "label_smoothing", "seed"),
     )
-    vision.fit_network(
-        network,
+    network, *_ = vision.fit_network(
+        build,
         (pixels[~held_out], targets[~held_out]),
         (pixels[few], targets[few]),
         **{name: plan[name] for name in schedule},

@@ -21,7 +21,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -38,10 +39,13 @@ from stored_predictions import read_parameters
 
 from image_classification import vision
 from image_classification.vision import feed, training
-from image_classification.vision.network import NETWORK_SIZES
-from image_classification.vision.precision import choose_precision
+from image_classification.vision.networks import large, medium, small
+from image_classification.vision.precision import build_in_precision, choose_precision
 
 Labelled = tuple[np.ndarray, np.ndarray]
+
+CHANNELS = {"small": small.CHANNELS, "medium": medium.CHANNELS, "large": large.CHANNELS}
+"""Of the plain networks, which plain Keras builds as well: of the stem, then of each stage."""
 
 REAL_ACCURACY, MADE_ACCURACY = 0.955, 0.9
 """On validation patients, to be reached: of real cells; of made ones, which are fewer."""
@@ -202,17 +206,20 @@ def compare_accuracy(
 
 def train(data: dict[str, Labelled], plan: dict[str, Any]) -> tuple[vision.History, dict[str, Any]]:
     """Train as the node `train_network` does."""
-    vision.set_seed(plan["seed"])
-    pixels = data["train"][0]
-    network = vision.build_network(plan["network"], pixels.shape[1], 2, plan["dropout"])
     names = ("epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "seed")
-    return vision.fit_network(
-        network,
+    _, history, setup = vision.fit_network(
+        plan_network(plan, data["train"][0]),
         data["train"],
         data["validation"],
         precision=plan["precision"],
         **{name: plan[name] for name in names},
     )
+    return history, setup
+
+
+def plan_network(plan: dict[str, Any], pixels: np.ndarray) -> Callable[[], keras.Model]:
+    """Return what builds the network of a plan."""
+    return partial(vision.build_network, plan["network"], pixels.shape[1], 2, plan["dropout"])
 
 
 def time_epochs(data: dict[str, Labelled], plan: dict[str, Any]) -> list[tuple[float, float]]:
@@ -252,9 +259,9 @@ def compare_with_plain(
 
     def theirs() -> float:
         keras.utils.set_random_seed(plan["seed"] + len(runs["theirs"]))
-        network = NETWORK_SIZES[plan["network"]]
+        stem, *stages = CHANNELS[plan["network"]]
         runs["theirs"].append(
-            plain_keras.train(data["train"], data["validation"], plan, network, policy)
+            plain_keras.train(data["train"], data["validation"], plan, (stem, stages), policy)
         )
         return find_reached(runs["theirs"][-1], goal)
 
@@ -283,12 +290,7 @@ def compare_with_memory(
     steps = len(targets) // size
     pixels, targets = pixels[: steps * size], targets[: steps * size]
     policy = choose_precision(plan["precision"])
-    fed, same = (
-        training.copy_in_precision(
-            vision.build_network(plan["network"], pixels.shape[1], 2, plan["dropout"]), policy
-        )
-        for _ in range(2)
-    )
+    fed, same = (build_in_precision(plan_network(plan, pixels), policy)[1] for _ in range(2))
     prepare = training._Preparation(tf.Variable(pixels), 1)
     fed = training._Trainer(fed, prepare)
     for network in (fed, same):
@@ -352,7 +354,7 @@ def read_epoch(folder: Path, images: int) -> tuple[float, float]:
 def trace_curve(data: dict[str, Labelled], plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Return accuracy and time of each network for several lengths of the schedule."""
     rows = []
-    for network in NETWORK_SIZES:
+    for network in CHANNELS:
         for epochs in CURVE_EPOCHS:
             reached = time_epochs(data, plan | {"network": network, "epochs": epochs})
             seconds, accuracy = reached[-1]
@@ -420,7 +422,7 @@ def try_formats(data: dict[str, Labelled], plan: dict[str, Any]) -> list[dict[st
 
 def count_operations(size: str, side_px: int) -> float:
     """Return the multiplications and additions of training on one image: forward and twice back."""
-    stem, stages = NETWORK_SIZES[size]
+    stem, *stages = CHANNELS[size]
     side = -(-side_px // 4)
     total = side**2 * 7 * 7 * 3 * stem
     before = stem

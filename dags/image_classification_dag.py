@@ -65,9 +65,9 @@ dag: DAG = build_dag(
                 },
                 'network': {
                     'title': 'Network',
-                    'description': 'Its size.',
+                    'description': 'The network that is trained.',
                     'type': 'string',
-                    'enum': ['small', 'medium', 'large'],
+                    'enum': ['large', 'medium', 'mobilenet', 'residual', 'small'],
                     'parameter': 'training.network',
                     'default': 'small',
                 },

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 import yaml
 from shipped import read_shipped
 
-from image_classification import vision
-from image_classification.configuration.parameters import (
-    RUN_KEYS,
-    TrainingParameters,
-    check_parameters,
-)
+from image_classification.configuration.networks import list_networks
+from image_classification.configuration.parameters import RUN_KEYS, check_parameters
 from image_classification.errors import ConfigurationError
 
 BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
@@ -50,6 +46,7 @@ OUT_OF_RANGE = {
     "training.force": ["yes", 1, None],
     "training.min_new_images": [-1, 1.5],
     "training.network": ["tiny", None],
+    "training.weights": ["gone.keras", "gone.weights.h5", str(BASE / "catalog.yml"), None],
     "training.precision": ["bfloat16", None],
     "training.epochs": [0, 2.5, "3", True],
     "training.batch_size": [0],
@@ -96,7 +93,7 @@ IN_RANGE = {
     "data_processing.screening.minimum_known_patients": [3],
     "review.answer": ["", "accept", "reject"],
     "training.min_new_images": [0],
-    "training.network": list(vision.NETWORK_SIZES),
+    "training.network": list(list_networks()),
     "training.precision": ["auto", "float32", "mixed_bfloat16", "mixed_float16"],
     "training.learning_rate": [1, 1e-6],
     "training.seed": [0, 2**31 - 1],
@@ -188,10 +185,6 @@ def test_the_keys_that_address_a_run_are_no_parameters_of_a_section(
         check_parameters(parameters)
 
 
-def test_the_names_of_the_network_sizes_are_those_of_the_networks() -> None:
-    assert get_args(get_type_hints(TrainingParameters)["network"]) == tuple(vision.NETWORK_SIZES)
-
-
 def test_the_files_of_base_are_valid(parameters: dict[str, Any]) -> None:
     check_parameters(parameters)
     check_parameters(parameters | {"run_id": "retraining/x", "mlflow_run_id": "y"})
@@ -231,3 +224,30 @@ def test_splits_must_leave_images_to_train_on(parameters: dict[str, Any]) -> Non
     parameters["data_processing"] |= {"validation_share": 0.5, "test_share": 0.5}
     with pytest.raises(ConfigurationError, match=r"must be below 1.*0.5 \+ 0.5"):
         check_parameters(parameters)
+
+
+def test_a_network_that_resembles_another_is_refused_with_its_name(
+    parameters: dict[str, Any],
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"'training.network': Network 'smal' is unknown.*mean 'small'\?"
+    ):
+        check_parameters(change(parameters, "training.network", "smal"))
+
+
+def test_images_too_small_for_the_network_are_refused(parameters: dict[str, Any]) -> None:
+    change(parameters, "training.network", "mobilenet")
+    check_parameters(change(parameters, "image_size_px", 32))
+
+    with pytest.raises(
+        ConfigurationError, match=r"'mobilenet' reads images of 32 px and more.*image_size_px 31"
+    ):
+        check_parameters(change(parameters, "image_size_px", 31))
+
+
+def test_a_file_of_weights_that_is_there_is_allowed(
+    parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    for name in ("start.keras", "start.weights.h5"):
+        (tmp_path / name).touch()
+        check_parameters(change(parameters, "training.weights", str(tmp_path / name)))

@@ -362,6 +362,11 @@ def test_scoring_without_a_champion_says_what_to_run_first(cells: Path) -> None:
     [
         ({"training": {"epoch": 3}}, r"'training.epoch' is not a parameter. Did you mean 'epochs'"),
         ({"training": {"epochs": 0}}, r"'training.epochs': .*greater than or equal to 1"),
+        (
+            {"image_size_px": 16, "training": {"network": "mobilenet"}},
+            r"'mobilenet' reads images of 32 px and more. Received: image_size_px 16",
+        ),
+        ({"training": {"weights": "gone.keras"}}, r"'training.weights': .*there is no file .*gone"),
         ({"positive_class": "Parasitised"}, r"'Parasitised' is not a class.*'Parasitized'"),
         ({"data_processing": {"classes": ["Parasitized", "Healthy"]}}, r"'Uninfected' is not a"),
         ({"data_processing": {"contract": {"minimum_patient": 1}}}, r"Did you mean 'minimum_patie"),

@@ -40,6 +40,7 @@ CLASSES = ["gametocyte", "healthy", "ring"]
 SIZE_PX = 16
 TRAINING: dict[str, Any] = {
     "network": "small",
+    "weights": "",
     "epochs": 2,
     "batch_size": 16,
     "precision": "float32",

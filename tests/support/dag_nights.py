@@ -284,13 +284,15 @@ def quick_work(
     """
     from matplotlib.figure import Figure
 
-    from image_classification.vision import History
+    from image_classification.vision import History, Network
 
     def blank(*_: Any) -> Figure:
         return Figure()
 
-    def fit(*_: Any, epochs: int, **__: Any) -> tuple[History, dict[str, Any]]:
-        return History(*([0.5] * epochs for _ in range(6))), {"precision": "none"}
+    def fit(
+        build: Callable[[], Network], *_: Any, epochs: int, **__: Any
+    ) -> tuple[Network, History, dict[str, Any]]:
+        return build(), History(*([0.5] * epochs for _ in range(6))), {"precision": "none"}
 
     from image_classification.orchestration.kedro_run import KedroRun
 

@@ -128,13 +128,10 @@ def test_a_batch_is_turned_in_all_honest_ways_and_no_other() -> None:
         np.testing.assert_array_equal(part.reshape(IMAGES, -1).max(axis=1), np.arange(1, 13))
 
 
-def test_held_pixels_are_a_source_of_one_shard() -> None:
+def test_as_many_pixels_as_the_limit_fit() -> None:
     pixels = CountingSource().pixels
     source = vision.HeldPixels(pixels)
 
-    assert source.shape == pixels.shape
-    assert [rows.tolist() for rows in source.shards] == [list(range(IMAGES))]
-    np.testing.assert_array_equal(source.read(np.array([3, 1])), pixels[[3, 1]])
     assert feed.fits(source, pixels.nbytes)
     assert not feed.fits(source, pixels.nbytes - 1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from unittest import mock
 
 import keras
 import numpy as np
@@ -73,17 +72,37 @@ def test_flags_are_read_from_the_system(tmp_path: Path) -> None:
     assert precision._read_cpu_flags(tmp_path / "absent") == set()
 
 
-def test_a_copy_computes_in_the_other_precision_with_the_same_weights() -> None:
-    network = vision.build_network("small", 16, 3, 0.1)
-    copied = precision.copy_in_precision(network, "mixed_bfloat16")
+def build() -> keras.Model:
+    return vision.build_network("small", 16, 3, 0.1)
 
-    kinds = {layer.name: layer.compute_dtype for layer in copied.layers}
+
+def test_the_trained_network_has_the_weights_of_the_kept_one_and_another_precision() -> None:
+    kept, trained = precision.build_in_precision(build, "mixed_bfloat16")
+
+    kinds = {layer.name: layer.compute_dtype for layer in trained.layers}
     assert kinds.pop("probabilities") == "float32"
     kinds.pop("pixels")
     assert set(kinds.values()) == {"bfloat16"}
-    for one, other in zip(copied.get_weights(), network.get_weights(), strict=True):
+    assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
+    for one, other in zip(trained.get_weights(), kept.get_weights(), strict=True):
         assert one.dtype == np.float32
         np.testing.assert_array_equal(one, other)
-    with mock.patch.object(keras.config, "set_dtype_policy") as policy:
-        precision.copy_in_precision(network, "mixed_float16")
-    policy.assert_not_called()
+
+
+def test_in_float32_the_kept_network_is_the_one_that_is_trained() -> None:
+    kept, trained = precision.build_in_precision(build, "float32")
+
+    assert kept is trained
+
+
+def test_the_policy_of_the_process_is_neither_followed_nor_changed() -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        kept, _ = precision.build_in_precision(build, "float32")
+        assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
+        with pytest.raises(ZeroDivisionError):
+            precision.build_in_precision(lambda: 1 / 0, "mixed_bfloat16")
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -131,14 +131,10 @@ def test_a_network_that_nobody_holds_is_forgotten() -> None:
     assert watched() is None
 
 
-def test_a_copy_of_a_shared_network_is_itself(network: keras.Model, tmp_path: Path) -> None:
-    network.save(tmp_path / "network.keras")
-    dataset = vision.NetworkDataset(filepath=str(tmp_path / "network.keras"))
+def test_a_copy_of_a_shared_network_is_itself(network: keras.Model) -> None:
+    shared = vision.share_network(keras.models.clone_model(network))
 
-    loaded = dataset.load()
-
-    assert copy.deepcopy({"network": loaded})["network"] is loaded
-    assert not loaded.compiled
+    assert copy.deepcopy({"network": shared})["network"] is shared
 
 
 def test_a_shared_network_is_saved_as_any_other(network: keras.Model, tmp_path: Path) -> None:
@@ -152,6 +148,18 @@ def test_a_shared_network_is_saved_as_any_other(network: keras.Model, tmp_path: 
         vision.score_pixels(vision.load_network(tmp_path / "network.keras"), pixels),
         vision.score_pixels(network, pixels),
     )
+
+
+def test_a_saved_network_gives_the_same_probabilities(network: keras.Model, tmp_path: Path) -> None:
+    network.save(tmp_path / "network.keras")
+    pixels = vision.decode_images(CONTENTS, 16)
+
+    loaded = vision.load_network(tmp_path / "network.keras")
+
+    np.testing.assert_array_equal(
+        vision.score_pixels(loaded, pixels), vision.score_pixels(network, pixels)
+    )
+    assert not loaded.compiled
 
 
 def test_a_network_of_mixed_precision_answers_in_float32(tmp_path: Path) -> None:

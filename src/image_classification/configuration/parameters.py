@@ -6,12 +6,17 @@ of MLflow. A misspelt key or a value out of range fails before any work starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict, is_typeddict
 
+from image_classification.configuration.networks import (
+    check_network,
+    check_network_name,
+    check_weights,
+)
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.gate.policy import PromotionPolicy
 from image_classification.gate.trend import MonitoringParameters
@@ -20,6 +25,19 @@ from image_classification.intake.screening import ScreeningParameters
 
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _checked_by(check: Callable[[str], None]) -> AfterValidator:
+    """Return a check of ours for the schema, which lists its fault among the others."""
+
+    def validate(value: str) -> str:
+        try:
+            check(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    return AfterValidator(validate)
 
 
 RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_experiment_id", "mlflow_run_name")
@@ -55,14 +73,17 @@ class TrainingParameters(TypedDict):
     """The network and its schedule.
 
     Attributes:
+        force: train although too few images are new.
         min_new_images: nothing is trained if fewer images are new or gone since the newest
             version.
-        force: train although too few images are new.
+        network: the name of a file of `vision/networks/`.
+        weights: a file that the network's weights are read from; "" draws them at random.
     """
 
     force: bool
     min_new_images: Annotated[int, Field(ge=0)]
-    network: Literal["small", "medium", "large"]
+    network: Annotated[str, _checked_by(check_network_name)]
+    weights: Annotated[str, _checked_by(check_weights)]
     epochs: Count
     batch_size: Count
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
@@ -116,7 +137,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         parameters: the merged content of the parameters files and the run's own parameters.
 
     Raises:
-        ConfigurationError: a key is unknown or missing, or a value is not allowed.
+        ConfigurationError: a key is unknown or missing, a value is not allowed, or two values do
+            not go together.
     """
     received = {key: value for key, value in parameters.items() if key not in RUN_KEYS}
     try:
@@ -134,6 +156,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             f"leave images to train on. Received: {data['validation_share']} + "
             f"{data['test_share']}."
         )
+    check_network(received["training"]["network"], received["image_size_px"])
 
 
 def _describe(fault: Any) -> str:
@@ -147,6 +170,8 @@ def _describe(fault: Any) -> str:
         )
     if fault["type"] == "missing":
         return f"'{name}' is missing."
+    if fault["type"] == "value_error":
+        return f"'{name}': {fault['ctx']['error']} Received: {fault['input']!r}."
     return f"'{name}': {fault['msg']}. Received: {fault['input']!r}."
 
 

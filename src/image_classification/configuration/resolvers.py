@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
 
+from image_classification.configuration.networks import list_network_names
 from image_classification.errors import ConfigurationError
 
 
@@ -55,5 +56,6 @@ RESOLVERS = {
     "env": read_environment,
     "storage_root": locate_storage,
     "parameter": read_parameter,
+    "networks": list_network_names,
     "mlflow_artifacts": locate_artifacts,
 }

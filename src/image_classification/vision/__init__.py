@@ -14,7 +14,7 @@ Network: TypeAlias = Any
 
 if TYPE_CHECKING:
     from image_classification.vision.dataset import NetworkDataset
-    from image_classification.vision.network import NETWORK_SIZES, build_network
+    from image_classification.vision.networks import build_network
     from image_classification.vision.pixels import (
         decode_images,
         decode_sound_images,
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "NetworkDataset": "dataset",
-    "NETWORK_SIZES": "network",
-    "build_network": "network",
+    "build_network": "networks",
     "decode_images": "pixels",
     "decode_sound_images": "pixels",
     "find_decoding_error": "pixels",
@@ -53,7 +52,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "NETWORK_SIZES",
     "HeldPixels",
     "History",
     "Network",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, cast
 
@@ -46,18 +48,38 @@ def _read_cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
-def copy_in_precision(network: keras.Model, precision: Precision) -> keras.Model:
-    """Return a copy that computes in another precision, with the same weights.
+def build_in_precision(
+    build: Callable[[], keras.Model], precision: Precision
+) -> tuple[keras.Model, keras.Model]:
+    """Build the network that is kept, and the one that is trained, with the same weights.
 
-    The last layer stays as it is: probabilities are float32.
+    Built twice, not copied layer by layer: operators between the layers of a network, such as the
+    sum of a residual block, cannot be given another precision afterwards.
+
+    Args:
+        build: builds a network under the dtype policy in force.
+        precision: what the trained one is to compute in.
+
+    Returns:
+        A network that computes in float32, and one that computes in `precision`: the very same
+        one where that is float32. The weights are float32 in both.
     """
+    with _compute_in("float32"):
+        kept = build()
+    if precision == "float32":
+        return kept, kept
+    with _compute_in(precision):
+        trained = build()
+    trained.set_weights(kept.get_weights())
+    return kept, trained
 
-    def copy(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config()
-        if layer is not network.layers[-1]:
-            config["dtype"] = precision
-        return type(layer).from_config(config)
 
-    copied = keras.models.clone_model(network, clone_function=copy)
-    copied.set_weights(network.get_weights())
-    return copied
+@contextmanager
+def _compute_in(precision: Precision) -> Iterator[None]:
+    """Let what is built here compute in a precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

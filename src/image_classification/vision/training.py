@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ import tensorflow as tf
 from image_classification.vision import feed
 from image_classification.vision.feed import Targets
 from image_classification.vision.pixels import Pixels
-from image_classification.vision.precision import choose_precision, copy_in_precision
+from image_classification.vision.precision import build_in_precision, choose_precision
 from image_classification.vision.source import HeldPixels, PixelSource
 
 logger = logging.getLogger(__name__)
@@ -43,12 +44,12 @@ class History:
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python's, NumPy's and TensorFlow's generators: call before building the network."""
+    """Seed Python's, NumPy's and TensorFlow's generators."""
     keras.utils.set_random_seed(seed)
 
 
 def fit_network(  # noqa: PLR0913 - the schedule, spelled out
-    network: keras.Model,
+    build: Callable[[], keras.Model],
     train: tuple[PixelSource | Pixels, Targets],
     validation: tuple[PixelSource | Pixels, Targets],
     *,
@@ -59,18 +60,19 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     label_smoothing: float,
     seed: int,
     precision: str = "float32",
-) -> tuple[History, dict[str, Any]]:
-    """Train `network` in place on a fixed schedule.
+) -> tuple[keras.Model, History, dict[str, Any]]:
+    """Build a network and train it on a fixed schedule.
 
     AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) with a linear warm-up over the first
     tenth of the steps and a cosine decay to zero. The validation images are scored after each
     epoch for the curves alone: nothing stops early and nothing is selected on them, since the
     promotion later judges on the same images.
 
-    Whatever the precision of the training, the network computes in float32 afterwards.
+    Whatever the precision of the training, the network that is returned computes in float32.
 
     Args:
-        network: a model of `build_network`.
+        build: builds the network under the dtype policy in force, as `build_network` does. It is
+            called a second time where the training has another precision than float32.
         train: pixels ``(n, size, size, 3)`` uint8 and class numbers ``(n,)``. Up to
             `feed.HELD_BYTES` (on a GPU `CARD_BYTES`) are held by the device, more are read in
             windows.
@@ -80,19 +82,20 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
         learning_rate: peak of the schedule.
         weight_decay: AdamW's decoupled decay.
         label_smoothing: share of the target spread over all classes, 0 to 1.
-        seed: of the shuffle, the augmentation, and the weights if built after `set_seed`.
+        seed: of the weights, the shuffle and the augmentation.
         precision: `auto`, or what `choose_precision` may answer.
 
     Returns:
-        One value per epoch of each measurement; and how it was trained: `device`, `precision`,
-        `pixels` (held or read in windows), `jit_compile`, `steps_per_execution`.
+        The network; one value per epoch of each measurement; and how it was trained: `device`,
+        `precision`, `pixels` (held or read in windows), `jit_compile`, `steps_per_execution`.
     """
+    number_format = choose_precision(precision)
+    set_seed(seed)
+    network, trained = build_in_precision(build, number_format)
     source, targets = _as_source(train[0]), train[1]
     batch_size = min(batch_size, len(targets))
     steps_per_epoch = -(-len(targets) // batch_size)
     class_count = network.output_shape[-1]
-    number_format = choose_precision(precision)
-    trained = network if number_format == "float32" else copy_in_precision(network, number_format)
     on_card = _find_card()
     prepare = _Preparation(_hold(source, on_card), seed)
     batches = (
@@ -118,6 +121,7 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
         jit_compile=setup["jit_compile"],
         steps_per_execution=setup["steps_per_execution"],
     )
+    _make_state(trainer, class_count)
     progress = _Progress(epochs, len(targets), steps_per_epoch)
     trainer.fit(
         batches,
@@ -129,7 +133,19 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     )
     if trained is not network:
         network.set_weights(trained.get_weights())
-    return progress.history, setup
+    return network, progress.history, setup
+
+
+def _make_state(trainer: keras.Model, class_count: int) -> None:
+    """Make the state of the optimizer and of the measures.
+
+    Were it made in the first step, TensorFlow would trace the whole step a second time, which
+    takes seconds.
+    """
+    trainer.optimizer.build(trainer.trainable_variables)
+    nothing = np.zeros((1, class_count), np.float32)
+    trainer.compute_metrics(None, nothing, nothing)
+    trainer.reset_metrics()
 
 
 def _find_card() -> bool:

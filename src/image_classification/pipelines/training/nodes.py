@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,12 +123,16 @@ def train_network(
     """
     train = _gather("train", packed_pixels, image_splits, class_names, image_size_px)
     validation = _gather("validation", packed_pixels, image_splits, class_names, image_size_px)
-    vision.set_seed(parameters["seed"])
-    network = vision.build_network(
-        parameters["network"], image_size_px, len(class_names), parameters["dropout"]
+    build = partial(
+        vision.build_network,
+        parameters["network"],
+        image_size_px,
+        len(class_names),
+        parameters["dropout"],
+        parameters["weights"],
     )
-    history, setup = vision.fit_network(
-        network,
+    network, history, setup = vision.fit_network(
+        build,
         train,
         validation,
         epochs=parameters["epochs"],

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 from image_classification import vision
-from image_classification.vision import Network, feed, training
+from image_classification.vision import Network, blocks, feed, training
 
 EPOCHS, IMAGES, BATCH = 6, 40, 8
 
@@ -26,18 +27,20 @@ def draw_bright_and_dark(count: int, seed: int) -> Labelled:
     return (brightness + noise).clip(0, 255).astype(np.uint8), targets
 
 
-def fit(epochs: int = EPOCHS, seed: int = 3, **changes: Labelled) -> tuple[Network, vision.History]:
-    vision.set_seed(seed)
-    network = vision.build_network("small", 16, 2, 0.1)
-    history, _ = fit_as_set_up(network, epochs, seed, **changes)
-    return network, history
+def build_tiny() -> Network:
+    """Build what is quickly traced, with an operator between its layers."""
+    inputs, features = blocks.read_pixels(16)
+    features = blocks.activate(blocks.convolve(features, 8, 3, strides=4))
+    features = features + blocks.activate(blocks.convolve(features, 8, 3))
+    outputs = blocks.answer(layers.GlobalAveragePooling2D()(features), 2, dropout=0.1)
+    return keras.Model(inputs, outputs)
 
 
-def fit_as_set_up(
-    network: Network, epochs: int, seed: int, precision: str = "float32", **changes: Labelled
-) -> tuple[vision.History, dict[str, Any]]:
+def fit(
+    epochs: int = EPOCHS, seed: int = 3, precision: str = "float32", **changes: Labelled
+) -> tuple[Network, vision.History, dict[str, Any]]:
     return vision.fit_network(
-        network,
+        build_tiny,
         changes.get("train", draw_bright_and_dark(IMAGES, 1)),
         changes.get("validation", draw_bright_and_dark(20, 2)),
         epochs=epochs,
@@ -52,7 +55,8 @@ def fit_as_set_up(
 
 @pytest.fixture(scope="module")
 def fitted() -> tuple[Network, vision.History]:
-    return fit()
+    network, history, _ = fit()
+    return network, history
 
 
 def test_a_plain_difference_is_learned(fitted: tuple[Network, vision.History]) -> None:
@@ -94,7 +98,7 @@ def test_one_seed_gives_one_result_whatever_is_validated(
 ) -> None:
     network, history = fitted
 
-    again, its_history = fit(validation=draw_bright_and_dark(10, 77))
+    again, its_history, _ = fit(validation=draw_bright_and_dark(10, 77))
 
     np.testing.assert_allclose(its_history.train_loss, history.train_loss, rtol=1e-4)
     for one, other in zip(again.get_weights(), network.get_weights(), strict=True):
@@ -102,13 +106,13 @@ def test_one_seed_gives_one_result_whatever_is_validated(
 
 
 def test_another_seed_gives_another_result(fitted: tuple[Network, vision.History]) -> None:
-    _, history = fit(epochs=1, seed=4)
+    _, history, _ = fit(epochs=1, seed=4)
 
     assert not np.isclose(history.train_loss[0], fitted[1].train_loss[0], rtol=1e-4)
 
 
 def test_fewer_images_than_a_batch_are_enough() -> None:
-    _, history = fit(epochs=1, train=draw_bright_and_dark(3, 1))
+    _, history, _ = fit(epochs=1, train=draw_bright_and_dark(3, 1))
 
     assert np.isfinite(history.train_loss).all()
 
@@ -117,9 +121,7 @@ def test_fewer_images_than_a_batch_are_enough() -> None:
 def test_a_network_trained_in_half_the_bits_answers_alike_in_float32(
     fitted: tuple[Network, vision.History], precision: str
 ) -> None:
-    vision.set_seed(3)
-    network = vision.build_network("small", 16, 2, 0.1)
-    history, setup = fit_as_set_up(network, EPOCHS, 3, precision)
+    network, history, setup = fit(precision=precision)
 
     assert setup["precision"] == precision
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
@@ -135,9 +137,7 @@ def test_pixels_that_do_not_fit_are_read_in_windows_and_learned_as_well(
     fitted: tuple[Network, vision.History], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "HELD_BYTES", 2 * BATCH * 16 * 16 * 3)
-    vision.set_seed(3)
-    network = vision.build_network("small", 16, 2, 0.1)
-    history, setup = fit_as_set_up(network, EPOCHS, 3)
+    _, history, setup = fit()
 
     assert setup["pixels"] == "read in windows"
     assert history.validation_accuracy[-1] >= 0.95
@@ -149,9 +149,7 @@ def test_what_a_gpu_does_gives_what_a_cpu_gives(
     # XLA and several steps at a time, the last of them not full: 40 images are 5 steps of 8.
     monkeypatch.setattr(training, "_find_card", lambda: True)
     monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 2)
-    vision.set_seed(3)
-    network = vision.build_network("small", 16, 2, 0.1)
-    history, setup = fit_as_set_up(network, EPOCHS, 3)
+    _, history, setup = fit()
 
     assert setup["jit_compile"]
     assert setup["steps_per_execution"] == 2
