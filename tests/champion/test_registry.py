@@ -1,63 +1,27 @@
-"""The registry and the runs, against a real MLflow store."""
+"""The registry, against a real MLflow store: versions, aliases, and the move of the champion."""
 
 from __future__ import annotations
 
-import shutil
-from contextlib import AbstractContextManager, nullcontext
+import json
+import subprocess
+import sys
+import threading
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import mlflow
 import pandas as pd
 import pytest
-from kedro.io import DatasetError
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from registry_store import MODEL, log_model, open_run
+from registry_store import register as register_version
 
-from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.champion.consumer import GOLDEN_CELLS
-from image_classification.configuration import resolvers
-from image_classification.datasets import (
-    MetricCurvesDataset,
-    RegisteredImagesDataset,
-    RegisteredNetworkDataset,
-)
-from image_classification.errors import ChampionMovedError, RegistryError, TrackingError
-
-MODEL = "cells"
-EXPERIMENT = "experiment"
-
-
-class Echo(mlflow.pyfunc.PythonModel):
-    def predict(self, context: Any, model_input: list[str], params: Any = None) -> list[str]:
-        return model_input
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose tables are made: to make them takes a second."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def store(tmp_path: Path, empty_store: Path) -> str:
-    uri = f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}"
-    tracking.prepare_store(uri)
-    shutil.copy(empty_store, tmp_path / "mlflow" / "mlflow.db")
-    tracking.connect(uri)
-    mlflow.create_experiment(EXPERIMENT, artifact_location=str(tmp_path / "artifacts"))
-    mlflow.set_experiment(EXPERIMENT)
-    return uri
-
-
-def log_a_model(airflow_run: str = "retraining/one") -> str:
-    run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), airflow_run, "a run", {})
-    with tracking.resume_run(run_id):
-        mlflow.pyfunc.log_model(name="model", python_model=Echo(), pip_requirements=[])
-    return run_id
+from image_classification.errors import ChampionMovedError, RegistryError
 
 
 @pytest.fixture
@@ -70,19 +34,32 @@ def champion() -> str | None:
     return str(version.version) if version else None
 
 
+def package(folder: Path, artifacts: tuple[str, ...] = ("network", "class_names")) -> Path:
+    """Write the files of a packaged model, with these artifacts."""
+    (folder / "files").mkdir()
+    for name in artifacts:
+        (folder / "files" / name).write_text(json.dumps(["ring", "healthy"]))
+    paths = "".join(f"\n      {name}:\n        path: files/{name}" for name in artifacts)
+    (folder / "MLmodel").write_text(
+        f"flavors:\n  python_function:\n    loader_module: x\n    artifacts:{paths or ' {}'}\n"
+    )
+    return folder
+
+
 def register(name: str) -> str:
-    return str(registry.register_challenger(MODEL, log_a_model(name), {}).version)
+    return register_version(name)[1]
 
 
 @pytest.mark.usefixtures("store")
 class TestRegistry:
     def test_no_alias_is_no_version(self) -> None:
         assert registry.find_version("never registered", registry.CHAMPION) is None
-        register("retraining/one")
+        register("one")
         assert registry.find_version(MODEL, registry.CHAMPION) is None
 
     def test_a_run_is_registered_once_however_often_it_is_asked_for(self) -> None:
-        run_id = log_a_model()
+        run_id = open_run("a")
+        log_model(run_id)
         first = registry.register_challenger(MODEL, run_id, {"data_digest": "abc"})
         again = registry.register_challenger(MODEL, run_id, {"data_digest": "abc"})
         assert int(first.version) == int(again.version) == 1
@@ -92,16 +69,14 @@ class TestRegistry:
         assert found.tags["data_digest"] == "abc"
 
     def test_a_run_without_a_model_cannot_be_registered(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/none", "a run", {}
-        )
+        run_id = open_run("none")
         with pytest.raises(RegistryError, match=f"{run_id} has logged no model"):
             registry.register_challenger(MODEL, run_id, {})
 
     def test_the_champion_moves_from_none_to_a_version_to_another_and_to_none(
         self, lock: AbstractContextManager[Any]
     ) -> None:
-        first, second = register("retraining/a"), register("retraining/b")
+        first, second = register("a"), register("b")
         for target, expected in ((first, None), (second, first), (first, second), (None, first)):
             assert registry.move_champion(MODEL, target, expected, lock)
             assert champion() == target
@@ -109,7 +84,7 @@ class TestRegistry:
     def test_moving_where_it_is_already_does_nothing_whatever_is_expected(
         self, lock: AbstractContextManager[Any]
     ) -> None:
-        version = register("retraining/a")
+        version = register("a")
         assert registry.move_champion(MODEL, version, None, lock)
         assert not registry.move_champion(MODEL, version, None, lock)
         assert champion() == version
@@ -119,7 +94,7 @@ class TestRegistry:
     def test_a_champion_that_is_not_the_one_expected_stays(
         self, lock: AbstractContextManager[Any], set_by_hand: bool, expects_one: bool
     ) -> None:
-        first, second, third = (register(f"retraining/{name}") for name in ("a", "b", "c"))
+        first, second, third = (register(f"{name}") for name in ("a", "b", "c"))
         if set_by_hand:
             MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, second)
         elif not expects_one:
@@ -133,27 +108,27 @@ class TestRegistry:
     def test_an_alias_that_did_not_move_is_an_error(
         self, lock: AbstractContextManager[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        version = register("retraining/a")
+        version = register("a")
         monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lambda *_: None)
         with pytest.raises(RegistryError, match=f"set to version {version} but points to none"):
             registry.move_champion(MODEL, version, None, lock)
 
     def test_a_version_that_is_not_there_is_named_beside_those_that_are(self) -> None:
-        register("retraining/a")
+        register("a")
         with pytest.raises(RegistryError, match=r"no version '7' of 'cells'. Known: 1"):
             registry.get_version(MODEL, "7")
 
-    def test_golden_cells_are_kept_among_the_files_of_the_model(self, tmp_path: Path) -> None:
+    def test_golden_cells_are_kept_among_the_files_of_the_model(self) -> None:
         cells = pd.DataFrame({"image_name": ["a"], "image": [b"x"], "probability_A": [0.25]})
-        run_id = log_a_model()
+        run_id = open_run("a")
+        log_model(run_id)
         version = registry.register_challenger(MODEL, run_id, {}, cells)
-        folder = mlflow.artifacts.download_artifacts(
-            f"models:/{MODEL}/{version.version}", dst_path=str(tmp_path)
-        )
-        pd.testing.assert_frame_equal(pd.read_parquet(Path(folder, GOLDEN_CELLS)), cells)
+        with registry.fetch_files(MODEL, str(version.version)) as folder:
+            pd.testing.assert_frame_equal(pd.read_parquet(folder / GOLDEN_CELLS), cells)
+        assert not folder.exists()
 
     def test_the_newest_registered_version_is_the_challenger(self) -> None:
-        first, second = register("retraining/a"), register("retraining/b")
+        first, second = register("a"), register("b")
         found = registry.find_version(MODEL, registry.CHALLENGER)
         latest = registry.find_latest_version(MODEL)
         assert found is not None
@@ -170,23 +145,10 @@ class TestRegistry:
         with pytest.raises(MlflowException, match="the disk is full"):
             registry.find_version(MODEL, registry.CHAMPION)
 
-    def test_a_model_not_packaged_here_is_refused_with_the_remedy(self) -> None:
-        version = register("retraining/one")
-        with (
-            pytest.raises(RegistryError, match=r"carries no artifact named class_names, network"),
-            registry.open_parts(MODEL, version),
-        ):
-            pass
-
-    def test_a_required_network_without_alias_names_alias_model_and_remedy(self) -> None:
-        dataset = RegisteredNetworkDataset(model_name=MODEL, alias="champion")
-        with pytest.raises(Exception, match=r"'cells' has no version with the alias 'champion'"):
-            dataset.load()
-
     def test_a_version_whose_files_are_broken_is_an_error_of_ours(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        version = register("retraining/broken")
+        _, version = register_version("broken", files=package(tmp_path))
 
         def fail(_: str) -> None:
             raise MlflowException("MLmodel is missing")
@@ -198,246 +160,284 @@ class TestRegistry:
         ):
             pass
 
-    def test_a_run_that_was_deleted_for_good_keeps_no_images(self) -> None:
-        assert tracking.read_images("0" * 32) is None
+    def test_a_packaged_model_opens_with_its_network_and_its_classes_in_order(
+        self, tmp_path: Path
+    ) -> None:
+        _, version = register_version("a", files=package(tmp_path))
+        with registry.open_parts(MODEL, version) as parts:
+            assert parts.network.name == "network"
+            assert parts.network.exists()
+            assert parts.class_names == ["ring", "healthy"]
+        assert not parts.network.exists()
 
-    def test_an_optional_network_without_alias_is_none(self) -> None:
-        dataset = RegisteredNetworkDataset(model_name=MODEL, alias="champion", required=False)
-        assert dataset.load() is None
-        assert not dataset.exists()
+    @pytest.mark.parametrize(
+        ("there", "missing"), [((), "class_names, network"), (("network",), "class_names")]
+    )
+    def test_a_model_not_packaged_here_is_refused_with_the_remedy(
+        self, tmp_path: Path, there: tuple[str, ...], missing: str
+    ) -> None:
+        _, version = register_version("a", files=package(tmp_path, there))
+        with (
+            pytest.raises(RegistryError, match=f"carries no artifact named {missing}: .* Give the"),
+            registry.open_parts(MODEL, version),
+        ):
+            pass
+
+    def test_class_names_that_cannot_be_read_are_an_error_of_ours(self, tmp_path: Path) -> None:
+        files = package(tmp_path)
+        (files / "files" / "class_names").write_text("no JSON")
+        _, version = register_version("a", files=files)
+        with (
+            pytest.raises(RegistryError, match=f"class names of models:/cells/{version} cannot"),
+            registry.open_parts(MODEL, version),
+        ):
+            pass
+
+    def test_files_that_are_gone_are_an_error_of_ours(self) -> None:
+        with (
+            pytest.raises(RegistryError, match="files of models:/cells@champion cannot be fetched"),
+            registry.fetch_files(MODEL, registry.CHAMPION),
+        ):
+            pass
+
+    def test_the_files_of_an_alias_are_those_of_its_version(self, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "file").write_text("of the first")
+        _, first = register_version("a", files=tmp_path / "a")
+        register("b")
+        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, first)
+        for name in (registry.CHAMPION, first):
+            with registry.fetch_files(MODEL, name) as folder:
+                assert (folder / "file").read_text() == "of the first"
+
+    def test_version_10_comes_after_version_9(self) -> None:
+        run_id, _ = register_version("a")
+        source = registry.get_version(MODEL, "1").source
+        for _ in range(9):
+            MlflowClient().create_model_version(MODEL, source, run_id)
+        versions = [str(found.version) for found in registry.list_versions(MODEL)]
+        assert versions == ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]
+        latest = registry.find_latest_version(MODEL)
+        assert latest is not None
+        assert str(latest.version) == "10"
+
+    def test_the_newest_version_counts_by_number_in_whatever_order_a_store_lists_them(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        listed = [SimpleNamespace(version=version) for version in ("9", "10", "2")]
+        monkeypatch.setattr(MlflowClient, "search_model_versions", lambda *_: listed)
+        monkeypatch.setattr(
+            MlflowClient, "get_model_version", lambda *given: SimpleNamespace(version=given[2])
+        )
+        assert [found.version for found in registry.list_versions(MODEL)] == ["2", "9", "10"]
+        latest = registry.find_latest_version(MODEL)
+        assert latest is not None
+        assert latest.version == "10"
+
+    def test_no_version_is_the_newest_of_none(self) -> None:
+        assert registry.list_versions("never registered") == []
+        assert registry.find_latest_version("never registered") is None
+
+    def test_listed_versions_know_their_aliases(self) -> None:
+        first, second = register("a"), register("b")
+        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, first)
+        aliases = {str(v.version): list(v.aliases) for v in registry.list_versions(MODEL)}
+        assert aliases == {first: ["champion"], second: ["challenger"]}
+
+    def test_the_version_of_a_run_is_found(self) -> None:
+        run_id, first = register_version("a")
+        other, second = register_version("b")
+        for run, version in ((run_id, first), (other, second)):
+            found = registry.find_version_of_run(MODEL, run)
+            assert found is not None
+            assert str(found.version) == version
+        assert registry.find_version_of_run(MODEL, "another") is None
+
+    def test_the_logged_model_behind_a_version_is_known_by_its_id(self) -> None:
+        run_id = open_run("a")
+        model_id = log_model(run_id)
+        version = str(registry.register_challenger(MODEL, run_id, {}).version)
+        assert registry.find_model_id(MODEL, version) == model_id
+        other = MlflowClient().create_model_version(MODEL, "runs:/x/model", run_id)
+        assert registry.find_model_id(MODEL, str(other.version)) is None
+
+    def test_a_version_is_described_and_outdated_tags_are_taken_off(self) -> None:
+        version = register("a")
+        registry.describe_version(MODEL, version, {"old": "1", "kept": "2"}, "a card")
+        registry.describe_version(MODEL, version, {"new": "3"}, "another", ("old", "never set"))
+        found = registry.get_version(MODEL, version)
+        assert found.tags == {"kept": "2", "new": "3"}
+        assert found.description == "another"
+
+    def test_the_images_of_a_version_are_those_that_its_run_has_kept(self) -> None:
+        images = pd.DataFrame(
+            {"image_id": ["a"], "label": ["ring"], "patient": ["C1"], "split": ["train"]}
+        )
+        _, version = register_version("a", images)
+        kept = registry.read_images(MODEL, version)
+        pd.testing.assert_frame_equal(kept, images, check_dtype=False)
+        without = register("b")
+        with pytest.raises(RegistryError, match=f"Version {without} of 'cells' keeps no table"):
+            registry.read_images(MODEL, without)
+
+    def test_a_version_has_no_page_without_a_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert registry.locate_version(MODEL, "3") == "models:/cells/3"
+        monkeypatch.setattr(registry.mlflow, "get_tracking_uri", lambda: "http://mlflow/")
+        address = "http://mlflow/#/models/cells/versions/3"
+        assert registry.locate_version(MODEL, "3") == address
 
 
-@pytest.mark.usefixtures("store")
-class TestRegisteredImages:
-    IMAGES = pd.DataFrame(
+HOLDER = """
+import sys
+from filelock import FileLock
+
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+class TestLock:
+    def test_another_process_is_waited_for_and_its_end_sets_the_lock_free(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "ledger"
+        monkeypatch.setattr(registry, "LOCK_TIMEOUT_S", 0.05)
+        lock = registry.lock_champion(str(folder))
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", HOLDER, str(folder / ".lock")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        with process, ExitStack() as stack:
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            with pytest.raises(Timeout), lock:
+                pass
+        with lock:
+            pass
+
+    def test_whoever_holds_it_takes_it_again_in_any_thread(self, tmp_path: Path) -> None:
+        lock = registry.lock_champion(str(tmp_path))
+        entered: list[bool] = []
+
+        def enter() -> None:
+            with lock:
+                entered.append(True)
+
+        with lock:
+            with lock:
+                pass
+            thread = threading.Thread(target=enter, daemon=True)
+            thread.start()
+            thread.join(10)
+            assert entered == [True]
+            with pytest.raises(Timeout):
+                FileLock(tmp_path / ".lock", timeout=0).acquire()
+
+    def test_it_waits_for_as_long_as_a_move_may_take(self, tmp_path: Path) -> None:
+        lock: Any = registry.lock_champion(str(tmp_path))
+        assert lock.timeout == registry.LOCK_TIMEOUT_S == 600
+
+    def test_without_a_folder_nothing_locks_and_the_log_says_so(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert isinstance(registry.lock_champion(None), nullcontext)
+        assert "nothing keeps two runs from promoting at once" in caplog.text
+
+    @pytest.mark.usefixtures("store")
+    def test_the_champion_is_looked_at_under_the_lock_and_not_before(self) -> None:
+        first, second, third = (register(name) for name in ("a", "b", "c"))
+        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, first)
+        held: list[str] = []
+
+        @contextmanager
+        def wait_for_another_mover() -> Any:
+            MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, second)
+            held.append("yes")
+            yield
+            assert champion() == second
+
+        with pytest.raises(ChampionMovedError, match="expected version 1, found version 2"):
+            registry.move_champion(MODEL, third, first, wait_for_another_mover())
+        assert held == ["yes"]
+
+    @pytest.mark.usefixtures("store")
+    def test_the_champion_has_moved_when_the_lock_is_let_go(self) -> None:
+        version = register("a")
+
+        @contextmanager
+        def hold() -> Any:
+            assert champion() is None
+            yield
+            assert champion() == version
+
+        assert registry.move_champion(MODEL, version, None, hold())
+
+
+# Which data, and which judgement: rules about tags, without a store
+
+
+def describe(batches: list[str]) -> dict[str, str]:
+    return registry.describe_data(
         {
-            "image_id": ["a", "b", "c"],
-            "label": "ring",
-            "patient": ["C1", "C2", "C3"],
-            "split": ["train", "validation", "test"],
+            "data_digest": "d1",
+            "images": 800,
+            "patients": 40,
+            "captured_until": "2015-12-07",
+            "index_until": "2026-11-22T02:00:00+00:00",
+            "batches": batches,
+            "splits": {"train": {"digest": "t1"}, "test": {"digest": "e1"}},
+            "split_rule": {"split_salt": "salt", "test_share": 0.1},
         }
     )
 
-    def open(self) -> RegisteredImagesDataset:
-        return RegisteredImagesDataset(model_name=MODEL, alias="champion")
 
-    def promote(self, images: pd.DataFrame | None) -> str:
-        run_id = log_a_model()
-        if images is not None:
-            with tracking.resume_run(run_id):
-                tracking.log_images(images)
-        version = str(registry.register_challenger(MODEL, run_id, {}).version)
-        registry.move_champion(MODEL, version, None, nullcontext())
-        tags = {registry.DECISION_TAG: "promoted", registry.REFERENCE_TAG: "0.9000"}
-        registry.describe_version(MODEL, version, tags, "a card")
-        return version
-
-    def test_no_champion_has_no_images(self) -> None:
-        assert self.open().load() is None
-        assert not self.open().exists()
-
-    def test_the_champion_has_its_own_images_and_what_it_was_judged_by(self) -> None:
-        version = self.promote(self.IMAGES)
-        found = self.open().load()
-        assert found is not None
-        assert found.version == version
-        pd.testing.assert_frame_equal(found.images, self.IMAGES, check_dtype=False)
-        assert found.validation_accuracy == 0.9
-        assert found.tags[registry.DECISION_TAG] == "promoted"
-        assert self.open().exists()
-
-    def test_images_that_were_not_kept_are_unknown_and_not_none_at_all(self) -> None:
-        version = self.promote(None)
-        found = self.open().load()
-        assert found is not None
-        assert (found.version, found.images) == (version, None)
-
-    def test_a_champion_that_was_never_judged_has_no_accuracy_of_its_own(self) -> None:
-        version = register("retraining/by-hand")
-        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, version)
-        found = self.open().load()
-        assert found is not None
-        assert found.validation_accuracy is None
-
-    def test_they_cannot_be_saved(self) -> None:
-        with pytest.raises(DatasetError, match="cannot be changed"):
-            self.open().save(self.IMAGES)
+def test_the_data_of_a_version_are_described_by_tags() -> None:
+    assert describe(["first", "second"]) == {
+        "data_digest": "d1",
+        "images": "800",
+        "patients": "40",
+        "captured_until": "2015-12-07",
+        "index_until": "2026-11-22T02:00:00+00:00",
+        "batches": "first, second",
+        "train_digest": "t1",
+        "test_digest": "e1",
+        "split_salt": "salt",
+        "test_share": "0.1",
+    }
 
 
-@pytest.mark.usefixtures("store")
-class TestCurves:
-    DATASET = MetricCurvesDataset(prefix="champion")
-
-    def history(self, run_id: str, key: str) -> list[tuple[int, float, int]]:
-        points = MlflowClient().get_metric_history(run_id, key)
-        return sorted((point.step, point.value, point.timestamp) for point in points)
-
-    def save(self, run_id: str, **curves: list[float]) -> None:
-        with tracking.resume_run(run_id):
-            self.DATASET.save(
-                {
-                    name: [
-                        {"value": value, "step": step, "timestamp_ms": 1000 * step}
-                        for step, value in enumerate(values, 1)
-                    ]
-                    for name, values in curves.items()
-                }
-            )
-
-    def test_curves_are_logged_whole_and_the_last_point_is_the_metric(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        self.save(run_id, newest_accuracy=[0.9, 0.8], newest_auc=[])
-        assert self.history(run_id, "champion.newest_accuracy") == [(1, 0.9, 1000), (2, 0.8, 2000)]
-        assert MlflowClient().get_run(run_id).data.metrics == {"champion.newest_accuracy": 0.8}
-
-    def test_saving_again_and_more_leaves_each_point_once(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        for values in ([0.9, 0.8], [0.9, 0.8], [0.9, 0.8, 0.7]):
-            self.save(run_id, newest_accuracy=values)
-        steps = [step for step, *_ in self.history(run_id, "champion.newest_accuracy")]
-        assert steps == [1, 2, 3]
-
-    def test_a_year_of_curves_takes_a_request_for_each_thousand_points(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        requests: list[int] = []
-        send = MlflowClient.log_batch
-
-        def count(self: MlflowClient, run_id: str, metrics: list[Any]) -> None:
-            requests.append(len(metrics))
-            send(self, run_id, metrics=metrics)
-
-        monkeypatch.setattr(MlflowClient, "log_batch", count)
-        self.save(run_id, low=[0.5] * 700, high=[0.9] * 700)
-        assert requests == [1000, 400]
-        assert len(self.history(run_id, "champion.high")) == 700
-
-    def test_without_a_run_nothing_is_logged(self) -> None:
-        self.DATASET.save({"newest_accuracy": [{"value": 1.0, "step": 1, "timestamp_ms": 1}]})
-        assert tracking.active_run_id() is None
-
-    def test_they_cannot_be_loaded(self) -> None:
-        with pytest.raises(DatasetError, match="cannot be loaded"):
-            self.DATASET.load()
+def test_a_list_of_batches_too_long_for_a_tag_is_told_by_its_ends() -> None:
+    # Two characters between each: 2,000 in all, and one more.
+    assert describe(["a" * 998, "b" * 1000])["batches"] == f"{'a' * 998}, {'b' * 1000}"
+    longer = [f"a{'x' * 998}", "middle", f"b{'x' * 992}"]
+    assert describe(longer)["batches"] == (
+        f"3 batches, {longer[0]} to {longer[-1]}: see data/images.parquet"
+    )
+    assert describe(["a" * 999, "b" * 1000])["batches"].startswith("2 batches, aaa")
 
 
-@pytest.mark.usefixtures("store")
-class TestRuns:
-    def test_a_dag_run_has_one_mlflow_run_however_often_it_is_opened(self) -> None:
-        first = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {"a": "1"}
-        )
-        assert (
-            tracking.open_run(
-                tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {"a": "2"}
-            )
-            == first
-        )
-        assert (
-            tracking.open_run(tracking.open_experiment(EXPERIMENT), "retraining/y", "a run", {})
-            != first
-        )
-        assert MlflowClient().get_run(first).data.tags["a"] == "2"
-
-    def test_a_task_leaves_the_run_running_and_nothing_active(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        with tracking.resume_run(run_id):
-            assert tracking.active_run_id() == run_id
-        assert tracking.active_run_id() is None
-        assert MlflowClient().get_run(run_id).info.status == "RUNNING"
-
-    @pytest.mark.parametrize(("succeeded", "status"), [(True, "FINISHED"), (False, "FAILED")])
-    def test_closing_sets_the_status_and_the_command(self, succeeded: bool, status: str) -> None:
-        run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), "retraining/x", "r", {})
-        assert tracking.close_run(run_id, succeeded, "kedro run") == status
-        run = MlflowClient().get_run(run_id)
-        assert run.info.status == status
-        assert run.data.tags[tracking.COMMAND_TAG] == "kedro run"
-
-    def test_the_logged_model_of_a_run_is_found(self) -> None:
-        run_id = log_a_model()
-        assert tracking.find_logged_model(run_id)
-        other = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/other", "a run", {}
-        )
-        assert tracking.find_logged_model(other) is None
-
-    def test_a_model_whose_upload_was_cut_short_does_not_count(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        experiment = MlflowClient().get_run(run_id).info.experiment_id
-        MlflowClient().create_logged_model(experiment, name="model", source_run_id=run_id)
-        assert tracking.find_logged_model(run_id) is None
-        assert MlflowClient().search_logged_models([experiment]) == []
-
-    def test_a_run_keeps_running_after_an_error_within(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        with pytest.raises(ValueError, match="inside"), tracking.resume_run(run_id):
-            raise ValueError("inside")
-        assert tracking.active_run_id() is None
-        assert MlflowClient().get_run(run_id).info.status == "RUNNING"
-
-    def test_a_closed_run_that_is_opened_again_runs_again(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        tracking.close_run(run_id, False, "kedro run")
-        assert (
-            tracking.open_run(tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {})
-            == run_id
-        )
-        assert MlflowClient().get_run(run_id).info.status == "RUNNING"
-
-    def test_an_experiment_is_made_once_and_restored_where_it_was_deleted(self) -> None:
-        first = tracking.open_experiment("elsewhere", tags={"kind": "training"})
-        MlflowClient().delete_experiment(first)
-        assert tracking.open_experiment("elsewhere") == first
-        experiment = MlflowClient().get_experiment(first)
-        assert (experiment.lifecycle_stage, experiment.tags["kind"]) == ("active", "training")
-
-    def test_other_refusals_of_mlflow_pass_as_they_are(self) -> None:
-        with (
-            pytest.raises(MlflowException, match="the disk is full"),
-            tracking.explain_refusals(),
-        ):
-            raise MlflowException("the disk is full")
-
-    def test_a_run_is_located_by_its_store_where_no_server_shows_it(self, store: str) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        assert tracking.locate_run(run_id) == f"MLflow run {run_id} in {store}"
-
-    def test_a_changed_parameter_is_refused_with_the_remedy(self) -> None:
-        run_id = tracking.open_run(
-            tracking.open_experiment(EXPERIMENT), "retraining/x", "a run", {}
-        )
-        with tracking.resume_run(run_id):
-            mlflow.log_param("epochs", 1)
-            with (
-                pytest.raises(TrackingError, match="Undo the change, or trigger a new run"),
-                tracking.explain_refusals(),
-            ):
-                mlflow.log_param("epochs", 2)
-
-
-def test_a_server_that_does_not_answer_is_named_with_the_remedy() -> None:
-    with pytest.raises(TrackingError, match=r"http://127.0.0.1:9.*MLFLOW_TRACKING_URI"):
-        tracking.prepare_store("http://127.0.0.1:9")
-
-
-def test_artifacts_lie_below_the_storage_root_unless_a_server_keeps_them() -> None:
-    assert resolvers.locate_artifacts("sqlite:////x/mlflow.db", "/x") == "/x/mlflow/artifacts"
-    assert resolvers.locate_artifacts("https://mlflow.example.org", "/x") is None
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({}, "was never judged"),
+        ({"decision": "lost race"}, "lost a race, and was not judged against the present champion"),
+        (
+            {"decision": "refused", "refused_for": "run_of_today"},
+            "was refused for the date of its run alone",
+        ),
+        ({"decision": "refused", "refused_for": "run_of_today, not_rolled_back"}, ""),
+        ({"decision": "refused"}, ""),
+        # Rolled back by a person after it was refused for its date.
+        ({"decision": "rolled back", "refused_for": "run_of_today"}, ""),
+        ({"decision": "promoted"}, ""),
+        ({"decision": "kept champion"}, ""),
+        ({"decision": "failed verification"}, ""),
+    ],
+)
+def test_a_version_waits_for_a_judgement_until_it_had_a_fair_one(
+    tags: dict[str, str], reason: str
+) -> None:
+    assert registry.explain_unjudged(tags) == reason

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 from judgement import make_facts
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelStatus
+from registry_store import EXPERIMENT, MODEL, Store, register
 from shipped import read_shipped
 
 from image_classification import tracking
@@ -29,43 +29,19 @@ from image_classification.errors import (
 )
 from image_classification.gate import comparison, judgement, verdict
 
-MODEL, EXPERIMENT = "cells", "experiment"
 POLICY: Any = read_shipped("promotion", env="test")
 CLASSES, POSITIVE = ["Parasitized", "Uninfected"], "Parasitized"
 
 
-ANSWER = """
-import mlflow
-
-class Answer(mlflow.pyfunc.PythonModel):
-    def predict(self, context, model_input, params=None):
-        return model_input.assign(probability_Parasitized=0.25, probability_Uninfected=0.75)
-
-mlflow.models.set_model(Answer())
-"""
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path, empty_store: Path) -> str:
-    uri = f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}"
-    tracking.prepare_store(uri)
-    shutil.copy(empty_store, tmp_path / "mlflow" / "mlflow.db")
-    tracking.connect(uri)
-    mlflow.create_experiment(EXPERIMENT, artifact_location=str(tmp_path / "artifacts"))
-    mlflow.set_experiment(EXPERIMENT)
-    return uri
+def connect(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Git is asked by the tests of `record`.
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_COMMIT", "c0ffee")
 
 
 @pytest.fixture
-def entries(tmp_path: Path) -> LedgerDataset:
-    return LedgerDataset(filepath=str(tmp_path / "ledger"))
+def entries(store: Store) -> LedgerDataset:
+    return LedgerDataset(filepath=str(store.ledger))
 
 
 class Consumer:
@@ -91,22 +67,6 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     fake = Consumer()
     monkeypatch.setattr(verification, "consume_version", fake)
     return fake
-
-
-def register(
-    name: str, images: pd.DataFrame | None = None, index_until: str = ""
-) -> tuple[str, str]:
-    """Register a model without files; return its MLflow run and its version."""
-    run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), f"retraining/{name}", name, {})
-    client = MlflowClient()
-    experiment = client.get_run(run_id).info.experiment_id
-    logged = client.create_logged_model(experiment, name="model", source_run_id=run_id)
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    if images is not None:
-        with tracking.resume_run(run_id):
-            tracking.log_images(images)
-    tags = {registry.INDEX_TAG: index_until} if index_until else {}
-    return run_id, str(registry.register_challenger(MODEL, run_id, tags).version)
 
 
 @pytest.fixture
@@ -151,6 +111,10 @@ def champion() -> str | None:
     return registry.find_champion(MODEL)
 
 
+def run_of(version: str) -> str:
+    return str(MlflowClient().get_model_version(MODEL, version).run_id)
+
+
 def tags_of(version: str) -> dict[str, str]:
     return dict(MlflowClient().get_model_version(MODEL, version).tags)
 
@@ -168,17 +132,43 @@ def events(entries: LedgerDataset) -> list[tuple[str, str, str | None, str | Non
 
 
 @pytest.fixture
-def first(open_release: Callable[..., Release], consumer: Consumer, entries: LedgerDataset) -> str:
-    """A champion."""
-    run_id, version = register("first")
-    open_release(run_id).promote(version, decide())
-    return version
+def first(
+    shared_store: Store,
+    store: Store,
+    consumer: Consumer,
+    open_release: Callable[..., Release],
+) -> str:
+    """A champion, promoted once for all tests and put back for each."""
+    if not shared_store.has("a champion"):
+        run_id, version = register("first")
+        assert version == "1"
+        open_release(run_id).promote(version, decide())
+        shared_store.keep("a champion")
+    store.put_back("a champion")
+    consumer.asked.clear()
+    return "1"
+
+
+@pytest.fixture
+def second(
+    first: str, shared_store: Store, store: Store, open_release: Callable[..., Release]
+) -> str:
+    """A better version that has replaced the first one."""
+    if not shared_store.has("another champion"):
+        run_id, version = register("second")
+        assert version == "2"
+        open_release(run_id).promote(version, decide(first))
+        shared_store.keep("another champion")
+    store.put_back("another champion")
+    return "2"
 
 
 class TestPromotion:
     def test_the_first_champion_is_verified_and_recorded_everywhere(
-        self, first: str, consumer: Consumer, entries: LedgerDataset
+        self, open_release: Callable[..., Release], consumer: Consumer, entries: LedgerDataset
     ) -> None:
+        run_id, first = register("first")
+        open_release(run_id).promote(first, decide())
         assert champion() == first
         assert consumer.asked == [f"models:/{MODEL}@champion"]
         assert events(entries) == [("promoted", first, None, first)]
@@ -259,14 +249,12 @@ class TestPromotion:
         assert tags_of(first)["replaced_by"] == second
 
     def test_a_run_whose_champion_was_rolled_back_does_not_promote_it_again(
-        self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
+        self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
     ) -> None:
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
         plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
         open_release(register("rollback")[0]).roll_back(plan)
         with pytest.raises(ChampionMovedError, match="has made version 2 champion before"):
-            open_release(run_id).promote(second, decide(first))
+            open_release(run_of(second)).promote(second, decide(first))
         assert champion() == first
 
 
@@ -387,12 +375,11 @@ class TestRollback:
     def test_an_earlier_champion_is_restored_verified_and_recorded_on_both(
         self,
         first: str,
+        second: str,
         consumer: Consumer,
         open_release: Callable[..., Release],
         entries: LedgerDataset,
     ) -> None:
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
         plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
         rollback_run, _ = register("rollback")
         asked = len(consumer.asked)
@@ -419,12 +406,11 @@ class TestRollback:
     def test_a_target_that_does_not_answer_leaves_the_present_champion(
         self,
         first: str,
+        second: str,
         consumer: Consumer,
         open_release: Callable[..., Release],
         entries: LedgerDataset,
     ) -> None:
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
         consumer.difference = 0.5
         plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
         with pytest.raises(VerificationError, match="The champion is version 2 again"):
@@ -449,28 +435,28 @@ class TestOutdatedMoves:
     """What compare-and-set alone does not see: the alias has been elsewhere, and is back."""
 
     @pytest.fixture
-    def second(self, first: str, open_release: Callable[..., Release]) -> str:
+    def rolled_back(self, first: str, second: str, open_release: Callable[..., Release]) -> str:
         """A better version that was champion, and that Ada has rolled back."""
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
         plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
         open_release(register("rollback")[0]).roll_back(plan)
         return second
 
     def test_an_approval_that_waited_through_a_rollback_does_not_undo_it(
-        self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
+        self,
+        first: str,
+        rolled_back: str,
+        open_release: Callable[..., Release],
+        entries: LedgerDataset,
     ) -> None:
         waiting = open_release(register("waiting")[0])
         with pytest.raises(ChampionMovedError, match="was rolled back since it was judged: by Ada"):
-            waiting.promote(second, decide(first), Statement("Bob", comment="go"))
+            waiting.promote(rolled_back, decide(first), Statement("Bob", comment="go"))
         assert champion() == first
-        assert events(entries)[-1] == ("lost race", second, first, first)
+        assert events(entries)[-1] == ("lost race", rolled_back, first, first)
 
     def test_clearing_a_rollback_of_old_moves_nothing(
-        self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
+        self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
     ) -> None:
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
         old, _ = register("old-rollback")
         plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
         open_release(old).roll_back(plan)
@@ -483,10 +469,8 @@ class TestOutdatedMoves:
         assert len(events(entries)) == known + 1
 
     def test_the_same_challenger_judged_twice_at_once_is_promoted_once(
-        self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
+        self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
     ) -> None:
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
         with pytest.raises(ChampionMovedError, match="Version 2 is champion already: promoted by"):
             open_release(register("other")[0]).promote(second, decide(first))
         assert champion() == second
@@ -535,6 +519,60 @@ class TestOutdatedMoves:
         late = open_release(run_id, age_hours=37.0)
         late.promote(third, decide(second), Statement("Ada", comment="waited for me"))
         assert champion() == third
+
+
+class TestLock:
+    def test_no_other_run_moves_the_champion_until_it_is_verified(
+        self,
+        first: str,
+        store: Store,
+        consumer: Consumer,
+        open_release: Callable[..., Release],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        tried: list[str] = []
+
+        def answer(model_uri: str) -> dict[str, Any]:
+            with pytest.raises(Timeout):
+                FileLock(store.ledger / ".lock", timeout=0).acquire()
+            tried.append(model_uri)
+            return consumer(model_uri)
+
+        monkeypatch.setattr(verification, "consume_version", answer)
+        run_id, second = register("second")
+        open_release(run_id).promote(second, decide(first))
+        plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
+        open_release(register("rollback")[0]).roll_back(plan)
+        assert len(tried) == 2
+        with FileLock(store.ledger / ".lock", timeout=0):
+            pass
+
+    def test_of_two_runs_at_once_one_promotes_and_the_other_has_lost_the_race(
+        self, first: str, entries: LedgerDataset, open_release: Callable[..., Release]
+    ) -> None:
+        releases = {}
+        for name in ("second", "third"):
+            run_id, version = register(name)
+            releases[version] = open_release(run_id)
+        together = Barrier(2)
+
+        def promote(version: str) -> str:
+            together.wait(10)
+            try:
+                return releases[version].promote(version, decide(first))
+            except ChampionMovedError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(2) as pool:
+            said = sorted(pool.map(promote, releases), key=lambda line: "promoted" not in line)
+        winner = champion()
+        assert said[0].startswith(f"promoted v{winner}: ")
+        assert f"expected version {first}, found version {winner}" in said[1]
+        (lost,) = set(releases) - {winner}
+        assert events(entries)[1:] == [
+            ("promoted", winner, first, winner),
+            ("lost race", lost, winner, winner),
+        ]
 
 
 class TestSecondDecisions:
@@ -597,16 +635,6 @@ class TestSecondDecisions:
         assert waits == ("was refused for the date of its run alone" if len(facts) == 1 else "")
 
 
-@pytest.mark.parametrize(
-    ("tags", "waits"),
-    [({}, True), ({"decision": "lost race"}, True), ({"decision": "kept champion"}, False)],
-)
-def test_a_version_waits_for_a_judgement_until_it_had_a_fair_one(
-    tags: dict[str, str], waits: bool
-) -> None:
-    assert bool(registry.explain_unjudged(tags)) is waits
-
-
 class TestFacts:
     def test_patients_seen_and_dates_come_from_what_each_version_keeps(
         self, consumer: Consumer, open_release: Callable[..., Release]
@@ -642,10 +670,8 @@ class TestFacts:
         assert decision["challenger"]["version"] == second
 
     def test_a_version_that_was_rolled_back_is_known_to_be(
-        self, first: str, open_release: Callable[..., Release]
+        self, first: str, second: str, open_release: Callable[..., Release]
     ) -> None:
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
         plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
         open_release(register("rollback")[0]).roll_back(plan)
         facts = open_release("another").gather_facts(second, compare(champion=first), None)

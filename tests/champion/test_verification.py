@@ -10,12 +10,13 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from registry_store import MODEL, Store, open_run, register
 
 from image_classification import tracking
 from image_classification.champion import consumer, registry, verification
-from image_classification.errors import VerificationError
+from image_classification.errors import RegistryError, VerificationError
 
-MODEL = "cells"
 CELLS = pd.DataFrame(
     {
         "image_name": ["a", "b"],
@@ -35,35 +36,48 @@ mlflow.models.set_model(Answer())
 """
 
 
-def register_model(folder: Path, name: str) -> str:
-    """Register a model that answers, with golden cells of which the second is off by 0.25."""
-    (folder / f"{name}.py").write_text(f"# {name}\n{ANSWER}")
-    experiment = tracking.open_experiment("experiment")
-    run_id = tracking.open_run(experiment, f"retraining/{name}", name, {})
-    with tracking.resume_run(run_id):
-        code = str(folder / f"{name}.py")
-        mlflow.pyfunc.log_model(name="model", python_model=code, pip_requirements=[])
-    return str(registry.register_challenger(MODEL, run_id, {}, CELLS).version)
-
-
 @pytest.fixture(scope="module")
 def registered(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
-    """Two versions in a store of their own, and what a fresh process found of the first."""
-    folder = tmp_path_factory.mktemp("store")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    tracking.connect(uri)
-    mlflow.create_experiment("experiment", artifact_location=str(folder / "artifacts"))
-    first, second = (register_model(folder, name) for name in ("first", "second"))
+    shared_store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str, dict[str, Any]]:
+    """Two versions, and what a fresh process found of the first, whose second answer is off.
+
+    The process is started where a module of the wrong place would be imported first.
+    """
+    folder = tmp_path_factory.mktemp("starter")
+    shared_store.put_back("empty")
+    (folder / "answer.py").write_text(ANSWER)
+    run_id = open_run("first")
+    with tracking.resume_run(run_id):
+        code = str(folder / "answer.py")
+        mlflow.pyfunc.log_model(name="model", python_model=code, pip_requirements=[])
+    first = str(registry.register_challenger(MODEL, run_id, {}, CELLS).version)
+    second = register("second")[1]
     MlflowClient().set_registered_model_alias(MODEL, "champion", first)
-    found = verification.consume_version(f"models:/{MODEL}/{first}", 3)
-    return uri, first, {"version": second}, found
+    (folder / "mlflow.py").write_text("raise SystemExit('from the wrong place')")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PYTHONPATH", str(folder))
+        found = verification.consume_version(f"models:/{MODEL}/{first}", 3)
+    shared_store.keep("two versions")
+    return first, second, found
 
 
 @pytest.fixture(autouse=True)
-def _connect(registered: tuple[str, str, dict[str, Any], dict[str, Any]]) -> None:
-    tracking.connect(registered[0])
+def _connect(shared_store: Store, registered: tuple[str, str, dict[str, Any]]) -> None:
+    shared_store.put_back("two versions")
+
+
+@pytest.fixture
+def run_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let a fresh process run this script instead of the consumer's."""
+
+    def consume(code: str, timed_calls: int = 0) -> dict[str, Any]:
+        (tmp_path / "script.py").write_text(code)
+        monkeypatch.setattr(consumer, "__file__", str(tmp_path / "script.py"))
+        return verification.consume_version("models:/cells/7", timed_calls)
+
+    return consume
 
 
 @pytest.fixture
@@ -85,8 +99,8 @@ def measure(found: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**found, "environment": environment, "golden_difference": 0.0, **changes}
 
 
-def test_a_fresh_process_loads_times_and_asks_the_registered_model(registered: Any) -> None:
-    _, first, _, found = registered
+def test_an_isolated_process_loads_times_and_asks_the_registered_model(registered: Any) -> None:
+    first, _, found = registered
     assert found["model_id"] == registry.find_model_id(MODEL, first)
     assert found["golden_cells"] == 2
     assert found["golden_difference"] == 0.25
@@ -95,15 +109,54 @@ def test_a_fresh_process_loads_times_and_asks_the_registered_model(registered: A
     assert 0 < found["size_mb"] < 1
 
 
-def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why() -> None:
-    with pytest.raises(VerificationError, match=r"(?s)models:/cells/7 cannot be used.*cells"):
-        verification.consume_version("models:/cells/7")
+def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why(run_script: Any) -> None:
+    lines = "\\n".join(f"line {number}" for number in range(1, 8))
+    with pytest.raises(VerificationError, match="cannot be used in a fresh process") as caught:
+        run_script(f"raise SystemExit('{lines}')")
+    # The last five lines: a traceback may be long.
+    assert str(caught.value).splitlines()[1:] == [f"line {number}" for number in range(3, 8)]
+    with pytest.raises(MlflowException, match="cells"):
+        consumer.consume_model("models:/cells/7", Path("unused"), 0)
+
+
+def test_a_process_that_ends_without_an_answer_is_an_error(run_script: Any) -> None:
+    with pytest.raises(VerificationError, match="models:/cells/7 cannot be used"):
+        run_script("")
+
+
+def test_a_process_that_fails_after_it_answered_is_an_error(run_script: Any) -> None:
+    with pytest.raises(VerificationError, match="models:/cells/7 cannot be used"):
+        run_script("import sys; open(sys.argv[3], 'w').write('{}'); sys.exit(1)")
+
+
+def test_the_process_is_told_what_to_load_and_where_and_has_an_empty_folder(
+    run_script: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_LOGGING_CONFIG", "of this project")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("MINE", "kept")
+    told = run_script(
+        "import json, os, sys\n"
+        "told = {'arguments': sys.argv[1:], 'environment': dict(os.environ),\n"
+        "        'folder': os.listdir(), 'path': sys.path, 'isolated': sys.flags.isolated}\n"
+        "open(sys.argv[3], 'w').write(json.dumps(told))",
+        4,
+    )
+    uri, address, _, timed_calls = told["arguments"]
+    assert (uri, address, timed_calls) == ("models:/cells/7", store.uri, "4")
+    assert told["folder"] == []
+    assert told["isolated"] == 1
+    assert str(Path(consumer.__file__).parent) not in told["path"]
+    environment = told["environment"]
+    assert environment["MINE"] == "kept"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert not {"KEDRO_LOGGING_CONFIG", "PYTHONDONTWRITEBYTECODE"} & set(environment)
 
 
 def test_what_this_run_has_measured_is_not_measured_again(
     registered: Any, processes: list[str]
 ) -> None:
-    _, first, _, found = registered
+    first, _, found = registered
     verification.verify_champion(MODEL, first, 0.001, measure(found))
     assert processes == []
 
@@ -111,7 +164,7 @@ def test_what_this_run_has_measured_is_not_measured_again(
 def test_the_measured_answer_is_held_to_the_tolerance(
     registered: Any, processes: list[str]
 ) -> None:
-    _, first, _, found = registered
+    first, _, found = registered
     off = measure(found, golden_difference=0.0011)
     with pytest.raises(VerificationError, match=r"differs by 0\.0011, allowed: 0\.001"):
         verification.verify_champion(MODEL, first, 0.001, off)
@@ -125,9 +178,9 @@ def test_the_measured_answer_is_held_to_the_tolerance(
 def test_the_measured_answer_must_be_of_the_version_that_was_promoted(
     registered: Any, processes: list[str]
 ) -> None:
-    _, _, other, found = registered
+    _, other, found = registered
     with pytest.raises(VerificationError, match="answers as model m-"):
-        verification.verify_champion(MODEL, other["version"], 0.001, measure(found))
+        verification.verify_champion(MODEL, other, 0.001, measure(found))
     assert processes == []
 
 
@@ -143,7 +196,7 @@ def test_the_measured_answer_must_be_of_the_version_that_was_promoted(
 def test_a_fresh_process_is_asked_where_anything_differs_from_what_was_measured(
     registered: Any, processes: list[str], change: dict[str, Any]
 ) -> None:
-    _, first, _, found = registered
+    first, _, found = registered
     with pytest.raises(VerificationError, match="a process was started"):
         verification.verify_champion(MODEL, first, 0.001, measure(found, **change))
     assert processes == [f"models:/{MODEL}@champion"]
@@ -154,41 +207,51 @@ def test_a_fresh_process_is_asked_where_nothing_was_measured(
 ) -> None:
     for measured in (None, {"load_s": 1.0, "latency_ms": 5.0, "size_mb": 2.0}):
         with pytest.raises(VerificationError, match="a process was started"):
-            verification.verify_champion(MODEL, registered[1], 0.001, measured)
+            verification.verify_champion(MODEL, registered[0], 0.001, measured)
     assert len(processes) == 2
 
 
 def test_files_that_were_changed_since_are_found(
-    registered: Any, processes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registered: Any,
 ) -> None:
-    _, first, _, found = registered
+    first, _, found = registered
     with registry.fetch_files(MODEL, first) as folder:
         assert consumer.digest_files(folder) == found["files_digest"]
         (folder / "MLmodel").write_text("spoilt")
         assert consumer.digest_files(folder) != found["files_digest"]
 
 
-def test_the_digest_sees_names_and_contents_and_not_what_loading_leaves(tmp_path: Path) -> None:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "a").write_text("one")
-    digest = consumer.digest_files(tmp_path)
-    (tmp_path / "code" / "a.pyc").write_text("byte code")
-    (tmp_path / consumer.DOWNLOAD_NOTE).write_text("model_version: '3'")
-    assert consumer.digest_files(tmp_path) == digest
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert consumer.digest_files(tmp_path) != digest
-
-
-def test_the_process_is_isolated_from_the_folder_and_the_path_of_its_starter(
-    registered: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_files_that_cannot_be_fetched_are_not_those_that_were_measured(
+    registered: Any, processes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A module of this name would be imported first, and is on neither path.
-    (tmp_path / "mlflow.py").write_text("raise SystemExit('from the wrong place')")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = verification.consume_version(f"models:/{MODEL}/{registered[1]}")
-    assert found["golden_cells"] == 2
-    assert found["latency_ms"] is None  # asked, not timed
+    first, _, found = registered
+
+    def fail(*_: Any) -> Any:
+        raise RegistryError("the store does not answer")
+
+    monkeypatch.setattr(registry, "fetch_files", fail)
+    with pytest.raises(VerificationError, match="a process was started"):
+        verification.verify_champion(MODEL, first, 0.001, measure(found))
+
+
+def test_what_is_measured_is_timed_and_tied_to_the_packages_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        verification, "consume_version", lambda *given: asked.append(given) or {"load_s": 1.0}
+    )
+    found = verification.measure_version(MODEL, "3")
+    assert asked == [("models:/cells/3", verification.TIMED_CALLS)]
+    assert found == {"load_s": 1.0, "environment": verification.digest_environment()}
+
+
+def test_a_version_without_golden_cells_is_loaded_and_said_not_to_be_asked(
+    registered: Any, processes: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _, found = registered
+    verification.verify_champion(MODEL, first, 0.001, measure(found, golden_difference=None))
+    assert "keeps no golden cells" in caplog.text
 
 
 def test_a_process_that_takes_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

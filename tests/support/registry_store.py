@@ -1,0 +1,124 @@
+"""An MLflow store that is put back before each test, and versions in it that nobody trained."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
+
+from image_classification import tracking
+from image_classification.champion import registry
+
+MODEL, EXPERIMENT = "cells", "experiment"
+
+
+class Store:
+    """An MLflow store on SQLite, and a folder for a ledger, always at the same place.
+
+    MLflow makes the tables of a new store in two seconds and keeps a connection to each: one store
+    whose content is put back costs a test milliseconds.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.ledger = folder / "ledger"
+        self.connect()
+        MlflowClient().create_experiment(EXPERIMENT, artifact_location=str(folder / "artifacts"))
+
+    def connect(self) -> None:
+        """Let MLflow use it."""
+        tracking.connect(self.uri)
+
+    def keep(self, name: str) -> None:
+        """Keep what the store and the ledger hold now."""
+        kept = self.folder / "kept" / name
+        kept.mkdir(parents=True)
+        _copy_database(self.folder / "mlflow.db", kept / "mlflow.db")
+        for part in ("ledger", "artifacts"):
+            if (self.folder / part).exists():
+                shutil.copytree(self.folder / part, kept / part)
+
+    def has(self, name: str) -> bool:
+        """Tell whether something was kept under a name."""
+        return (self.folder / "kept" / name).exists()
+
+    def put_back(self, name: str) -> None:
+        """Put back what was kept under a name, and let MLflow use it."""
+        kept = self.folder / "kept" / name
+        _copy_database(kept / "mlflow.db", self.folder / "mlflow.db")
+        for part in ("ledger", "artifacts"):
+            shutil.rmtree(self.folder / part, ignore_errors=True)
+            if (kept / part).exists():
+                shutil.copytree(kept / part, self.folder / part)
+        self.connect()
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The store as its last user left it; `empty` is kept in it."""
+    made = Store(tmp_path_factory.mktemp("store"))
+    made.keep("empty")
+    return made
+
+
+@pytest.fixture
+def store(shared_store: Store) -> Store:
+    """The store with an experiment, and nothing else in it; MLflow uses it."""
+    shared_store.put_back("empty")
+    return shared_store
+
+
+def open_run(name: str) -> str:
+    """Open the MLflow run of a DAG run of this name; return its id."""
+    return tracking.open_run(tracking.open_experiment(EXPERIMENT), f"retraining/{name}", name, {})
+
+
+def log_model(run_id: str, files: Path | None = None) -> str:
+    """Log a model for a run, without training one; return its id.
+
+    Args:
+        run_id: the run.
+        files: a folder whose files become those of the model.
+    """
+    client = MlflowClient()
+    experiment = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment, name="model", source_run_id=run_id)
+    if files is not None:
+        client.log_model_artifacts(logged.model_id, str(files))
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    return str(logged.model_id)
+
+
+def register(
+    name: str,
+    images: pd.DataFrame | None = None,
+    index_until: str = "",
+    files: Path | None = None,
+) -> tuple[str, str]:
+    """Register a model as challenger; return its MLflow run and its version.
+
+    Args:
+        name: of the run.
+        images: that the run says it has worked on.
+        index_until: when the index was last added to.
+        files: a folder whose files become those of the model.
+    """
+    run_id = open_run(name)
+    log_model(run_id, files)
+    if images is not None:
+        with tracking.resume_run(run_id):
+            tracking.log_images(images)
+    tags = {registry.INDEX_TAG: index_until} if index_until else {}
+    return run_id, str(registry.register_challenger(MODEL, run_id, tags).version)
