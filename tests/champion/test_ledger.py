@@ -113,9 +113,8 @@ class TestHistory:
         entries = tell("+1", "+2", "+3", "<1", "+9", "+10")
         for order in itertools.permutations(entries):
             assert ledger.trace_champions(order) == ["1", "9", "10"]
-        assert [entry["version"] for entry in ledger.sort_entries(reversed(entries))] == [
-            *("1", "2", "3", "1", "9", "10")
-        ]
+        versions = [entry["version"] for entry in ledger.sort_entries(reversed(entries))]
+        assert versions == ["1", "2", "3", "1", "9", "10"]
 
     def test_a_promotion_that_moved_nothing_adds_nobody(self) -> None:
         again = make_entry(verdict.PROMOTED, "1", "1", "1", at="2026-11-23T00:00:00.000+00:00")

@@ -82,14 +82,29 @@ def test_nothing_of_a_good_folder_is_in_quarantine(retrained: Retrained) -> None
 def test_all_that_belongs_to_the_run_lies_in_its_folder(retrained: Retrained) -> None:
     names = {path.name for path in (retrained.storage / "runs" / "local").iterdir()}
     assert names >= {
-        *("images.parquet", "network.keras", "training_history.json", "evaluation_report.json"),
-        *("validation_predictions.csv", "test_predictions.csv", "decision.json"),
-        *("challenger_predictions.csv", "champion_predictions.csv"),
-        *("training_evaluation_metrics.png", "confusion_matrix.png", "roc_curve.png"),
-        *("reliability_diagram.png", "confident_mistakes.png"),
+        "images.parquet",
+        "network.keras",
+        "training_history.json",
+        "evaluation_report.json",
+        "validation_predictions.csv",
+        "test_predictions.csv",
+        "decision.json",
+        "challenger_predictions.csv",
+        "champion_predictions.csv",
+        "training_evaluation_metrics.png",
+        "confusion_matrix.png",
+        "roc_curve.png",
+        "reliability_diagram.png",
+        "confident_mistakes.png",
     }
     assert {path.name for path in retrained.storage.iterdir()} == {
-        *("images", "incoming", "index", "ledger", "mlflow", "pixels", "runs"),
+        "images",
+        "incoming",
+        "index",
+        "ledger",
+        "mlflow",
+        "pixels",
+        "runs",
     }
 
 
@@ -112,8 +127,13 @@ def test_one_run_holds_the_metrics_under_their_keys(retrained: Retrained) -> Non
     assert retrained.run.info.status == "FINISHED"
     metrics = set(retrained.run.data.metrics)
     assert metrics >= {
-        *("training_accuracy", "training_loss", "validation_accuracy", "validation_loss"),
-        *("training.learning_rate", "training.images_per_second", "test_accuracy"),
+        "training_accuracy",
+        "training_loss",
+        "validation_accuracy",
+        "validation_loss",
+        "training.learning_rate",
+        "training.images_per_second",
+        "test_accuracy",
         *(
             f"{split}.{name}"
             for split in ("validation", "test")
@@ -143,7 +163,9 @@ def test_figures_tables_and_the_decision_are_artifacts_of_the_run(retrained: Ret
         "predictions/test_predictions.csv",
     }
     assert retrained.artifacts("promotion") == {
-        *("promotion/decision.json", "promotion/ledger_entry.json", "promotion/comparison.png"),
+        "promotion/decision.json",
+        "promotion/ledger_entry.json",
+        "promotion/comparison.png",
         "promotion/challenger_predictions.csv",
         "promotion/champion_predictions.csv",
     }
@@ -191,8 +213,15 @@ def test_challenger_and_evaluation_agree_on_the_validation_images(retrained: Ret
 
 
 SCORES = [
-    *("image_name", "path", "probability_Parasitized", "probability_Uninfected", "category"),
-    *("error", "model_name", "model_version", "scored_at"),
+    "image_name",
+    "path",
+    "probability_Parasitized",
+    "probability_Uninfected",
+    "category",
+    "error",
+    "model_name",
+    "model_version",
+    "scored_at",
 ]
 
 
@@ -218,7 +247,9 @@ def test_scoring_keeps_its_table_and_counts_in_mlflow(
     newest = retrained.client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]
     found = retrained.client.list_artifacts(newest.info.run_id, "scores")
     assert {entry.path for entry in found} == {
-        *("scores/scores.parquet", "scores/scores.csv", "scores/score_summary.json"),
+        "scores/scores.parquet",
+        "scores/scores.csv",
+        "scores/score_summary.json",
     }
     assert newest.data.metrics == {"inference.images": 6.0, "inference.unreadable": 1.0}
     assert newest.data.params["inference.images"] == str(tmp_path / "cells.txt")

@@ -1,6 +1,6 @@
-"""What follows the nodes of a run: the model is logged, measured, judged; the decision carried out.
+"""What follows the nodes of a run: log the model, measure it, judge it, carry the decision out.
 
-Written once. Under Airflow each step is a task; after a `kedro run` all of them follow one another.
+Under Airflow each step is a task. After a `kedro run` one process does all of them in turn.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NOBODY = Statement("nobody", comment="promotion.mode is 'approve': Airflow asks a person")
-"""Who answers where no person can be asked."""
+"""Who rejects the challenger in a `kedro run`, where no person can be asked."""
 
 
 class Catalog(Protocol):
-    """As much of a Kedro catalog as is needed: datasets by name."""
+    """The part of a Kedro catalog that is used here: datasets by name."""
 
     def __getitem__(self, name: str) -> Any:
         """Return a dataset."""
@@ -38,37 +38,37 @@ class Catalog(Protocol):
         """Return what a dataset holds."""
 
     def save(self, name: str, data: Any) -> None:
-        """Let a dataset hold something."""
+        """Write something into a dataset."""
 
     def exists(self, name: str) -> bool:
         """Tell whether a dataset holds something."""
 
 
 class Aftermath:
-    """What one run does once its nodes have run. Every step may be killed and done again."""
+    """The steps of one run after its nodes. Each may be killed and run again."""
 
     def __init__(self, catalog: Catalog, run: DecisionRun) -> None:
         """Prepare; nothing is read yet.
 
         Args:
-            catalog: of the run.
-            run: to which all that is logged and decided belongs.
+            catalog: the catalog of the run.
+            run: the run that all log entries and decisions belong to.
         """
         self.run = run
         self._catalog = catalog
 
     @cached_property
     def release(self) -> Release:
-        """What this run does with the registered model."""
+        """The object through which this run changes the registered model."""
         policy = self._catalog.load("params:promotion")
         return Release(self._model_name, self._catalog["ledger"], policy, self.run)
 
     @cached_property
     def challenger(self) -> str:
-        """The version under judgement: the one compared, or else the one that this run registered.
+        """The version under judgement: the one that was compared, or else the one of this run.
 
         Raises:
-            RegistryError: neither is there.
+            RegistryError: the comparison names no version, and this run has registered none.
         """
         compared = self._catalog.load("comparison")["challenger"]["version"]
         return str(compared or self._find_own_version())
@@ -77,8 +77,8 @@ class Aftermath:
         """Log the model of a PipelineML, and register it as challenger; return its version.
 
         Raises:
-            RegistryError: this run has logged another network before: its training was cleared
-                and done again. One run is one model, and what was recorded of it stays.
+            RegistryError: this run has already logged another network, because its training was
+                cleared and run again. One run stands for one model.
         """
         if self._needs_model():
             with self._enter_run(), tracking.log_model_frugally():
@@ -93,13 +93,13 @@ class Aftermath:
         return str(version.version)
 
     def measure(self) -> dict[str, Any]:
-        """Measure the packaged challenger in a fresh process; return what was found."""
+        """Measure the packaged challenger in a fresh process, and return its measures."""
         measures = self.release.measure_package(self.challenger)
         self._catalog.save("package_measures", measures)
         return measures
 
     def decide(self) -> tuple[Action, str]:
-        """Judge the comparison; return what follows, and why."""
+        """Judge the comparison; return the action that follows, and the reason."""
         decision = self.release.conclude(
             self.challenger,
             self._catalog.load("comparison"),
@@ -110,7 +110,7 @@ class Aftermath:
         return choose_action(decision["verdict"], decision["mode"]), decision["reason"]
 
     def read_action(self) -> Action:
-        """Return what follows the decision that was made."""
+        """Return the action that follows the recorded decision."""
         decision = self._catalog.load("decision")
         return choose_action(decision["verdict"], decision["mode"])
 
@@ -120,7 +120,7 @@ class Aftermath:
         return self._finish(self.release.promote(self.challenger, decision, statement))
 
     def keep(self, statement: Statement) -> str:
-        """Leave the champion, record why, and return the outcome."""
+        """Keep the champion, record the reason, and return the outcome."""
         decision, event = self._catalog.load("decision"), self.read_action().event
         return self._finish(self.release.keep(self.challenger, decision, event, statement))
 
@@ -129,7 +129,7 @@ class Aftermath:
         return self._finish(self.release.roll_back(self._catalog.load("rollback_plan")))
 
     def carry_out(self) -> str:
-        """Do what follows the decision where no person can be asked; return the outcome."""
+        """Carry the decision out where no person can be asked; return the outcome."""
         action = self.read_action().name
         if action == "promote":
             return self.promote(Statement())
@@ -138,12 +138,12 @@ class Aftermath:
     def follow(
         self, pipeline: PipelineML | None, *, decides: bool = False, rolls_back: bool = False
     ) -> str:
-        """Do all that follows a whole run in one process; return the outcome, "" for none.
+        """Do all steps after a whole run in one process; return the outcome, or "" for none.
 
         Args:
-            pipeline: where the run has trained a network: made by `pipeline_ml_factory`.
-            decides: challenger and champion were compared.
-            rolls_back: a rollback was planned.
+            pipeline: the PipelineML that has trained a network; None if the run trained none.
+            decides: whether the run has compared challenger and champion.
+            rolls_back: whether the run has planned a rollback.
         """
         if pipeline is not None:
             self.log_challenger(pipeline)
@@ -154,7 +154,7 @@ class Aftermath:
         return self.roll_back() if rolls_back else ""
 
     def find_candidate(self) -> str | None:
-        """Return the version that this run would make champion, None where it has none yet."""
+        """Return the version that this run would make champion, or None if there is none yet."""
         if self._catalog.exists("rollback_plan"):
             return str(self._catalog.load("rollback_plan")["to"])
         if self._catalog.exists("decision"):
@@ -163,13 +163,13 @@ class Aftermath:
         return str(own.version) if own else None
 
     def _enter_run(self) -> AbstractContextManager[None]:
-        """Make the run the active one for a while, where it is not: in a task."""
+        """Make the run active for a while in a task; a `kedro run` has made it active already."""
         if not self.run.is_shared:
             return nullcontext()
         return tracking.resume_run(self.run.mlflow_run_id, self.run.experiment_id)
 
     def _needs_model(self) -> bool:
-        """Tell whether the model is still to be logged, and remember of which network it is."""
+        """Tell whether the model must still be logged, and note the digest of its network."""
         if not self.run.is_shared:
             return True
         digest = digest_file(self._catalog["network"])

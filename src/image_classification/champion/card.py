@@ -13,7 +13,7 @@ from image_classification.gate.verdict import ROLLED_BACK
 REPLACED = "**Replaced"
 SPLITS = ("train", "validation", "test")
 LONGEST_CARD = 5000
-"""Characters: an SQL server refuses a longer description of a version."""
+"""Characters of a description; an SQL server refuses a longer one."""
 LONGEST_CELL = 120
 
 
@@ -28,11 +28,11 @@ def render_card(
     """Return the card of a version after a decision about it.
 
     Args:
-        entry: of the ledger, about this version.
+        entry: the entry of the ledger about this version.
         facts: the tags of the version that say which data it was made from.
-        pictures: title to address of an image file.
-        links: title to address of a page.
-        history: earlier and later entries that speak of the version.
+        pictures: addresses of image files, by title.
+        links: addresses of pages, by title.
+        history: all entries of the ledger that mention the version.
     """
     decision = entry["decision"]
     parts = [
@@ -47,11 +47,11 @@ def render_card(
 
 
 def mark_replaced(description: str, entry: Entry) -> str:
-    """Return the card of a former champion, opened by who replaced it, when and why.
+    """Return the card of a former champion; it now begins with who replaced it, when and why.
 
     Args:
-        description: its card as it stands, already marked or not.
-        entry: of the ledger: the promotion or rollback that replaced it.
+        description: the card until now; it may carry such a mark already.
+        entry: the promotion or rollback in the ledger that replaced the champion.
     """
     mark = (
         f"{REPLACED} by version {entry['version']}** on {entry['at'][:16].replace('T', ' ')} UTC "
@@ -63,7 +63,7 @@ def mark_replaced(description: str, entry: Entry) -> str:
 
 
 def render_decision(decision: Mapping[str, Any]) -> str:
-    """Return a decision in full: how the two models compare, and every rule applied."""
+    """Return the whole decision: how the two models compare, and the result of every rule."""
     return "\n\n".join([_describe_judgement(decision), _tabulate_checks(decision)])
 
 
@@ -83,7 +83,7 @@ def _as_sentence(reason: str) -> str:
 
 
 def _flatten(text: str) -> str:
-    """Return a text as one line: a blank line in it would end the paragraph, or the list."""
+    """Return a text as one line, since a blank line would end the paragraph or the list."""
     return " ".join(text.split())
 
 
@@ -132,7 +132,7 @@ def _explain_absence(decision: Mapping[str, Any]) -> str:
 
 
 def _is_unseen(decision: Mapping[str, Any]) -> bool:
-    """Tell whether the guards have found the validation patients in no model's training."""
+    """Tell whether both guards passed: no model was trained on a validation patient."""
     guards = [check for check in decision["checks"] if check["name"].endswith("unseen_patients")]
     return bool(guards) and all(check["passed"] for check in guards)
 

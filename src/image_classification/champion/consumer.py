@@ -1,6 +1,6 @@
 """A consumer of a registered model, in a process of its own: loads it, times it, asks it.
 
-Run as a script, so that the process knows nothing of this project but what the model brings:
+It runs as a script, so that the process has none of this project's code but what the model brings:
 ``python -I consumer.py MODEL_URI TRACKING_URI ANSWER_FILE TIMED_CALLS``.
 """
 
@@ -16,28 +16,29 @@ from pathlib import Path
 from typing import Any
 
 GOLDEN_CELLS = "golden_cells.parquet"
-"""File of a logged model: images, and what its network answered when it was made."""
+"""File of a logged model: images, and the answers of its network when it was trained."""
 
 DOWNLOAD_NOTE = "registered_model_meta"
-"""File that MLflow writes beside what it fetches from the registry: name and version."""
+"""File that MLflow adds when it fetches a model from the registry: its name and version."""
 
 WARM_UP_CALLS = 2
 
 
 def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, Any]:
-    """Load a model as anybody would, ask it, and measure it.
+    """Load a model as any consumer would, let it classify its golden cells, and measure it.
 
     Args:
-        model_uri: as of ``mlflow.pyfunc.load_model``.
+        model_uri: as for ``mlflow.pyfunc.load_model``.
         folder: an empty folder for the model's files.
-        timed_calls: how often it is asked one image, for the latency; 0: only for its answers.
+        timed_calls: how often one image is classified to measure the latency; 0 for not at all.
 
     Returns:
-        `model_id`; `files_digest` (of `digest_files`); `load_s` (fetching, importing what it needs,
-        loading), `latency_ms` (median of one image; None without golden cells or timed calls),
-        `size_mb` (of its files, 10^6 bytes), `golden_cells` (how many are stored with it) and
-        `golden_difference` (the largest difference of a probability between what it answers now
-        and what is stored; None without golden cells).
+        `model_id`; `files_digest` (see `digest_files`); `load_s` (seconds to fetch the files, to
+        import the packages that the model needs, and to load it); `latency_ms` (median for one
+        image; None without golden cells or timed calls); `size_mb` (of its files, in 10^6 bytes);
+        `golden_cells` (how many are stored with it); and `golden_difference` (the largest
+        difference between a probability that it answers now and the stored one; None without
+        golden cells).
     """
     import mlflow  # noqa: PLC0415 - a consumer pays for it while loading
 
@@ -59,9 +60,9 @@ def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, A
 
 
 def digest_files(folder: Path) -> str:
-    """Return the sha256 of all files of a model, their names and contents, whatever their order.
+    """Return one sha256 of the names and contents of all files of a model, in order of name.
 
-    Left out is what loading leaves there: byte code, and MLflow's note of where a file came from.
+    It leaves out the files that loading adds: byte code, and MLflow's note (`DOWNLOAD_NOTE`).
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -97,7 +98,7 @@ def _time(model: Any, image: Any, timed_calls: int) -> float:
 
 
 def main(model_uri: str, tracking_uri: str, answer_file: str, timed_calls: str) -> None:
-    """Consume a model and write what was found, as JSON."""
+    """Consume a model and write the result into a JSON file."""
     import mlflow  # noqa: PLC0415
 
     mlflow.set_tracking_uri(tracking_uri)

@@ -41,26 +41,26 @@ Entry = Mapping[str, Any]
 
 
 def name_event(entry: Entry) -> str:
-    """Return what was decided about which version, in a few words."""
+    """Return in a few words what was decided about which version."""
     return EVENTS[entry["event"]].title.format(version=entry["version"])
 
 
 def sort_entries(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the entries in the order of time."""
+    """Return the entries, oldest first."""
     return sorted(entries, key=lambda entry: str(entry["at"]))
 
 
 def trace_champions(entries: Iterable[Entry], present: str | None = None) -> list[str]:
-    """Return the champions that led to the present one, the present one last.
+    """Return the champions that led to the present one, oldest first, the present one last.
 
-    A promotion adds a version. Whoever goes back to a former champion, by a rollback or past the
-    ledger, takes the history back to where it stood with it. A rollback to a version that never
-    was champion puts it in the place of the one it takes out of use. Any other version that
-    turns up was made champion by hand.
+    A promotion adds a version. If a former champion becomes champion again, by a rollback or by
+    hand, the history is again as it was when that version was champion. A rollback to a version
+    that was never champion puts it in the place of the one that is rolled back. Any other version
+    that turns up as champion was made so by hand, and is added.
 
     Args:
-        entries: of the ledger; also those that moved nothing tell who was champion then.
-        present: the present champion, where it is known.
+        entries: all entries of the ledger; even those that moved nothing say who was champion then.
+        present: the present champion, if it is known.
     """
     champions: list[str] = []
     stood: dict[str, list[str]] = {}
@@ -77,7 +77,7 @@ def trace_champions(entries: Iterable[Entry], present: str | None = None) -> lis
 
 
 def _list_sightings(entries: Iterable[Entry], present: str | None) -> Iterator[tuple[str, str]]:
-    """List who was seen as champion, in the order of time, each with the move that made it so."""
+    """List the champions that the entries name, oldest first, each with the move to it, or ""."""
     for entry in sort_entries(entries):
         if entry["champion_before"]:
             yield "", entry["champion_before"]
@@ -91,15 +91,15 @@ def find_previous(entries: Iterable[Entry], champion: str) -> str | None:
     """Return the version that was champion before the present one, or None.
 
     Args:
-        entries: of the ledger.
-        champion: the present one; somebody may have set it by hand, past the ledger.
+        entries: all entries of the ledger.
+        champion: the present champion; somebody may have set it by hand, without an entry.
     """
     before = trace_champions(entries, champion)[:-1]
     return before[-1] if before else None
 
 
 def find_rollback(entries: Iterable[Entry], version: str) -> str:
-    """Return who took a version out of use and why, or "" where nobody has, or it was put back."""
+    """Return who rolled a version back, when and why; "" if nobody did, or it was put back."""
     found = ""
     for entry in sort_entries(entries):
         if entry["event"] != ROLLED_BACK:
@@ -112,9 +112,9 @@ def find_rollback(entries: Iterable[Entry], version: str) -> str:
 
 
 def select_version(entries: Iterable[Entry], version: str) -> list[Entry]:
-    """Return the entries about a version: as challenger, as champion replaced or restored.
+    """Return the entries about a version, oldest first: as challenger, and as champion that moved.
 
-    Not those about the challengers that it was compared with and that did not replace it.
+    Entries about challengers that it was compared with, and that did not replace it, are left out.
     """
     return [
         entry

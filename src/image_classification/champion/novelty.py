@@ -1,4 +1,4 @@
-"""Is there something to train on that no registered version was made from?"""
+"""Are there new images to train on, which the newest registered version has not seen?"""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def check_new_images(
     *,
     judges: bool,
 ) -> tuple[bool, str]:
-    """Tell whether there is something to train on, and say why.
+    """Tell whether there are enough new images to train on, and why or why not.
 
     Args:
         model_name: the registered model.
-        images: of `select_images`.
-        summary: of `select_images`: counts, and the digest of all images.
+        images: the images of this run, from `select_images`.
+        summary: of the same images, from `select_images`: counts, and the digest of all.
         training: the parameters `training`: `min_new_images`, and `force`, which trains anyway.
-        judges: this run will compare the challenger with the champion. Then a newest version
-            that was never judged, because its night failed after it was registered, does not
-            count as done.
+        judges: whether this run will compare the challenger with the champion. If so, it trains on
+            the same images again where the newest version was never judged, because its night
+            failed after the version was registered.
     """
     is_new, reason = _compare_with_newest(model_name, images, summary, training, judges)
     if training["force"] and not is_new:

@@ -1,4 +1,4 @@
-"""What is written about a decision: into the ledger, the MLflow run and the model version."""
+"""Write a decision into the ledger, the MLflow run and the model version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from image_classification.gate import verdict
 FOLDER = "promotion"
 RESTORED = "restored"
 OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
-"""Tags of a version that was champion; taken off again where it is restored."""
+"""Tags of a former champion; they are removed when it becomes champion again."""
 PLOTS = {
     "Challenger and champion, patient by patient": "promotion/comparison.png",
     "Confusion matrix": "plots/confusion_matrix.png",
@@ -28,21 +28,21 @@ PLOTS = {
 
 
 class Ledger(Protocol):
-    """Entries by name, each written once: what `datasets.LedgerDataset` does."""
+    """Entries by name, each written once, as `datasets.LedgerDataset` does it."""
 
     @property
     def folder(self) -> str | None:
-        """Where the entries lie, on a disk; None on an object store."""
+        """The folder of the entries on a disk; None if they are on an object store."""
 
     def load(self) -> Mapping[str, Any]:
         """Return all entries."""
 
     def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the entries that are not there yet."""
+        """Write the entries that do not exist yet, and leave the others as they are."""
 
 
 class Recorder:
-    """Writes what one run decides; a retry writes nothing twice."""
+    """Writes the decisions of one run; a retry writes nothing twice."""
 
     def __init__(self, model_name: str, entries: Ledger, mode: str, run: DecisionRun) -> None:
         """Prepare; nothing is written yet.
@@ -50,8 +50,8 @@ class Recorder:
         Args:
             model_name: the registered model.
             entries: the ledger, a `LedgerDataset`.
-            mode: of the policy.
-            run: to which all that is recorded belongs.
+            mode: the mode of the policy.
+            run: the run that all entries belong to.
         """
         self.model_name = model_name
         self.mode = mode
@@ -66,12 +66,12 @@ class Recorder:
         return [dict(entry) for entry in ledger.sort_entries(found)]
 
     def find_entry(self, event: str) -> dict[str, Any] | None:
-        """Return what this run has recorded of an event, the last of it, or None."""
+        """Return the last entry of this run with this event, or None."""
         found = [entry for entry in self._read_own() if entry["event"] == event]
         return found[-1] if found else None
 
     def read_last(self) -> dict[str, Any] | None:
-        """Return what this run has recorded last, or None."""
+        """Return the last entry of this run, or None."""
         own = self._read_own()
         return own[-1] if own else None
 
@@ -93,16 +93,16 @@ class Recorder:
         """Write a decision into the ledger, the MLflow run and the version.
 
         Args:
-            event: of `gate.verdict.EVENTS`.
-            version: that the decision is about.
-            decision: of the gate; None for a rollback.
-            statement: who says so, and why.
-            before: the champion before a move.
+            event: a name in `gate.verdict.EVENTS`.
+            version: the version that the decision is about.
+            decision: the decision of the gate; None for a rollback.
+            statement: who decided, and why.
+            before: the champion before the move, for an event that moves it.
         """
         entry = self._make_entry(event, version, decision, statement, before)
         name = self._name_entry(entry)
         self._entries.save({name: entry})
-        # What was recorded first holds, also where another process was quicker.
+        # Another process may have written this entry first: then that one holds.
         self.publish(self._entries.load()[name])
 
     def publish(self, entry: Mapping[str, Any]) -> None:
@@ -143,7 +143,7 @@ class Recorder:
     def _describe_version(self, entry: Mapping[str, Any]) -> None:
         version = entry["version"]
         if entry["event"] not in verdict.MOVES and entry["champion_after"] == version:
-            return  # a champion judged against itself keeps the record of its promotion
+            return  # A champion that was judged against itself keeps the record of its promotion.
         moved = entry["event"] in verdict.MOVES
         registry.describe_version(
             self.model_name,
@@ -179,7 +179,7 @@ class Recorder:
             for past in history
             if past["version"] == entry["version"] and past["decision"]
         ]
-        # A rollback compares nothing: how the version was judged in its time still holds.
+        # A rollback compares nothing, so the card shows the last judgement of the version.
         decision = entry["decision"] or (judged[-1] if judged else None)
         return card.render_card(
             {**entry, "decision": decision},
@@ -190,16 +190,16 @@ class Recorder:
         )
 
     def _name_entry(self, entry: Mapping[str, Any]) -> str:
-        """Name an entry after what it says: the same said again is the same entry."""
+        """Name an entry by a digest of its content, so that a retry gives it the same name."""
         said = [entry[key] for key in ("version", "reason", "by", "comment")]
         digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
         return f"{self.run.mlflow_run_id}-{entry['event'].replace(' ', '-')}-{digest}"
 
 
 def read_git_commit() -> str:
-    """Return the commit of the code that runs, "" where it is not known.
+    """Return the commit of the code that runs, or "" if it is not known.
 
-    ``IMAGE_CLASSIFICATION_COMMIT`` says it where the code is deployed without its repository.
+    ``IMAGE_CLASSIFICATION_COMMIT`` names it where the code is deployed without its repository.
     """
     if commit := os.environ.get("IMAGE_CLASSIFICATION_COMMIT"):
         return commit
@@ -227,7 +227,7 @@ def _list_failed_guards(decision: Mapping[str, Any]) -> list[str]:
 
 
 def _state_decision(entry: Mapping[str, Any], decided: str) -> dict[str, str]:
-    """Return the tags of a version that say what was decided about it, when and by whom."""
+    """Return the tags that say what was decided about a version, when and by whom."""
     return {
         registry.DECISION_TAG: decided,
         registry.REASON_TAG: str(entry["reason"]),
@@ -237,9 +237,9 @@ def _state_decision(entry: Mapping[str, Any], decided: str) -> dict[str, str]:
 
 
 def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags of a version that a decision sets."""
+    """Return the tags that a decision sets on its version."""
     decision, event = entry["decision"], entry["event"]
-    # A rollback takes another version out; this one is put back.
+    # The entry of a rollback is about the version that is put back, not the one taken out.
     tags = _state_decision(entry, RESTORED if event == verdict.ROLLED_BACK else event)
     tags["git_commit"] = str(entry["git_commit"])
     if event in verdict.MOVES:

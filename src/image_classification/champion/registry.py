@@ -1,4 +1,4 @@
-"""The only code that talks to the MLflow model registry."""
+"""The MLflow model registry. No other code talks to it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ DECISION_TAG = "decision"
 REASON_TAG = "decision_reason"
 INDEX_TAG = "index_until"
 GUARDS_TAG = "refused_for"
-"""Tag of a version: the guards by which its comparison was refused."""
+"""Tag of a version: the guards that refused its comparison."""
 REFERENCE_TAG = "validation_accuracy"
-"""Tag of a version: its accuracy on validation when it was judged."""
+"""Tag of a version: its accuracy on the validation images when it was judged."""
 LOCK_TIMEOUT_S = 600
 LONGEST_LIST = 2000
-"""Characters of a tag: more is for a file."""
+"""Characters of a tag; a longer list belongs into a file."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,18 @@ class ModelParts:
 
 
 def find_version(model_name: str, alias: str) -> ModelVersion | None:
-    """Return the model version that an alias points to, or None where there is none."""
+    """Return the model version that an alias points to, or None if there is none."""
     try:
         return MlflowClient().get_model_version_by_alias(model_name, alias)
     except MlflowException as error:
-        # The two answers for "no such alias" and "no such model".
+        # MLflow's codes for "no such alias" and "no such model".
         if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
             return None
         raise
 
 
 def find_latest_version(model_name: str) -> ModelVersion | None:
-    """Return the newest version of a model, or None where there is none."""
+    """Return the newest version of a model by its number, or None if there is none."""
     return max(list_versions(model_name), key=lambda version: int(version.version), default=None)
 
 
@@ -71,7 +71,7 @@ def list_versions(model_name: str) -> list[ModelVersion]:
     client = MlflowClient()
     found = client.search_model_versions(f"name = '{model_name}'")
     numbers = sorted(int(version.version) for version in found)
-    # A search leaves the aliases out.
+    # The search returns versions without their aliases.
     return [client.get_model_version(model_name, str(number)) for number in numbers]
 
 
@@ -91,11 +91,11 @@ def register_challenger(
     """Register the model logged by a run, once, and give it the alias `challenger`.
 
     Args:
-        model_name: the registered model; made if it does not exist.
+        model_name: the registered model; it is created if it does not exist.
         run_id: the MLflow run.
-        tags: set on the version.
-        golden_cells: images and what the network answers, kept among the files of the model.
-        experiment_id: of the run, where it is known: MLflow is not asked then.
+        tags: the tags of the new version.
+        golden_cells: images and the network's answers, stored with the files of the model.
+        experiment_id: the experiment of the run, if the caller knows it; it saves a request.
 
     Raises:
         RegistryError: the run has logged no model.
@@ -115,10 +115,10 @@ def register_challenger(
 
 @contextmanager
 def fetch_files(model_name: str, version: str) -> Iterator[Path]:
-    """Fetch the files of a version, or of an alias, into a folder; removed again on leaving.
+    """Fetch the files of a version, or of an alias, into a folder that is deleted at the end.
 
     Raises:
-        RegistryError: they are gone, or cannot be fetched.
+        RegistryError: the files are gone, or cannot be fetched.
     """
     separator = "@" if version in (CHAMPION, CHALLENGER) else "/"
     uri = f"models:/{model_name}{separator}{version}"
@@ -126,14 +126,15 @@ def fetch_files(model_name: str, version: str) -> Iterator[Path]:
         try:
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
         except (OSError, MlflowException) as error:
-            tracking.prepare_store(tracking.read_uri())  # a dead server is no broken model
+            # A dead server is not a broken model, and raises another error.
+            tracking.prepare_store(tracking.read_uri())
             raise RegistryError(f"The files of {uri} cannot be fetched: {error}") from error
         yield path
 
 
 @contextmanager
 def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
-    """Fetch the network file and the class names of a version; removed again on leaving.
+    """Fetch the network file and the class names of a version; the file is deleted at the end.
 
     Raises:
         RegistryError: the version was not packaged by this project, or its files are gone.
@@ -163,21 +164,21 @@ def move_champion(
 ) -> bool:
     """Move the alias `champion`: the only function that does.
 
-    Compare-and-set: MLflow has none, so the alias is read and set under a lock that every mover
-    takes, and it moves only if it points to what the caller expects. Looked at again afterwards.
+    MLflow has no compare-and-set. So this function reads and sets the alias under a lock that every
+    caller takes, moves it only if it points to the expected version, and reads it once more.
 
     Args:
         model_name: the registered model.
-        version: where the alias shall point to; None takes it away.
-        expected: the version that it points to now, None for none.
-        lock: of `lock_champion`; may be held by the caller.
+        version: the version that the alias shall point to; None removes the alias.
+        expected: the version that it points to now; None if there is no champion.
+        lock: from `lock_champion`; the caller may hold it already.
 
     Returns:
-        Whether it moved: not if it points there already.
+        Whether the alias moved; False if it already pointed to the version.
 
     Raises:
-        ChampionMovedError: it points to another version than expected; nothing was moved.
-        RegistryError: it was set, and points elsewhere.
+        ChampionMovedError: the alias points to another version than expected; nothing was moved.
+        RegistryError: the alias was set, and yet points elsewhere.
     """
     with lock:
         current = find_champion(model_name)
@@ -203,13 +204,14 @@ def move_champion(
 
 
 def lock_champion(folder: str | None) -> AbstractContextManager[Any]:
-    """Return the lock under which the champion moves, of this process and of all others.
+    """Return the lock that a process holds while it moves the champion.
 
-    A lock of the operating system, let go when its process ends, however it ends; whoever holds it
-    may take it again.
+    It is a lock of the operating system, which frees it when the process ends, however it ends. The
+    process that holds it may take it again.
 
     Args:
-        folder: of the ledger, which all movers see; None where it is no folder: then nothing locks.
+        folder: the folder of the ledger, which all these processes share. None if the ledger is on
+            an object store: then nothing is locked.
     """
     if folder is None:
         logger.warning("The ledger is no folder: nothing keeps two runs from promoting at once")
@@ -222,7 +224,7 @@ def lock_champion(folder: str | None) -> AbstractContextManager[Any]:
 def find_champion(model_name: str) -> str | None:
     """Return the version that the alias `champion` points to, or None."""
     version = find_version(model_name, CHAMPION)
-    # An SQL store without a server before it gives a number, whatever the annotation says.
+    # Without a server, an SQL store returns the version as a number, unlike its annotation.
     return str(version.version) if version else None
 
 
@@ -255,14 +257,14 @@ def describe_version(
     description: str,
     outdated: Iterable[str] = (),
 ) -> None:
-    """Write into a version what is to be known of it: tags to filter by, a card to read.
+    """Set the tags and the description of a version.
 
     Args:
         model_name: the registered model.
-        version: of it.
-        tags: set on the version; others stay.
+        version: its version.
+        tags: the tags to set; other tags stay as they are.
         description: Markdown.
-        outdated: tags that are taken off.
+        outdated: names of tags to remove, if the version has them.
     """
     client = MlflowClient()
     known = client.get_model_version(model_name, version).tags
@@ -274,7 +276,7 @@ def describe_version(
 
 
 def locate_version(model_name: str, version: str) -> str:
-    """Return the address of a version's page, or its URI where no server shows it."""
+    """Return the address of a version's page, or its URI if there is no server."""
     uri = mlflow.get_tracking_uri()
     if not uri.startswith("http"):
         return f"models:/{model_name}/{version}"
@@ -285,7 +287,7 @@ def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a version that say which data it was made from.
 
     Args:
-        summary: of `select_images`.
+        summary: from `select_images`.
     """
     batches = summary["batches"]
     listed = ", ".join(batches)
@@ -304,10 +306,10 @@ def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def explain_unjudged(tags: Mapping[str, str]) -> str:
-    """Return why a version still waits for a fair judgement, "" where it has had one.
+    """Return why a version still needs a fair judgement, or "" if it has had one.
 
-    A version that was refused for the date of its run alone, or whose run lost a race, says
-    nothing of how good it is. One that a person has rolled back waits for nothing.
+    A version has had none if it was refused only for the date of its run, or if its run lost a
+    race: neither shows how good it is. A version that a person has rolled back needs none.
     """
     decision = tags.get(DECISION_TAG)
     if decision is None:
@@ -320,7 +322,7 @@ def explain_unjudged(tags: Mapping[str, str]) -> str:
 
 
 def read_images(model_name: str, version: str) -> pd.DataFrame:
-    """Return the images that a version was made from, with their splits.
+    """Return the images that a version was made from, one row each, with their splits.
 
     Raises:
         RegistryError: there is no such version, or its run has kept no table of images.

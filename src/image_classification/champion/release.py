@@ -1,8 +1,8 @@
-"""Carrying a decision out: facts, the move of the champion, its verification, the records.
+"""Carry a decision out: gather the facts, move the champion, verify it, record the result.
 
-Under a lock the alias moves by compare-and-set; then the model is loaded as a consumer would and
-asked its golden cells; if it does not answer as stored, the alias goes back. Every step may be
-killed and run again: each looks at what is there before it writes.
+The alias moves by compare-and-set under a lock. Then a fresh process loads the champion as a
+consumer would and lets it classify its golden cells. If the answers differ from the stored ones,
+the alias moves back. Every step may be killed and run again, since each first reads what exists.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BY_POLICY = Statement()
 
 
 class Release:
-    """What one run does with the registered model."""
+    """The changes that one run makes to the registered model."""
 
     def __init__(
         self, model_name: str, entries: Ledger, policy: PromotionPolicy, run: DecisionRun
@@ -42,8 +42,8 @@ class Release:
         Args:
             model_name: the registered model.
             entries: the ledger.
-            policy: of the parameters.
-            run: to which all that is decided belongs.
+            policy: the parameters `promotion`.
+            run: the run that all decisions belong to.
         """
         self.model_name = model_name
         self.policy = policy
@@ -54,12 +54,12 @@ class Release:
     def conclude(
         self, version: str, comparison: Mapping[str, Any], package: dict[str, float] | None
     ) -> dict[str, Any]:
-        """Judge a comparison, with what is known of both versions and of this run.
+        """Judge a comparison by the policy, with the facts about both versions and this run.
 
         Args:
             version: the challenger.
-            comparison: of `compare_models`.
-            package: of `measure_package`.
+            comparison: from `compare_models`.
+            package: from `measure_package`; None if the package was not measured.
         """
         compared = {**comparison, "challenger": {**comparison["challenger"], "version": version}}
         return judgement.judge(
@@ -69,8 +69,8 @@ class Release:
     def gather_facts(
         self, version: str, comparison: Mapping[str, Any], package: dict[str, float] | None
     ) -> Facts:
-        """Return what the gate must know beside the predictions."""
-        # The one that was compared, whoever is champion by now: the move looks at that.
+        """Return the facts that the gate needs beside the comparison."""
+        # The champion that was compared. Another one may be champion by now: the move checks that.
         compared = comparison["champion"]
         champion = str(compared["version"]) if compared else None
         patients = comparison["validation_patients"]
@@ -88,20 +88,22 @@ class Release:
     def promote(
         self, version: str, decision: Mapping[str, Any], statement: Statement = BY_POLICY
     ) -> str:
-        """Make a version champion, verified, and record it. Safe to repeat.
+        """Make a version champion, verify it and record it. Safe to repeat.
 
         Args:
             version: the challenger.
-            decision: of `conclude`.
+            decision: from `conclude`.
             statement: who decided, and why.
 
         Returns:
             The outcome, a sentence.
 
         Raises:
-            ChampionMovedError: another version became champion since the comparison, or this one
-                was promoted by this run and has been replaced since. Recorded; nothing was moved.
-            VerificationError: it does not answer as it should. Recorded; the alias was moved back.
+            ChampionMovedError: another version became champion after the comparison, or this run
+                promoted this version before and it has been replaced. The ledger says so, and the
+                champion was not moved.
+            VerificationError: the version does not answer as stored. The ledger says so, and the
+                alias was moved back.
         """
         expected = decision["champion"]["version"] if decision["champion"] else None
         with self._lock:
@@ -117,11 +119,11 @@ class Release:
         event: str = verdict.KEPT,
         statement: Statement = BY_POLICY,
     ) -> str:
-        """Leave the champion, and record why on the challenger. Returns the outcome, a sentence.
+        """Keep the champion, record why on the challenger, and return the outcome, a sentence.
 
         Args:
             version: the challenger.
-            decision: of `conclude`.
+            decision: from `conclude`.
             event: kept champion, refused, rejected or dry run.
             statement: who decided, and why.
         """
@@ -141,18 +143,19 @@ class Release:
         return f"{openings[event]}: {decision['reason']}"
 
     def roll_back(self, plan: Mapping[str, str]) -> str:
-        """Make an earlier version champion again, verified, and record it. Safe to repeat.
+        """Make an earlier version champion again, verify it and record it. Safe to repeat.
 
         Args:
-            plan: of `plan_rollback`: `from`, `to`, `reason` and `by`.
+            plan: from `plan_rollback`: `from`, `to`, `reason` and `by`.
 
         Returns:
             The outcome, a sentence.
 
         Raises:
-            ChampionMovedError: the champion is not the one that the plan was made for. Recorded.
-            VerificationError: the version does not answer as it should. Recorded; the alias was
-                moved back.
+            ChampionMovedError: the champion is not the one that the plan was made for. The ledger
+                says so, and the champion was not moved.
+            VerificationError: the version does not answer as stored. The ledger says so, and the
+                alias was moved back.
         """
         target, present, reason, by = plan["to"], plan["from"], plan["reason"], plan["by"]
         said = Statement(by, comment=reason, reason=reason)
@@ -161,7 +164,7 @@ class Release:
         return f"rolled back to v{target} from v{present}, by {by}: {reason}"
 
     def read_refusal(self) -> str:
-        """Return why this run did not move the champion as it should, "" where it did."""
+        """Return why this run did not move the champion, or "" if it did, or did not try to."""
         entry = self._recorder.read_last()
         refused = entry and entry["event"] in (verdict.UNVERIFIED, verdict.LOST_RACE)
         return str(entry["reason"]) if entry and refused else ""
@@ -171,7 +174,7 @@ class Release:
         return measure_version(self.model_name, version)
 
     def log_decision(self, decision: Mapping[str, Any]) -> None:
-        """Keep a decision with the MLflow run."""
+        """Log a decision as an artifact of the MLflow run."""
         tracking.log_json(self.run.mlflow_run_id, decision, f"{FOLDER}/decision.json")
 
     def _move(
@@ -182,9 +185,10 @@ class Release:
         decision: Mapping[str, Any] | None,
         statement: Statement,
     ) -> None:
-        """Move the champion, verify it, and record that, or what came of it instead.
+        """Move the champion, verify it, and record the move, or why there was none.
 
-        What this run has recorded is done: it is not verified again, which might undo it.
+        If this run has already recorded the move, a retry only writes it into the run and the
+        version again. A second verification could fail and undo the move.
         """
         own, present = self._recorder.find_entry(event), registry.find_champion(self.model_name)
         if own and own["version"] == version == present:
@@ -219,12 +223,13 @@ class Release:
     def _refuse_outdated_move(
         self, event: str, version: str, present: str | None, own: Mapping[str, Any] | None
     ) -> None:
-        """Look for what has been decided about the version since this move was.
+        """Refuse the move if something was decided about the version after this move was.
 
-        Compare-and-set sees where the alias is, not that it has been elsewhere and is back.
+        Compare-and-set sees where the alias points now. It does not see that the alias has moved
+        away and back in the meantime.
 
         Raises:
-            ChampionMovedError: this run, or another one, or a person has been quicker.
+            ChampionMovedError: this run, another run or a person has moved the champion meanwhile.
         """
         if own:
             raise ChampionMovedError(
@@ -246,10 +251,10 @@ class Release:
             )
 
     def _refuse_old_run(self) -> None:
-        """Do not carry out what was decided long ago: the task may have been cleared alone.
+        """Refuse an old decision: somebody may have cleared only the last task of an old run.
 
         Raises:
-            ChampionMovedError: the run is for a date too long ago.
+            ChampionMovedError: the date of the run is longer ago than the policy allows.
         """
         age, allowed = self.run.age_hours, self.policy["maximum_run_age_hours"]
         if age is not None and age > allowed:
@@ -259,7 +264,7 @@ class Release:
             )
 
     def _refuse_moved_meanwhile(self, version: str) -> None:
-        """Look at the alias once more: who sets it by hand takes no lock."""
+        """Read the alias once more: a person who sets it by hand does not take the lock."""
         present = registry.find_champion(self.model_name)
         if present != version:
             raise ChampionMovedError(
@@ -280,7 +285,7 @@ class Release:
 
 
 def _read_measures(decision: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return what the run of a decision has measured of the packaged model, None for nothing."""
+    """Return the measures of the package that a decision holds, or None if it holds none."""
     facts = decision["facts"] if decision else None
     measures: Mapping[str, Any] | None = facts["package"] if facts else None
     return measures

@@ -1,4 +1,4 @@
-"""Who decides about a version, what they say, and in which run."""
+"""Who decides about a version, what they say, and in which run they decide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from image_classification.tracking.tags import AIRFLOW_RUN_TAG, AIRFLOW_URL_TAG
 
 POLICY = "the policy"
-"""Who decides where no person was asked."""
+"""Stands for the person if no person was asked."""
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class DecisionRun:
     """The run that a decision belongs to.
 
     Attributes:
-        mlflow_run_id: the MLflow run; the name of an entry of the ledger begins with it.
+        mlflow_run_id: the MLflow run; the name of an entry in the ledger begins with it.
         airflow_run: ``<dag_id>/<run_id>``; "" without Airflow.
         airflow_url: the page of the DAG run.
-        backfill: it was started for a past date, by a backfill.
-        age_hours: since the date that it is for; None without Airflow.
-        experiment_id: of the MLflow run, where it is known: MLflow is not asked then.
+        backfill: whether a backfill started the run for a past date.
+        age_hours: hours since the date that the run is for; None without Airflow.
+        experiment_id: the experiment of the MLflow run, if it is known; it saves a request.
     """
 
     mlflow_run_id: str
@@ -32,7 +32,7 @@ class DecisionRun:
 
     @property
     def is_shared(self) -> bool:
-        """Whether several processes work on the run, each of which may be tried again."""
+        """Whether several processes work on the run, and Airflow may retry each of them."""
         return bool(self.airflow_run)
 
     @property
@@ -45,12 +45,12 @@ class DecisionRun:
 
 @dataclass(frozen=True)
 class Statement:
-    """Who says something about a version, and what.
+    """What somebody says about a version.
 
     Attributes:
-        by: a person, or the policy.
-        comment: a person's words.
-        reason: a sentence; "" for that of the decision.
+        by: the person who decided, or `POLICY`.
+        comment: the person's words.
+        reason: a sentence; "" to use the reason of the decision.
     """
 
     by: str = POLICY

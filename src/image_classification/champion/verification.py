@@ -1,4 +1,4 @@
-"""Does the champion answer as it should? Asked in a fresh process, as a consumer would."""
+"""Does the champion answer as stored? A fresh process loads it, as a consumer would."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TIMED_CALLS = 9
 
 
 def measure_version(model_name: str, version: str) -> dict[str, Any]:
-    """Load a registered version in a fresh process, measure it and ask it; see `consumer`.
+    """Measure a registered version in a fresh process; see `consumer`.
 
     Returns:
-        What `consumer.consume_model` found, and `environment`, the digest of the packages that it
-        was found with.
+        The result of `consumer.consume_model`, and `environment`, the digest of the installed
+        packages.
 
     Raises:
-        VerificationError: it cannot be loaded, or cannot answer.
+        VerificationError: the version cannot be loaded, or cannot answer.
     """
     found = consume_version(f"models:/{model_name}/{version}", TIMED_CALLS)
     return found | {"environment": digest_environment()}
@@ -42,20 +42,19 @@ def measure_version(model_name: str, version: str) -> dict[str, Any]:
 def verify_champion(
     model_name: str, version: str, tolerance: float, measured: Mapping[str, Any] | None = None
 ) -> None:
-    """Check that whoever loads the champion gets this version, and that it answers as stored.
+    """Check that a consumer of the champion gets this version, and that it answers as stored.
 
-    A consumer's answers are known already where this run has measured the version in a fresh
-    process, with the packages that are here now, and the alias leads to the same files to the
-    byte. Otherwise a fresh process loads the champion and is asked.
+    The measures of this run are enough if the same packages are still installed, and if the alias
+    leads to the same files, byte for byte. Otherwise a fresh process loads the champion.
 
     Args:
         model_name: the registered model.
-        version: that the alias shall point to.
-        tolerance: largest difference of a probability from the stored one.
-        measured: of `measure_version`, by this run; None where it has not measured.
+        version: the version that the alias should point to.
+        tolerance: the largest difference allowed between a probability and the stored one.
+        measured: the result of `measure_version` in this run; None if it has not measured.
 
     Raises:
-        VerificationError: it cannot be loaded, is another model, or answers otherwise.
+        VerificationError: the champion cannot be loaded, is another model, or answers differently.
     """
     uri = f"models:/{model_name}@{registry.CHAMPION}"
     answer = measured if measured and _still_holds(measured, model_name) else consume_version(uri)
@@ -67,7 +66,7 @@ def verify_champion(
         )
     difference = answer["golden_difference"]
     if difference is None:
-        logger.warning("Version %s keeps no golden cells: it was loaded, not asked", version)
+        logger.warning("Version %s keeps no golden cells: its answers were not checked", version)
     elif not difference <= tolerance:
         raise VerificationError(
             f"Version {version} does not answer its golden cells as it did when it was made: a "
@@ -78,18 +77,18 @@ def verify_champion(
 
 
 def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
-    """Load a model in a fresh process, as a consumer would; return what `consumer` found.
+    """Load a model in a fresh process, as a consumer would; return the result of `consumer`.
 
     Args:
-        model_uri: a version, or an alias.
-        timed_calls: how often it is asked one image, for the latency.
+        model_uri: the URI of a version or an alias.
+        timed_calls: how often one image is classified to measure the latency.
 
     Raises:
-        VerificationError: it cannot be loaded, or cannot answer.
+        VerificationError: the model cannot be loaded, or cannot answer.
     """
     with TemporaryDirectory() as folder:
         file = Path(folder, "answer.json")
-        # Isolated: neither the working directory nor PYTHONPATH may lend it this project's code.
+        # -I: neither the working directory nor PYTHONPATH may give it this project's code.
         command = [
             sys.executable,
             "-I",
@@ -122,14 +121,14 @@ def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
 
 @cache
 def digest_environment() -> str:
-    """Return 32 hex digits that change when Python or an installed package does."""
+    """Return 32 hex digits that change when Python or an installed package changes."""
     packages = {f"{found.name}=={found.version}" for found in distributions()}
     facts = [sys.version, sys.executable, *sorted(packages)]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
 
 
 def _still_holds(measured: Mapping[str, Any], model_name: str) -> bool:
-    """Tell whether a consumer of the champion would find what was measured."""
+    """Tell whether the champion has the same files and packages as when it was measured."""
     if not measured.get("files_digest") or measured.get("environment") != digest_environment():
         return False
     try:

@@ -1,4 +1,4 @@
-"""What happens around a Kedro run, a file per hook."""
+"""Kedro hooks, one file each, and the session of a `kedro run`."""
 
 from image_classification.hooks.challenger import ChallengerHook
 from image_classification.hooks.check import CheckHook

@@ -1,4 +1,4 @@
-"""What follows the nodes of a `kedro run`: the model is logged, what was compared is decided."""
+"""After the nodes of a `kedro run`: log the model, decide, and carry the decision out."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from image_classification.pipelines.purpose import read_purpose
 logger = logging.getLogger(__name__)
 
 SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
-"""Options of a run that leave nodes out: nothing follows a part of a pipeline."""
+"""Options of a run that leave nodes out. No step follows a part of a pipeline."""
 
 
 class ChallengerHook:
-    """After a whole run: package and register what was trained, decide what was compared.
+    """After a whole run: register the network that was trained, and judge the comparison.
 
-    Under Airflow no task runs a whole pipeline, and the tasks after the nodes do this.
+    Under Airflow no task runs a whole pipeline; there the tasks after the nodes do this.
     """
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> Generator[None, None, None]:
-        """Do it while the MLflow run is open; a failure fails that run too."""
+        """Do it while the MLflow run is open, so that a failure here fails that run."""
         run_id = tracking.active_run_id()
         if run_id is None or any(run_params.get(name) for name in SLICES):
             return (yield)
@@ -60,7 +60,7 @@ class ChallengerHook:
             if outcome:
                 logger.info("%s", outcome)
         if purpose.watches:
-            # All runs without Airflow share a folder: what an earlier one decided is there too.
+            # All runs without Airflow share a folder: it may hold the decision of an earlier run.
             has_decided = purpose.decides and not waiting
             decision = catalog.load("decision") if has_decided else None
             if sentence := describe_watch(catalog.load("champion_watch"), decision):

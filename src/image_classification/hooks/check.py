@@ -1,4 +1,4 @@
-"""Refuse what is wrong before any work starts."""
+"""Refuse a wrong configuration, a wrong dataset or a dead server before any work starts."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class CheckHook:
                 )
         check_parameters(context.config_loader["parameters"])
         mlflow = context.config_loader["mlflow"]
-        # Of a run that is open, an earlier task has asked: this one may wait for the server.
+        # If the run is open, an earlier task has asked the server; this one may wait for it.
         is_open = bool(mlflow.get("tracking", {}).get("run", {}).get("id"))
         uri = mlflow.get("server", {}).get("mlflow_tracking_uri") or ""
         tracking.prepare_store(uri, ask=not is_open)
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse a dataset that the catalog does not declare: it would pass in memory, and be lost.
+        """Refuse a dataset that the catalog does not declare: Kedro would keep it in memory only.
 
         Raises:
-            ConfigurationError: naming the dataset.
+            ConfigurationError: the catalog does not declare a dataset; the message names it.
         """
         for name in sorted(pipeline.datasets()):
             if name not in catalog:

@@ -1,4 +1,4 @@
-"""The session of a `kedro run`: it ends before training where too few images are new."""
+"""The session of a `kedro run`: it ends before training if too few images are new."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _waiting: ContextVar[str] = ContextVar("waiting", default="")
 
 
 def read_waiting() -> str:
-    """Return why the run that has just ended has trained nothing, a sentence; "" where it has."""
+    """Return why the last run trains nothing, as a sentence; "" if it waits for no images."""
     return _waiting.get()
 
 
 class NightSession(KedroSession):
-    """Kedro's session, with a look at what is new between taking images in and training on them.
+    """Kedro's session, which checks for new images between the intake and training.
 
-    Under Airflow a task of its own looks, and skips the rest of the night; here the rest of the
-    nodes are not run, and the run is a success that says so.
+    Under Airflow a separate task checks, and skips the rest of the night. Here the remaining nodes
+    do not run, and the run succeeds and says why.
     """
 
     def run(self, **options: Any) -> Any:  # type: ignore[override]
@@ -44,7 +44,7 @@ class NightSession(KedroSession):
 
 
 class _Pausing:
-    """Runs what comes before training, looks, and then runs the rest or leaves it."""
+    """Run the nodes before training, check for new images, and run the rest if there are enough."""
 
     def __init__(self, run: Callable[..., dict[str, Any]]) -> None:
         self._run = run

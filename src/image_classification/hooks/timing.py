@@ -1,4 +1,4 @@
-"""Measure where the seconds of a session go."""
+"""Measure where the seconds of a session go, by hooks before and after each step."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from image_classification.tracking.timing import Stopwatch
 
 
 class TimingHook:
-    """Measure where the seconds of a session go, and keep that with the run, also of a failed one.
+    """Measure where the seconds of a session go, and store them with the run, even if it fails.
 
-    As one more file of a DAG run, which gathers them at its end; as an artifact of a run of one
-    process.
+    A task of a DAG run writes a file, and the last task gathers these files. A `kedro run` logs an
+    artifact.
     """
 
     _watch: Stopwatch
@@ -27,12 +27,12 @@ class TimingHook:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self) -> None:
-        """Begin."""
+        """Start the clock."""
         self._watch = Stopwatch()
 
     @hook_impl(wrapper=True)
     def before_pipeline_run(self) -> Generator[None, None, None]:
-        """Tell the session from what other hooks do before a run."""
+        """Separate the start of the session from the work of the other hooks before a run."""
         self._watch.book("session")
         result = yield
         self._run_id = tracking.active_run_id()
@@ -41,27 +41,27 @@ class TimingHook:
 
     @hook_impl
     def after_dataset_loaded(self) -> None:
-        """An input has been read."""
+        """Count the time until now as reading an input."""
         self._watch.book("load")
 
     @hook_impl(trylast=True)
     def before_node_run(self) -> None:
-        """The parameters of the node have been logged."""
+        """Count the time until now as logging the parameters of the node."""
         self._watch.book("tracking")
 
     @hook_impl(tryfirst=True)
     def after_node_run(self) -> None:
-        """A node has done its work."""
+        """Count the time until now as the work of the node."""
         self._watch.book("compute")
 
     @hook_impl
     def on_node_error(self) -> None:
-        """A node has failed: what it did until then was work."""
+        """Count the time until now as the work of the node that failed."""
         self._watch.book("compute")
 
     @hook_impl(wrapper=True)
     def after_dataset_saved(self) -> Generator[None, None, None]:
-        """Tell the writing of an output from the sending of metrics."""
+        """Separate the writing of an output from the sending of metrics."""
         self._watch.book("save")
         result = yield
         self._watch.book("tracking")
@@ -71,7 +71,7 @@ class TimingHook:
     def after_pipeline_run(
         self, run_params: dict[str, Any], catalog: CatalogProtocol[Any, Any]
     ) -> Generator[None, None, None]:
-        """Keep what was measured, the packaging of the model included."""
+        """Store the measured times, including the packaging of the model."""
         result = yield
         self._keep(run_params, catalog, "success")
         return result
@@ -80,7 +80,7 @@ class TimingHook:
     def on_pipeline_error(
         self, run_params: dict[str, Any], catalog: CatalogProtocol[Any, Any]
     ) -> Generator[None, None, None]:
-        """Keep what was measured until the failure."""
+        """Store the times that were measured until the failure."""
         result = yield
         self._keep(run_params, catalog, "failed")
         return result
@@ -98,4 +98,4 @@ class TimingHook:
             if self._run_id and not belongs_to_dag_run:
                 tracking.log_profile(self._run_id, [], [record])
         except Exception as error:  # noqa: BLE001 - the work is done, measured or not
-            logger.warning("What was measured is not kept: %s", error)
+            logger.warning("The measured times could not be stored: %s", error)

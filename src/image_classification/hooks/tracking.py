@@ -1,4 +1,4 @@
-"""kedro-mlflow's hook, which sends what belongs together in one request."""
+"""kedro-mlflow's hook, with fewer requests to MLflow."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 class MlflowConfig(QuietMlflowConfig):
-    """kedro-mlflow's configuration; a run that is created opens its experiment, nothing else."""
+    """kedro-mlflow's configuration, which opens the experiment only when a run is created."""
 
     def open_experiment(self) -> str:
-        """Return the id of the experiment, made where it is not there."""
+        """Return the id of the experiment; create it if it does not exist."""
         experiment = self.tracking.experiment
         creation = experiment.create_experiment_kwargs.model_dump()
         return tracking.open_experiment(
@@ -35,15 +35,15 @@ class MlflowConfig(QuietMlflowConfig):
 
 
 _parameters: ContextVar[dict[str, str]] = ContextVar("parameters")
-"""Of the node that is about to run in this thread."""
+"""The parameters of the node that is about to run in this thread."""
 
 
 class TrackingHook(OpenMlflowHook):
-    """kedro-mlflow's hook, which sends what belongs together in one request.
+    """kedro-mlflow's hook, with fewer requests to MLflow.
 
-    The tags of a run come with its creation, the parameters of a node are one request, and so are
-    the metrics that it saves. A run that is handed in (`tracking.run.id`), as in a task of a DAG,
-    is neither started nor ended: it belongs to who handed it in.
+    The tags of a run are sent when it is created. The parameters of a node are one request, and the
+    metrics that it saves are another. If the configuration names a run (`tracking.run.id`), as in a
+    task of a DAG, the hook neither starts nor ends it.
     """
 
     def __init__(self) -> None:
@@ -55,8 +55,8 @@ class TrackingHook(OpenMlflowHook):
         """Point MLflow to the configured store."""
         config = MlflowConfig.model_validate(context.config_loader["mlflow"])
         config.setup(context)
-        # Nested, kedro-mlflow activates the run once more for each node and leaves those active:
-        # the next session of this process would write into the run of this one.
+        # If runs were nested, kedro-mlflow would activate the run once more for each node and leave
+        # it active: the next session of this process would write into this run.
         config.tracking.run.nested = False
         given = context.config_loader.runtime_params or {}
         self._experiment_id = given.get("mlflow_experiment_id")
@@ -65,13 +65,13 @@ class TrackingHook(OpenMlflowHook):
 
     @hook_impl
     def after_catalog_created(self) -> None:
-        """Leave the catalog alone: kedro-mlflow would make every dataset, to name the nameless."""
+        """Do nothing: kedro-mlflow would create every dataset, to name those without a name."""
 
     @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
-        """Start the run, or go on with the one that was handed in."""
+        """Start the run, or go on with the one that the configuration names."""
         tracked = self.mlflow_config.tracking
         names = run_params.get("pipeline_names") or ["__default__"]
         self._logged, self.run_id = {}, None
@@ -92,7 +92,7 @@ class TrackingHook(OpenMlflowHook):
     def before_node_run(
         self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], is_async: bool
     ) -> None:
-        """Log the parameters of the node that this session has not logged yet."""
+        """Log those parameters of the node that this session has not logged yet."""
         parameters: dict[str, str] = {}
         _parameters.set(parameters)
         super().before_node_run(node, catalog, inputs, is_async)
@@ -103,7 +103,7 @@ class TrackingHook(OpenMlflowHook):
         tracking.gather_points()
 
     def take_parameter(self, name: str, value: Any) -> None:
-        """Let a parameter wait for the others; one that is too long is treated as configured."""
+        """Let a parameter wait for the others; treat one that is too long as configured."""
         if len(str(value)) > tracking.LONGEST_PARAMETER:
             super().take_parameter(name, value)
         else:
@@ -111,7 +111,7 @@ class TrackingHook(OpenMlflowHook):
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Send the metrics of a node once its last output is saved."""
+        """Send the metrics of a node when its last output is saved."""
         if dataset_name == node.outputs[-1]:
             tracking.send_points()
 
@@ -122,7 +122,7 @@ class TrackingHook(OpenMlflowHook):
         pipeline: Pipeline,  # noqa: ARG002 - as kedro-mlflow has it
         catalog: CatalogProtocol[Any, Any],
     ) -> None:
-        """End the run where it was started here; its model is logged by `ChallengerHook`."""
+        """End the run if this hook has started it. `ChallengerHook` logs its model."""
         if self.mlflow_config.tracking.run.id:
             tracking.leave_run()
         else:
@@ -136,10 +136,10 @@ class TrackingHook(OpenMlflowHook):
         pipeline: Pipeline,
         catalog: CatalogProtocol[Any, Any],
     ) -> None:
-        """Fail the run where it was started here."""
+        """Fail the run if this hook has started it."""
         try:
             tracking.send_points()
-        except Exception as unsent:  # noqa: BLE001 - the error that is told is the first one
+        except Exception as unsent:  # noqa: BLE001 - the error of the node is raised
             logger.warning("Metrics that the failed node had saved are lost: %s", unsent)
         if self.mlflow_config.tracking.run.id:
             tracking.leave_run()
@@ -148,4 +148,4 @@ class TrackingHook(OpenMlflowHook):
 
 
 TRACKING_HOOK = TrackingHook()
-"""The one of this process: kedro-mlflow's hooks keep what they know of the run."""
+"""The hook of this process. There is only one, since it holds the state of the run."""

@@ -1,4 +1,4 @@
-"""One run at a time writes the index."""
+"""Let only one run at a time write the index."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from kedro.pipeline import Pipeline
 from image_classification.hooks.tracking import logger
 
 INDEX_DATASETS = {
-    *("collected_batches", "image_inspections", "batch_screenings", "image_index"),
-    *("packed_pixels", "recorded_reviews"),
+    "collected_batches",
+    "image_inspections",
+    "batch_screenings",
+    "image_index",
+    "packed_pixels",
+    "recorded_reviews",
 }
 
 
 class WriterHook:
-    """Let one run at a time write the index: two at once would miss what the other adds.
+    """Let only one run at a time write the index: two at once would miss each other's rows.
 
-    A lock of the operating system, let go when its process ends, however it ends. It needs a
-    storage root that is a folder.
+    The lock is one of the operating system, which frees it when the process ends, however it ends.
+    It needs a storage root that is a folder; on an object store nothing is locked.
     """
 
     def __init__(self) -> None:
@@ -29,14 +33,14 @@ class WriterHook:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Find the lock's place."""
+        """Find the file of the lock."""
         root = str(context.config_loader["globals"]["storage_root"])
         path = Path(root, "index", ".lock")
         self._lock = None if "://" in root else FileLock(path, thread_local=False)
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Wait until no other run writes."""
+        """Wait until no other run writes the index."""
         if self._lock is None or INDEX_DATASETS.isdisjoint(pipeline.all_outputs()):
             return
         Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
@@ -48,12 +52,12 @@ class WriterHook:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Let others write."""
+        """Let other runs write the index."""
         self._release()
 
     @hook_impl
     def on_pipeline_error(self) -> None:
-        """Let others write."""
+        """Let other runs write the index."""
         self._release()
 
     def _release(self) -> None:

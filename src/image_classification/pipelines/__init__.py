@@ -1,1 +1,1 @@
-"""Kedro pipelines: one package each, nodes beside their wiring."""
+"""The Kedro pipelines: a package for each, with its nodes and their wiring."""

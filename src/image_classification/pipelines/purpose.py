@@ -1,8 +1,8 @@
-"""What a run of a pipeline is for beyond its data, said by tags of its nodes and checked.
+"""What must follow the nodes of a pipeline. Tags of the nodes say it, and are checked.
 
-A node says by a tag that its output asks for something after the nodes: a comparison for a
-decision, a plan for a rollback, a watch for a sentence in the notes. Which datasets a pipeline
-happens to leave open says nothing of that: any node may be added that reads one of them.
+A tag of a node says what must follow from its output: a decision from a comparison, a rollback from
+a plan, a sentence in the notes from a watch. The free outputs of a pipeline cannot say it, since
+anybody may add a node that reads one of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OUTPUT_OF = {
     WATCHES: names.CHAMPION_WATCH,
     ROLLS_BACK: names.ROLLBACK_PLAN,
 }
-"""The dataset that the node with this tag must make, and no other node may."""
+"""The dataset that the node with this tag must make, and that no other node may make."""
 
 PROCESSING, SELECTION, TRAINING, PROMOTION = (
     "data_processing",
@@ -30,7 +30,7 @@ PROCESSING, SELECTION, TRAINING, PROMOTION = (
     "training",
     "promotion",
 )
-"""Tags of nodes: the part of a composed pipeline that they belong to."""
+"""Tags that name the part of a composed pipeline to which a node belongs."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Purpose:
     """What follows the nodes of a pipeline.
 
     Attributes:
-        decides: challenger and champion are compared: the challenger is measured and judged, and
-            what the gate says is carried out.
-        watches: the champion is measured on the newest days, and the notes say how it does.
-        rolls_back: a plan is carried out that makes an earlier version champion again.
+        decides: challenger and champion were compared; the challenger is then measured and judged,
+            and the decision is carried out.
+        watches: the champion was measured on the newest days; the notes then say how it does.
+        rolls_back: a rollback was planned; an earlier version then becomes champion again.
     """
 
     decides: bool
@@ -50,11 +50,11 @@ class Purpose:
 
 
 def read_purpose(pipeline: Pipeline) -> Purpose:
-    """Return what a pipeline is for, as its nodes say.
+    """Return what must follow the nodes of a pipeline, as their tags say.
 
     Raises:
-        ConfigurationError: a tag stands at a node that does not make the tag's dataset, or the
-            dataset is made by a node without the tag.
+        ConfigurationError: a node with a tag does not make the dataset of that tag, or a node
+            without the tag makes it.
     """
     found = {}
     for tag, dataset in OUTPUT_OF.items():
@@ -71,14 +71,11 @@ def read_purpose(pipeline: Pipeline) -> Purpose:
 
 
 def split_at_training(pipeline: Pipeline) -> tuple[Pipeline, Pipeline] | None:
-    """Cut a pipeline that takes images in and trains on them into what comes before and after.
-
-    Before: all that is worth doing although too few images are new. After: training, and the
-    comparison of what was trained.
+    """Cut a pipeline that takes images in and then trains into two parts.
 
     Returns:
-        Both parts; None for a pipeline that does not do both: whoever asks for training alone
-        gets it.
+        The nodes that run even if too few images are new, and then those that train and compare.
+        None for a pipeline that does not do both: a run that is only to train always trains.
     """
     tags = {tag for node in pipeline.nodes for tag in node.tags}
     if not {PROCESSING, TRAINING} <= tags:

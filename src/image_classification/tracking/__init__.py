@@ -1,4 +1,4 @@
-"""What MLflow remembers of a run; with `champion`, the only code that talks to MLflow."""
+"""The runs of MLflow. Only this folder and `champion` talk to MLflow."""
 
 from image_classification.tracking.active import (
     active_experiment_id,

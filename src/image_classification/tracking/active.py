@@ -12,27 +12,27 @@ from image_classification.vendor.mlflow import list_active_runs, make_active_run
 
 
 def enter_run(run_id: str, experiment_id: str | None = None) -> None:
-    """Make a run that several processes share the active one of this process.
+    """Make a run active in this process, although several processes share it.
 
-    It is running before, and goes on after: `mlflow.start_run` would read it twice and set its
-    status, `mlflow.end_run` would set it again, and MLflow has no public call that does neither.
+    The run is running before and goes on afterwards. `mlflow.start_run` would read it twice and set
+    its status, and `mlflow.end_run` would set it again. No public call of MLflow does neither.
 
     Args:
         run_id: the run.
-        experiment_id: its experiment, where it is known: MLflow is not asked then.
+        experiment_id: its experiment, if the caller knows it; it saves a request.
     """
     known = experiment_id or MlflowClient().get_run(run_id).info.experiment_id
     list_active_runs().append(make_active_run(run_id, known))
 
 
 def leave_run() -> None:
-    """Let no run be active in this process; those that were go on."""
+    """Make no run active in this process; the runs that were active go on."""
     list_active_runs().clear()
 
 
 @contextmanager
 def resume_run(run_id: str, experiment_id: str | None = None) -> Iterator[None]:
-    """Make a run the active one for a while, as `enter_run` does; it goes on running after."""
+    """Make a run active for a while, as `enter_run` does; it goes on running afterwards."""
     enter_run(run_id, experiment_id)
     try:
         yield
@@ -41,12 +41,12 @@ def resume_run(run_id: str, experiment_id: str | None = None) -> Iterator[None]:
 
 
 def active_experiment_id() -> str | None:
-    """Return the id of the experiment of the active run, if any."""
+    """Return the id of the active run's experiment, or None."""
     run = mlflow.active_run()
     return run.info.experiment_id if run else None
 
 
 def active_run_id() -> str | None:
-    """Return the id of the run that is active in this process, if any."""
+    """Return the id of the run that is active in this process, or None."""
     run = mlflow.active_run()
     return run.info.run_id if run else None

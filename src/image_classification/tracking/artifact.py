@@ -1,4 +1,4 @@
-"""Files of a run: written, read, and where their pages are."""
+"""Write and read the files of a run, and find the addresses of its pages."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ IMAGES_ARTIFACT = "data/images.parquet"
 
 
 def log_images(images: pd.DataFrame) -> None:
-    """Name the images that the active run works on: a dataset per split, and the whole table.
+    """Log the images of the active run: a dataset for each split, and the whole table.
+
+    Without an active run, nothing is logged.
 
     Args:
-        images: one row per image, with `image_id`, `label` and `split`.
+        images: one row per image, with `image_id`, `label`, `patient` and `split`.
     """
     run_id = active_run_id()
     if run_id is None:
         return
-    # A plain address would be tried as a local file, as a server's, and so on, with warnings.
+    # MLflow would try to open a plain address in several ways, and warn about each.
     source = CodeDatasetSource({"run_id": run_id, "artifact": IMAGES_ARTIFACT})
     contexts = ("training", "validation", "test")
     datasets: list[Dataset | None] = []
@@ -64,22 +66,22 @@ def read_images(run_id: str) -> pd.DataFrame | None:
 
 
 def log_json(run_id: str, content: Mapping[str, Any], path: str) -> None:
-    """Keep a dictionary as an artifact of a run, whether it is active or not."""
+    """Log a dictionary as an artifact of a run, active or not."""
     MlflowClient().log_dict(run_id, dict(content), path)
 
 
 def log_profile(
     run_id: str, tasks: Sequence[Mapping[str, Any]], timings: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Keep where the seconds of a run went: what Airflow and what the tasks measured."""
+    """Log where the seconds of a run went, as Airflow and as the tasks measured them."""
     log_json(run_id, {"tasks": list(tasks), "timings": list(timings)}, PROFILE_ARTIFACT)
 
 
 def read_profile(run_id: str) -> dict[str, Any]:
-    """Return what `log_profile` kept.
+    """Return what `log_profile` logged.
 
     Raises:
-        TrackingError: the run has none.
+        TrackingError: the run has no profile.
     """
     content = read_artifact(run_id, PROFILE_ARTIFACT)
     if content is None:
@@ -92,7 +94,7 @@ def read_profile(run_id: str) -> dict[str, Any]:
 
 
 def read_artifact(run_id: str, path: str) -> bytes | None:
-    """Return the content of an artifact of a run, or None where there is none."""
+    """Return the content of an artifact of a run, or None if there is none."""
     folder = Path(path).parent.as_posix()
     try:
         known = MlflowClient().list_artifacts(run_id, None if folder == "." else folder)
@@ -110,7 +112,7 @@ def read_artifact(run_id: str, path: str) -> bytes | None:
 
 
 def locate_artifact(run_id: str, path: str) -> str:
-    """Return the address of a run's artifact on MLflow's page, or its path where none shows it."""
+    """Return the address of an artifact on MLflow's page, or its path if there is no server."""
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme not in ("http", "https"):
         return f"{MlflowClient().get_run(run_id).info.artifact_uri}/{path}"
@@ -118,7 +120,7 @@ def locate_artifact(run_id: str, path: str) -> str:
 
 
 def locate_artifact_file(run_id: str, path: str) -> str | None:
-    """Return the address of the file itself, to show as a picture; None without a server."""
+    """Return the address of an artifact's file, to show it as a picture; None without a server."""
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme not in ("http", "https"):
         return None
@@ -126,11 +128,11 @@ def locate_artifact_file(run_id: str, path: str) -> str | None:
 
 
 def locate_run(run_id: str, experiment_id: str | None = None) -> str:
-    """Return the address of a run's page, or its id where no server shows it.
+    """Return the address of a run's page, or its id and its store if there is no server.
 
     Args:
         run_id: the run.
-        experiment_id: its experiment, where it is known: MLflow is not asked then.
+        experiment_id: its experiment, if the caller knows it; it saves a request.
     """
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme not in ("http", "https"):

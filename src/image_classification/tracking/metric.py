@@ -1,4 +1,4 @@
-"""Points of metrics, sent together."""
+"""Send the points of several metrics in one request."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ MOST_METRICS = 1000
 """Points that MLflow takes in one request."""
 
 own_runs: list[str] = []
+"""The run that this process has created, if any."""
 
 first_points: dict[tuple[str, str], list[Metric]] = {}
-"""Points of step 0, by run and metric: all that there are of a run that this process has made."""
+"""All points of step 0 of the run in `own_runs`, by run and metric."""
 
 _gathered: ContextVar[dict[str, list[Metric]] | None] = ContextVar("gathered", default=None)
-"""Points that wait, by run, while a node saves; None where each dataset sends its own."""
+"""Points that wait to be sent, by run, while a node saves; None if each is sent at once."""
 
 
 def log_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Log metrics with their whole history to the active run, a thousand points a request.
+    """Log whole curves to the active run, a thousand points in a request.
 
-    A point that the run has already is left as it is.
+    A point that the run has already stays as it is. Without an active run, nothing is logged.
 
     Args:
-        curves: by metric, points of `value`, `step` and `timestamp_ms`.
+        curves: for each metric, points with `value`, `step` and `timestamp_ms`.
     """
     run_id = active_run_id()
     if run_id is None:
@@ -47,12 +48,12 @@ def log_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
 
 
 def make_point(key: str, value: float, step: int = 0, timestamp: int | None = None) -> Metric:
-    """Return a point of a metric; now, where no time is named (in milliseconds)."""
+    """Return a point of a metric; `timestamp` is in milliseconds since 1970, by default now."""
     return Metric(key, value, timestamp or int(time.time() * 1000), step)
 
 
 def log_points(run_id: str, points: Sequence[Metric]) -> None:
-    """Log points of metrics, a thousand in a request; together, while they are gathered."""
+    """Log points of metrics, a thousand in a request, or add them to those that wait."""
     gathered = _gathered.get()
     if gathered is not None:
         gathered.setdefault(run_id, []).extend(points)
@@ -65,12 +66,12 @@ def log_points(run_id: str, points: Sequence[Metric]) -> None:
 
 
 def gather_points() -> None:
-    """Let the points that this thread logs wait, until they are sent together."""
+    """Let all points that this thread logs from now on wait for `send_points`."""
     _gathered.set({})
 
 
 def send_points() -> None:
-    """Send the points that wait, and let none wait after."""
+    """Send the points that wait; points that are logged later are sent at once."""
     gathered = _gathered.get() or {}
     _gathered.set(None)
     for run_id, points in gathered.items():

@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 def log_model_frugally() -> AbstractContextManager[None]:
-    """Let `log_model` ask for little, for a while: what this process has logged it knows."""
+    """Spare `log_model` requests for a while: this process knows the metrics that it has logged."""
     return lend_frugal_client(lambda run_id, key: first_points.get((run_id, key)))
 
 
 def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:
-    """Keep a table with a logged model, as a Parquet file among its own."""
+    """Add a table to the files of a logged model, as Parquet."""
     with TemporaryDirectory() as folder:
         path = Path(folder, name)
         table.to_parquet(path, index=False)
@@ -33,11 +33,11 @@ def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:
 def find_logged_model(run_id: str, experiment_id: str | None = None) -> str | None:
     """Return the id of the model that a run has logged, or None.
 
-    A model whose upload was cut short is deleted: it never becomes ready.
+    A model whose upload was cut short is deleted, since it never becomes ready.
 
     Args:
         run_id: the run.
-        experiment_id: its experiment, where it is known: MLflow is not asked then.
+        experiment_id: its experiment, if the caller knows it; it saves a request.
     """
     client = MlflowClient()
     experiment_id = experiment_id or client.get_run(run_id).info.experiment_id

@@ -46,13 +46,15 @@ def find_run(experiment_id: str, airflow_run: str) -> Run | None:
 
 
 def open_run(experiment_id: str, airflow_run: str, run_name: str, tags: Mapping[str, str]) -> str:
-    """Find the MLflow run of a DAG run or create it, and set it running. Safe to repeat.
+    """Find the MLflow run of a DAG run, or create it, and set its status to running.
+
+    A task may call this again when it is retried.
 
     Args:
-        experiment_id: of an existing experiment.
-        airflow_run: ``<dag_id>/<run_id>``, the key.
-        run_name: shown in MLflow.
-        tags: set on the run.
+        experiment_id: the id of an existing experiment.
+        airflow_run: ``<dag_id>/<run_id>``, by which the run is found again.
+        run_name: the name that MLflow shows.
+        tags: the tags to set on the run.
 
     Returns:
         The id of the MLflow run.
@@ -73,7 +75,7 @@ def open_run(experiment_id: str, airflow_run: str, run_name: str, tags: Mapping[
 
 
 def start_run(experiment_id: str, run_name: str, tags: Mapping[str, Any]) -> str:
-    """Create a run of this process's own, make it the active one, and return its id."""
+    """Create a run that only this process writes to, make it active, and return its id."""
     run = mlflow.start_run(experiment_id=experiment_id, run_name=run_name, tags=dict(tags))
     first_points.clear()
     own_runs[:] = [run.info.run_id]
@@ -104,8 +106,8 @@ def close_run(run_id: str, succeeded: bool, command: str) -> str:
 
     Args:
         run_id: the run.
-        succeeded: FINISHED, or else FAILED.
-        command: repeats the run without Airflow.
+        succeeded: whether the status is FINISHED; it is FAILED otherwise.
+        command: the command that repeats the run without Airflow.
 
     Returns:
         The status.
@@ -117,10 +119,10 @@ def close_run(run_id: str, succeeded: bool, command: str) -> str:
 
 
 def log_parameters(run_id: str, parameters: Mapping[str, Any]) -> None:
-    """Log parameters in one request; the same value again changes nothing.
+    """Log parameters in one request; to log the same value again changes nothing.
 
     Raises:
-        MlflowException: the run has another value of one.
+        MlflowException: the run has another value of a parameter.
     """
     params = [Param(name, str(value)) for name, value in parameters.items()]
     try:
@@ -128,17 +130,17 @@ def log_parameters(run_id: str, parameters: Mapping[str, Any]) -> None:
     except MlflowException as error:
         if "unique constraint" not in str(error).lower():
             raise
-        # Another task has logged one of them between MLflow's look and its writing.
+        # Another task has logged one of them after MLflow looked, and before it wrote.
         MlflowClient().log_batch(run_id, params=params)
 
 
 def select_run(experiment_name: str, name: str | None, pipeline: str) -> tuple[str, str]:
-    """Return the id and the name of a run: one that is named, or the newest of a pipeline.
+    """Return the id and the name of a run: the one named, or the newest one of a pipeline.
 
     Args:
-        experiment_name: where to look.
-        name: ``<dag_id>/<run_id>`` or the id of an MLflow run; None for the newest.
-        pipeline: whose newest run is meant.
+        experiment_name: the experiment of the run.
+        name: ``<dag_id>/<run_id>`` or the id of an MLflow run; None for the newest run.
+        pipeline: the pipeline whose newest run is returned.
 
     Raises:
         TrackingError: there is no such run.
@@ -155,19 +157,20 @@ def select_run(experiment_name: str, name: str | None, pipeline: str) -> tuple[s
     if not found:
         raise TrackingError(
             f"There is no run of '{name or pipeline}' in the MLflow experiment "
-            f"'{experiment_name}'. Name one as <dag>/<DAG run>, or by its MLflow id. Which MLflow "
-            "is asked, MLFLOW_TRACKING_URI says, or else IMAGE_CLASSIFICATION_STORAGE."
+            f"'{experiment_name}'. Name one as <dag>/<DAG run>, or by its MLflow id. "
+            "MLFLOW_TRACKING_URI says which MLflow store is used, or else "
+            "IMAGE_CLASSIFICATION_STORAGE."
         )
     return str(found[0].info.run_id), str(found[0].info.run_name)
 
 
 def record_outcome(run_id: str, outcome: str) -> None:
-    """Write what came of a run, a sentence, where MLflow's page shows it."""
+    """Write the outcome of a run, a sentence, where MLflow's page shows it."""
     tag_run(run_id, {OUTCOME_TAG: outcome, NOTE_TAG: outcome})
 
 
 def fail_run(run_id: str, outcome: str) -> None:
-    """Say that a run failed, and how; it has ended then."""
+    """End a run as failed, and write how it failed."""
     record_outcome(run_id, outcome)
     MlflowClient().set_terminated(run_id, RunStatus.to_string(RunStatus.FAILED))
 

@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs: a server, or an SQLite file."""
+"""The store in which MLflow keeps runs: a server, or an SQLite file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from image_classification.errors import TrackingError
 
 
 def prepare_store(tracking_uri: str, *, ask: bool = True) -> None:
-    """Check that the tracking store can be used, before MLflow's own patient retries.
+    """Check that the tracking store can be used: MLflow itself would retry for long.
 
     Args:
-        tracking_uri: of the store.
-        ask: a server whether it is well.
+        tracking_uri: the address of the store.
+        ask: whether to ask a server if it is healthy.
 
     Raises:
         TrackingError: a server does not answer, or an SQLite file cannot be made.
@@ -60,11 +60,11 @@ def connect(tracking_uri: str) -> None:
 
 
 def open_experiment(name: str, *, restore: bool = True, **creation: Any) -> str:
-    """Return the id of an experiment, made where it is not there.
+    """Return the id of an experiment; create it if it does not exist.
 
     Args:
-        name: of the experiment.
-        restore: it, where it was deleted.
+        name: the name of the experiment.
+        restore: whether to restore it if it was deleted.
         creation: arguments of `MlflowClient.create_experiment`.
     """
     client = MlflowClient()
@@ -75,7 +75,7 @@ def open_experiment(name: str, *, restore: bool = True, **creation: Any) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return open_experiment(name, restore=restore)  # another run was quicker
+            return open_experiment(name, restore=restore)  # another run has just created it
     if restore and experiment.lifecycle_stage == LifecycleStage.DELETED:
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)

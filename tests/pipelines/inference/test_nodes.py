@@ -29,8 +29,14 @@ from image_classification.vision import Network, scoring
 CLASSES = ["gametocyte", "healthy", "ring"]
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 COLUMNS = [
-    *("image_name", "path", *PROBABILITIES, "category"),
-    *("error", "model_name", "model_version", "scored_at"),
+    "image_name",
+    "path",
+    *PROBABILITIES,
+    "category",
+    "error",
+    "model_name",
+    "model_version",
+    "scored_at",
 ]
 FILES = {"top.png": draw_image(1), "any/where/deep.png": draw_image(2), "b/1.png": draw_image(3)}
 UNREADABLE = {"bad.png": b"no image", "empty.png": b"", "cut.png": draw_image(4)[:100]}

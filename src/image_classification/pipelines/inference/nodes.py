@@ -1,4 +1,4 @@
-"""A folder or list of images and the champion to a table of scores."""
+"""From a folder or list of images, and the champion, to a table of scores."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_pr
 logger = logging.getLogger(__name__)
 
 MODEL_COLUMNS = ("model_name", "model_version", "scored_at")
-"""The same in every row."""
+"""Columns that have the same value in every row."""
 
 
 def list_images(image_source: ImageSource, place: str) -> pd.DataFrame:
     """List the images to score, so that every later step works on the same ones.
 
     Args:
-        image_source: where images come from.
-        place: a folder, or a list of images; "" for the default.
+        image_source: lists and reads images.
+        place: a folder, or a file that lists images; "" for the default.
 
     Returns:
         One row per image: `image_name` and `path`.
 
     Raises:
-        DataError: there is no such folder or list, or it names no image.
+        DataError: the folder or list does not exist, or names no image.
     """
     images = image_source.list_images(place)
     logger.info("%d images to score in %s", len(images), place or image_source.default)
@@ -44,23 +44,23 @@ def score_images(
     model_name: str,
     batch_size: int,
 ) -> pd.DataFrame:
-    """Score the images with the champion, reading as it goes.
+    """Score the images with the champion, reading them a batch at a time.
 
-    The champion is given once, so that all rows are of one version, wherever its alias points
-    meanwhile. An image that cannot be scored keeps its row.
+    The champion is loaded once, so all rows are of one version, even if the alias moves meanwhile.
+    An image that cannot be scored keeps its row.
 
     Args:
-        image_list: of `list_images`.
+        image_list: from `list_images`.
         image_source: reads the images.
-        champion: network, classes and version.
+        champion: its network, classes and version.
         model_name: the champion's name in the registry.
         batch_size: images per step.
 
     Returns:
         One row per image, in order: `image_name`, `path`, ``probability_<class>`` of each class
         (float, summing to 1), `category`, the class of the highest, `error`, `model_name`,
-        `model_version` and `scored_at` (ISO 8601, UTC). Where an image cannot be scored, `error`
-        says why, and probabilities and category are empty.
+        `model_version` and `scored_at` (ISO 8601, UTC). If an image cannot be scored, `error` says
+        why, and its probabilities and category are empty.
 
     Raises:
         DataError: none of the images can be scored.
@@ -81,14 +81,14 @@ def score_images(
 def report_scores(
     scores: pd.DataFrame,
 ) -> tuple[dict[str, Any], dict[str, dict[str, float]], pd.DataFrame]:
-    """Count the images of each category, and give the table for people too.
+    """Count the images of each category.
 
     Args:
-        scores: of `score_images`.
+        scores: from `score_images`.
 
     Returns:
         The summary (`outcome`, a sentence, `images`, `unreadable`, `categories`, and the model);
-        the counts as metrics; and the table.
+        the counts as metrics; and `scores` once more, to be saved in a format for people.
     """
     columns = [column for column in map(str, scores) if column.startswith(PROBABILITY_PREFIX)]
     names = [column.removeprefix(PROBABILITY_PREFIX) for column in columns]
@@ -103,7 +103,7 @@ def report_scores(
 
 
 def _tell_failures(failed: pd.DataFrame, count: int) -> None:
-    """Warn of images that cannot be scored; refuse where there is no other."""
+    """Warn of images that cannot be scored; raise DataError if none can be scored."""
     if failed.empty:
         return
     name, reason = failed[["image_name", "error"]].iloc[0]

@@ -1,4 +1,4 @@
-"""The champion on the newest labelled days: scored, judged, and drawn night after night."""
+"""Score the champion on the newest labelled days, judge it, and plot it night after night."""
 
 from __future__ import annotations
 
@@ -38,18 +38,19 @@ def score_newest_days(
     """Score the champion on the newest accepted images, of patients that it was not trained on.
 
     Args:
-        open_champion: loads the champion; called only where there are enough images.
-        champion_images: the images that the champion was made from; None for no champion.
+        open_champion: loads the champion; it is called only if there are enough images.
+        champion_images: the images that the champion was made from; None if there is no champion.
         image_index: the log of the index.
-        image_batches: the batches taken in.
-        parameters: `monitoring`.
+        image_batches: reads the images of the batches that were taken in.
+        parameters: the parameters `monitoring`.
 
     Returns:
-        One row per image, with `image_id`, `image_name`, `patient`, `label`, `day`, a probability
-        per class, `category` and `model_version`; no rows where there is nothing to measure. And
-        the facts: `version`, `reference` (accuracy on validation when it was judged), `images`,
-        `patients`, `from`, `to`, `fault`, why there is nothing to measure, "" if there is, and
-        `broken`, whether that is because the champion cannot be loaded.
+        A table with one row per image: `image_id`, `image_name`, `patient`, `label`, `day`, a
+        probability per class, `category` and `model_version`. It has no rows if there is nothing to
+        measure. And a dictionary of facts: `version`, `reference` (its accuracy on the validation
+        images when it was judged), `images` and `patients` (counts), `from` and `to` (days),
+        `fault` (why there is nothing to measure, or ""), and `broken` (whether the reason is that
+        the champion cannot be loaded).
 
     Raises:
         DataError: an image cannot be read.
@@ -68,7 +69,7 @@ def score_newest_days(
     try:
         champion = _open_same(open_champion, champion_images)
     except RegistryError as error:
-        # The night goes on: training does not need the champion, and the gate refuses by itself.
+        # The night goes on: training does not need the champion, and the gate will refuse.
         fault = f"it cannot be loaded: {error}"
         return _score_nothing(), {**facts, "fault": fault, "broken": True}
     return _score(champion, image_batches, chosen), facts
@@ -81,18 +82,18 @@ def watch_champion(
     positive_class: str,
     parameters: MonitoringParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Measure the champion on the newest days, and judge that against when it was promoted.
+    """Measure the champion on the newest days, and compare that with its measures at promotion.
 
     Args:
-        newest_predictions: of `score_newest_days`.
-        newest_days: the facts, of the same.
-        known_trend: what earlier nights recorded.
+        newest_predictions: the table from `score_newest_days`.
+        newest_days: the facts from `score_newest_days`.
+        known_trend: the rows that earlier nights recorded.
         positive_class: the class that sensitivity is about.
-        parameters: `monitoring`.
+        parameters: the parameters `monitoring`.
 
     Returns:
-        The row to add to the trend, none for no champion or where today's row is there already; the
-        watch record of `trend.judge_newest`; and the whole trend as curves.
+        The row to add to the trend, or no row if there is no champion or today's row exists; the
+        result of `trend.judge_newest`; and the whole trend as curves.
     """
     if newest_days["fault"]:
         watch = trend.watch_nothing(newest_days)
@@ -111,7 +112,7 @@ def watch_champion(
 
 
 def plot_trend(champion_trend: pd.DataFrame) -> Iterator[Figure]:
-    """Plot the champion's accuracy on the newest days over time; nothing before the first."""
+    """Plot the champion's accuracy on the newest days over time, once there is a measurement."""
     settled = trend.settle_trend(champion_trend)
     if settled["accuracy"].notna().any():
         yield figures.plot_champion_trend(settled)

@@ -11,9 +11,10 @@ from image_classification.pipelines.purpose import WATCHES
 
 
 def create_pipeline() -> Pipeline:
-    """From the index and the champion to how it does on the newest days, night after night.
+    """From the index and the champion to its measures on the newest days, night after night.
 
-    Nothing here needs the selection of a run or the contract: it runs when nothing is trained too.
+    No node here needs the images selected for training, or the contract. So the pipeline also runs
+    on nights without training.
     """
     return Pipeline(
         [

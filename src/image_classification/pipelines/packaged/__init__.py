@@ -1,4 +1,4 @@
-"""The pipeline that travels inside the logged model, and what runs it there."""
+"""The pipeline that is packaged with the logged model, and the runner that runs it there."""
 
 from image_classification.pipelines.packaged.pipeline import create_packaged_pipeline
 from image_classification.vendor.kedro_runner import SequentialRunner

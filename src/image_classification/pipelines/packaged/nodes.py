@@ -1,4 +1,4 @@
-"""Images and a network to a table of predictions."""
+"""From images and a network to a table of predictions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from image_classification.vision import Network
 def classify_images(
     images: pd.DataFrame, network: Network, class_names: list[str], batch_size: int
 ) -> pd.DataFrame:
-    """Classify encoded images: what the packaged model does.
+    """Classify encoded images. The packaged model calls this function.
 
     Args:
-        images: one row per image, any number. `image`: the bytes of a PNG, JPEG, BMP or TIFF file,
-            or the path of one (str). `image_name` (str), optional: returned as it came; else the
-            row's number.
-        network: input ``(n, size, size, 3)``, values 0 to 255.
-        class_names: the classes in the order of the network's outputs.
+        images: one row per image. `image` holds the bytes of a PNG, JPEG, BMP or TIFF file, or the
+            path of one (str). The column `image_name` (str) is optional and returned unchanged;
+            without it, images are named by the number of their row.
+        network: takes ``(n, size, size, 3)``, values 0 to 255.
+        class_names: the classes, in the order of the network's outputs.
         batch_size: images per step.
 
     Returns:
@@ -30,7 +30,7 @@ def classify_images(
         summing to 1), and `category`, the class of the highest.
 
     Raises:
-        DataError: there is no column `image`, or an image cannot be decoded.
+        DataError: the column `image` is missing, or an image cannot be decoded.
     """
     if "image" not in images:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Wiring of the pipeline that is packaged with the model."""
+"""The wiring of the pipeline that is packaged with the model."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -6,7 +6,7 @@ from image_classification.pipelines.packaged.nodes import classify_images
 
 
 def create_packaged_pipeline() -> Pipeline:
-    """From a table of encoded images to a table of predictions: what the logged model runs."""
+    """From encoded images to a table of predictions. The logged model runs this pipeline."""
     return Pipeline(
         [
             Node(

@@ -1,4 +1,4 @@
-"""Challenger and champion to a comparison."""
+"""From challenger and champion to a comparison."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def score_challenger(
     """Score the challenger on the validation images, from their files.
 
     Args:
-        network: the network just trained, or the registered challenger.
-        class_names: the classes of a network just trained, in the order of its outputs.
-        image_batches: the batches taken in.
-        image_splits: of `select_images`.
+        network: the network that was just trained, or the registered challenger.
+        class_names: the classes of a network that was just trained, in the order of its outputs.
+        image_batches: reads the images of the batches that were taken in.
+        image_splits: from `select_images`.
 
     Returns:
         One row per image: `image_id`, `image_name`, `patient`, `label`, a probability per class,
-        `category`, and `model_version`, empty where it is not registered yet.
+        `category`, and `model_version`, which is empty if the network is not registered yet.
     """
     if not isinstance(network, RegisteredNetwork):
         network = RegisteredNetwork(network, class_names, version="")
@@ -54,9 +54,10 @@ def score_champion(
     """Score the registered champion on the same images, in the same way.
 
     Returns:
-        As `score_challenger`, with the champion's version; no rows where there is no champion, or
-        it cannot be scored. And `fault`: why it cannot, "" where it can or there is none: then the
-        gate refuses the comparison, and the night goes on.
+        A table as from `score_challenger`, with the champion's version; it has no rows if there is
+        no champion, or if it cannot be scored. And a dictionary with `fault`: why the champion
+        cannot be scored, or "". With a fault the gate refuses the comparison, and the night goes
+        on.
     """
     columns = [*PREDICTION_COLUMNS, *(f"{PROBABILITY_PREFIX}{name}" for name in class_names)]
     nothing = pd.DataFrame(columns=[*columns, "category", "model_version"])
@@ -83,21 +84,21 @@ def compare_models(
     positive_class: str,
     policy: PromotionPolicy,
 ) -> tuple[dict[str, Any], Figure]:
-    """Compare challenger and champion on the same images; the gate judges by it.
+    """Compare challenger and champion on the same images. The gate judges the comparison.
 
     Args:
-        challenger_predictions: of `score_challenger`.
-        champion_predictions: of `score_champion`, empty for no champion.
-        champion_scoring: of `score_champion`: why the champion could not be scored, if so.
+        challenger_predictions: from `score_challenger`.
+        champion_predictions: from `score_champion`; no rows if there is no champion.
+        champion_scoring: from `score_champion`: `fault`, why the champion could not be scored.
         class_names: the classes.
         positive_class: the class that sensitivity is about.
-        policy: `promotion`.
+        policy: the parameters `promotion`.
 
     Returns:
         The comparison (see `comparison.compare_predictions`), and a figure of it.
 
     Raises:
-        DataError: the two tables are not of the same images.
+        DataError: the two tables are about different images.
     """
     comparison = compare_predictions(
         challenger_predictions,

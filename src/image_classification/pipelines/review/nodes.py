@@ -1,4 +1,4 @@
-"""What a reviewer sees of a batch, and what they answered."""
+"""Show a batch to a reviewer, and record the answer."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def describe_batch(
     """Show why a batch was not taken into the training set.
 
     Args:
-        batch_screenings: what the screening found, by batch.
+        batch_screenings: the results of the screening, by batch.
         batch_reviews: earlier answers.
-        image_batches: the batches taken in.
-        batch: its name.
+        image_batches: reads the images of the batches that were taken in.
+        batch: the name of the batch.
 
     Returns:
         A contact sheet of its most suspicious images, and a summary in Markdown.
@@ -54,19 +54,19 @@ def describe_batch(
 def record_review(
     batch_screenings: Records, review_summary: str, review: ReviewParameters
 ) -> dict[str, dict[str, Any]]:
-    """Record what a person answered about a batch; the next intake carries it out.
+    """Record the answer of a person about a batch. The next intake carries it out.
 
     Args:
-        batch_screenings: what the screening found, by batch.
-        review_summary: of `describe_batch`: what the person saw.
+        batch_screenings: the results of the screening, by batch.
+        review_summary: from `describe_batch`: the summary that the person saw.
         review: `batch`, `answer` (accept, reject, or "" for none yet), `by` and `reason`.
 
     Returns:
-        The record by its name; none where there is no answer.
+        The record, by its name; no record if there is no answer yet.
 
     Raises:
         ConfigurationError: there is no such batch.
-        DataError: the answer has no name or no reason.
+        DataError: the name of the person or the reason is missing.
     """
     find_screening(batch_screenings, review["batch"])
     if not review["answer"]:
@@ -102,7 +102,7 @@ def find_screening(screenings: Records, batch: str) -> dict[str, Any]:
 def summarise_screening(
     batch: str, record: Mapping[str, Any], answers: list[dict[str, Any]]
 ) -> str:
-    """Return what the screening found, in Markdown."""
+    """Return the result of the screening, in Markdown."""
     champion = f"champion v{record['champion']}" if record["champion"] else "no champion yet"
     opening = (
         f"**{batch}** is {record['verdict']}: {record['images']} images of {record['patients']} "
@@ -126,7 +126,7 @@ def summarise_screening(
 
 
 def _tabulate(numbers: Mapping[str, float]) -> list[str]:
-    """Return a Markdown table of what was measured and what is allowed."""
+    """Return the lines of a Markdown table of the measured and the allowed values."""
     limits = {
         name.removeprefix("limit_maximum_"): value
         for name, value in numbers.items()

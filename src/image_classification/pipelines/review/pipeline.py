@@ -6,7 +6,7 @@ from image_classification.pipelines.review.nodes import describe_batch, record_r
 
 
 def create_pipeline() -> Pipeline:
-    """From a batch that is held to a person's answer; under Airflow the person is asked between."""
+    """From a held batch to a person's answer. Airflow asks the person between the two nodes."""
     return Pipeline(
         [
             Node(

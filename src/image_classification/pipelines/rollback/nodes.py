@@ -1,4 +1,4 @@
-"""What a rollback moves, from where to where, and why."""
+"""Plan a rollback: which version shall be champion again, and why."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ def plan_rollback(
 
     Args:
         entries: the ledger.
-        registered_versions: of the model: `version`, `aliases` and `tags` of each.
+        registered_versions: `version`, `aliases` and `tags` of each version of the model.
         model_name: the registered model.
-        parameters: `rollback`: `version` (a number, or "previous"), `reason` and `by`.
+        parameters: the parameters `rollback`: `version` (a number or "previous"), `reason`, `by`.
 
     Returns:
         `model`, `from` (the present champion), `to`, `reason` and `by`.
 
     Raises:
-        ConfigurationError: there is no reason, or no such version.
-        RegistryError: there is no champion, none before it, or it is the one asked for.
+        ConfigurationError: the reason or the name of the person is missing, or there is no such
+            version.
+        RegistryError: there is no champion, there was none before it, or it is the one asked for.
     """
     said = {"reason": parameters["reason"].strip(), "by": parameters["by"].strip()}
     for name, what in (("reason", "why"), ("by", "who asks for it")):
@@ -71,7 +72,7 @@ def _find_target(asked: str, champion: Mapping[str, Any], model_name: str, entri
     own = [entry for entry in entries if entry["model"] == model_name]
     found = ledger.find_previous(own, champion["version"])
     if found is None:
-        # Promoted before there was a ledger: the version knows whom it replaced.
+        # It was promoted before there was a ledger: a tag names the version that it replaced.
         replaced = champion["tags"].get("compared_with_version", "none")
         found = None if replaced == "none" else replaced
     if found is None:

@@ -7,7 +7,7 @@ from image_classification.pipelines.rollback.nodes import plan_rollback
 
 
 def create_pipeline() -> Pipeline:
-    """From what was asked to a plan; after it the alias moves, verified and recorded."""
+    """From the request to a plan. After the nodes the champion moves, is verified and recorded."""
     return Pipeline(
         [
             Node(

@@ -1,4 +1,4 @@
-"""Packed pixels to a trained network, its measures and its figures."""
+"""From packed pixels to a trained network, its measures and its figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from image_classification.vision import PixelSource
 
 CHUNK_IMAGES = 8192
-"""Images read and scored together: bounds memory."""
+"""How many images are read and scored at a time, to limit the memory."""
 
 EXAMPLES_PER_CLASS = 2
 MISTAKES_SHOWN = 24
@@ -39,22 +39,23 @@ def select_images(
     positive_class: str,
     parameters: DataProcessingParameters,
 ) -> tuple[pd.DataFrame, list[str], dict[str, Any]]:
-    """Select the images that this run works on, all of it: every accepted one, with its split.
+    """Select the images that this run works on: every accepted one, with its split.
 
     Args:
         image_index: the log of the index.
-        contract_report: of `check_contract`; without it nothing is trained on.
-        positive_class: the class that later measures are about; checked here, before any work.
-        parameters: `data_processing`.
+        contract_report: from `check_contract`; as an input, so that the contract is checked first.
+        positive_class: the class that later measures are about; checked here, before training.
+        parameters: the parameters `data_processing`.
 
     Returns:
-        The images, one row per content; the class names in order; and a summary: images and
-        patients by split and class, batches, when the index was last added to, the split rule, the
-        contract, and the digests, which change when any image, label or split does.
+        The images, with one row for each different file content; the class names in order; and a
+        summary: images and patients by split and class, batches, the time of the last row of the
+        index, the split rule, the contract report, and digests, which change when any image, label
+        or split changes.
 
     Raises:
         ConfigurationError: `positive_class` is not a class.
-        ContractError: a row of the index is not what it must be.
+        ContractError: a row of the index breaks the contract.
     """
     images = index.select_accepted(image_index)[index.IMAGE_COLUMNS]
     class_names = index.name_classes(images, parameters["classes"])
@@ -74,7 +75,7 @@ def select_images(
 def sample_images(
     image_batches: ImageBatches, image_splits: pd.DataFrame, class_names: list[str]
 ) -> pd.DataFrame:
-    """Pick a few validation images, as files: the input example of the packaged model.
+    """Pick a few validation images, as encoded files, as the input example of the packaged model.
 
     Returns:
         Columns `image_name` (str) and `image` (the bytes of the file).
@@ -110,16 +111,16 @@ def train_network(
     """Train a new network on the train split, by a fixed schedule.
 
     Args:
-        packed_pixels: holds every image of `image_splits` at `image_size_px`.
-        image_splits: of `select_images`.
+        packed_pixels: the pixels of every image of `image_splits` at `image_size_px`.
+        image_splits: from `select_images`.
         class_names: the classes, in the order of the network's outputs.
         image_size_px: side of the images, in pixels.
-        parameters: `training`.
+        parameters: the parameters `training`.
 
     Returns:
-        The network; then, one value per epoch each, accuracy and loss in training and on
-        validation; learning rate and speed; all of these as one table; and how it was trained:
-        device, precision, where the pixels were.
+        The network; four lists with a value for each epoch: accuracy and loss in training, accuracy
+        and loss on validation; learning rate and images per second as metrics; all six together;
+        and the setup: the device, the precision, and where the pixels were.
     """
     train = _gather("train", packed_pixels, image_splits, class_names, image_size_px)
     validation = _gather("validation", packed_pixels, image_splits, class_names, image_size_px)
@@ -165,10 +166,11 @@ def train_network(
 def answer_golden_cells(
     network: Network, images: pd.DataFrame, class_names: list[str]
 ) -> pd.DataFrame:
-    """Let the network answer the input example: what a promoted model must answer too.
+    """Let the network classify the input example. A promoted model must give the same answers.
 
     Returns:
-        `images`, with a probability per class and the `category`. It is stored with the model.
+        `images`, with a probability per class and the `category`. The table is stored with the
+        model.
     """
     contents = images["image"].tolist()
     probabilities = vision.score_images(network, len(contents), contents.__getitem__)
@@ -190,12 +192,12 @@ def evaluate_network(
     float,
     dict[str, Any],
 ]:
-    """Score the validation and the test split, and measure both.
+    """Score the validation images and the test images, and measure both.
 
     Returns:
         The predictions on validation and on test (one row per image: `image_id`, `image_name`,
         `patient`, `label`, a probability per class, `category`); the measures of each for
-        MLflow; the test accuracy; and a report with the measures per class.
+        MLflow; the accuracy on the test images; and a report with the measures per class.
     """
     predictions, measures, report = {}, {}, {}
     for split in ("validation", "test"):
@@ -220,7 +222,7 @@ def evaluate_network(
 
 
 def plot_training_curves(training_history: dict[str, list[float]]) -> Figure:
-    """Plot accuracy and loss against the epoch, in training and on validation."""
+    """Plot accuracy and loss by epoch, in training and on validation."""
     return figures.plot_curves(training_history)
 
 
@@ -242,7 +244,7 @@ def plot_evaluation(
 def plot_confident_mistakes(
     validation_predictions: pd.DataFrame, packed_pixels: PackedPixels, image_size_px: int
 ) -> Figure:
-    """Show the wrongly classified validation images that the network was surest of."""
+    """Show the misclassified validation images of which the network was most certain."""
     columns = [
         name for name in map(str, validation_predictions) if name.startswith(PROBABILITY_PREFIX)
     ]
@@ -261,7 +263,7 @@ def _gather(
     class_names: list[str],
     image_size_px: int,
 ) -> tuple[PixelSource, np.ndarray]:
-    # Sorted by content, so that the order does not depend on where the files lie.
+    # Sorted by the digest of the content, so that the order does not depend on paths.
     rows = image_splits[image_splits["split"] == split].sort_values("image_id")
     numbers = {name: number for number, name in enumerate(class_names)}
     pixels = packed_pixels.select(rows["image_id"].tolist(), image_size_px)
@@ -269,7 +271,7 @@ def _gather(
 
 
 def _score(network: Network, source: PixelSource) -> np.ndarray:
-    """Return the probabilities of all images of a source, read a chunk at a time."""
+    """Return the probabilities of all images of a source, reading one chunk at a time."""
     scored = np.empty((source.shape[0], network.output_shape[-1]), np.float32)
     for rows, pixels in vision.read_chunks(source, CHUNK_IMAGES):
         scored[rows] = vision.score_pixels(network, pixels)
