@@ -1,14 +1,328 @@
-"""What is written of a decision, and of which code."""
+"""What is written of a decision: one entry, the tags and the card of a version. Without MLflow."""
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from judgement import make_comparison, make_decision, make_entry, make_facts, make_policy
 
-from image_classification.champion import record
+from image_classification import tracking
+from image_classification.champion import record, registry
+from image_classification.champion.record import Recorder
+from image_classification.champion.statement import DecisionRun, Statement
+from image_classification.gate import judgement, verdict
 
 PROJECT = Path(__file__).resolve().parents[2]
+RUN = DecisionRun("r1", "retraining/one", "http://airflow/runs/one")
+POLICY = Statement()
+
+
+class Ledger:
+    """Stands for the ledger: each entry is written once."""
+
+    folder = None
+
+    def __init__(self, *entries: Mapping[str, Any]) -> None:
+        self.entries: dict[str, Any] = {str(n): dict(entry) for n, entry in enumerate(entries)}
+
+    def load(self) -> dict[str, Any]:
+        return dict(self.entries)
+
+    def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
+        for name, entry in data.items():
+            self.entries.setdefault(name, dict(entry))
+
+    @property
+    def last(self) -> dict[str, Any]:
+        entry: dict[str, Any] = list(self.entries.values())[-1]
+        return entry
+
+
+class Registry:
+    """Stands for the registry: four versions, of which 3 is champion; remembers what is written."""
+
+    def __init__(self) -> None:
+        self.champion: str | None = "3"
+        self.cards = {str(number): f"card of {number}" for number in range(1, 5)}
+        self.tags: dict[str, dict[str, str]] = {}
+        self.outdated: dict[str, tuple[str, ...]] = {}
+
+    def find_champion(self, model_name: str) -> str | None:
+        assert model_name == "cells"
+        return self.champion
+
+    def get_version(self, model_name: str, version: str) -> Any:
+        assert model_name == "cells"
+        tags = {"data_digest": f"d{version}", "train_digest": "t", "images": "800"}
+        return SimpleNamespace(
+            tags=tags, run_id=f"run of {version}", description=self.cards[version]
+        )
+
+    def describe_version(
+        self,
+        model_name: str,
+        version: str,
+        tags: dict[str, str],
+        description: str,
+        outdated: tuple[str, ...] = (),
+    ) -> None:
+        self.tags[version], self.cards[version] = tags, description
+        self.outdated[version] = outdated
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    fake = Registry()
+    for name in ("find_champion", "get_version", "describe_version"):
+        monkeypatch.setattr(registry, name, getattr(fake, name))
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_COMMIT", "c0ffee")
+    monkeypatch.setattr(tracking, "locate_run", lambda run_id: f"http://mlflow/{run_id}")
+    monkeypatch.setattr(
+        tracking,
+        "locate_artifact_file",
+        lambda run_id, path: None if "roc" in path else f"http://mlflow/{run_id}/{path}",
+    )
+    return fake
+
+
+@pytest.fixture
+def logged(versions: Registry, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, str]]:
+    """The files that were logged: of which run, what, and where."""
+    files: list[tuple[str, Any, str]] = []
+    monkeypatch.setattr(tracking, "log_json", lambda *given: files.append(given))
+    return files
+
+
+def make_recorder(ledger: Ledger, run: DecisionRun = RUN) -> Recorder:
+    return Recorder("cells", ledger, "auto", run)
+
+
+class TestEntry:
+    def test_it_says_what_was_decided_by_whom_on_what_data_and_in_which_run(
+        self, logged: list[Any]
+    ) -> None:
+        ledger, decision = Ledger(), make_decision()
+        statement = Statement("Ada", comment="looked at")
+        make_recorder(ledger).record(verdict.KEPT, "4", decision, statement)
+        entry = dict(ledger.last)
+        assert entry.pop("at")[-6:] == "+00:00"
+        assert entry == {
+            "event": "kept champion",
+            "model": "cells",
+            "version": "4",
+            "champion_before": "3",
+            "champion_after": "3",
+            "by": "Ada",
+            "comment": "looked at",
+            "mode": "auto",
+            "reason": decision["reason"],
+            "decision": decision,
+            "data": {"data_digest": "d4", "train_digest": "t"},
+            "git_commit": "c0ffee",
+            "airflow_run": "retraining/one",
+            "airflow_url": "http://airflow/runs/one",
+            "mlflow_run_id": "r1",
+            "mlflow_url": "http://mlflow/r1",
+        }
+        assert logged == [("r1", ledger.last, "promotion/ledger_entry.json")]
+
+    @pytest.mark.parametrize("event", [verdict.PROMOTED, verdict.ROLLED_BACK])
+    @pytest.mark.parametrize("before", ["2", None])
+    def test_a_move_names_the_champion_before_it(
+        self, logged: list[Any], event: str, before: str | None
+    ) -> None:
+        ledger = Ledger()
+        make_recorder(ledger).record(event, "3", None, POLICY, before)
+        assert (ledger.last["champion_before"], ledger.last["champion_after"]) == (before, "3")
+
+    def test_a_rollback_has_a_reason_of_its_own_and_no_mode(self, logged: list[Any]) -> None:
+        ledger = Ledger()
+        statement = Statement("Ada", comment="odd", reason="misses rings")
+        make_recorder(ledger).record(verdict.ROLLED_BACK, "3", None, statement, "4")
+        assert (ledger.last["reason"], ledger.last["mode"]) == ("misses rings", "")
+        make_recorder(ledger).record(verdict.LOST_RACE, "3", None, POLICY)
+        assert ledger.last["reason"] == ""
+
+    def test_the_same_said_again_is_written_once_and_the_first_entry_is_published(
+        self, logged: list[Any], versions: Registry
+    ) -> None:
+        ledger, decision = Ledger(), make_decision()
+        for _ in range(2):
+            make_recorder(ledger).record(verdict.KEPT, "4", decision, POLICY)
+        assert len(ledger.entries) == 1
+        (name,) = ledger.entries
+        assert name.startswith("r1-kept-champion-")
+        # Another process has written it first.
+        ledger.entries[name]["at"] = "2026-11-22T02:31:00.123+00:00"
+        make_recorder(ledger).record(verdict.KEPT, "4", decision, POLICY)
+        assert len(ledger.entries) == 1
+        assert logged[-1][1]["at"] == "2026-11-22T02:31:00.123+00:00"
+        assert versions.tags["4"]["decided_at"] == "2026-11-22T02:31:00.123+00:00"
+
+    def test_whatever_else_is_said_is_another_entry(self, logged: list[Any]) -> None:
+        ledger, decision = Ledger(), make_decision()
+        for event, version, statement, run in (
+            (verdict.REJECTED, "4", Statement("Ada", "late"), RUN),
+            (verdict.KEPT, "4", Statement("Ada", "late"), RUN),
+            (verdict.REJECTED, "2", Statement("Ada", "late"), RUN),
+            (verdict.REJECTED, "4", Statement("Bob", "late"), RUN),
+            (verdict.REJECTED, "4", Statement("Ada", "early"), RUN),
+            (verdict.REJECTED, "4", Statement("Ada", "late", "why not"), RUN),
+            (verdict.REJECTED, "4", Statement("Ada", "late"), DecisionRun("r2")),
+        ):
+            make_recorder(ledger, run).record(event, version, decision, statement)
+        assert len(ledger.entries) == 7
+
+    def test_entries_of_this_model_are_read_in_the_order_of_time(self) -> None:
+        times = ("2026-11-22T02:00:03", "2026-11-22T02:00:01", "2026-11-22T02:00:02")
+        entries = [make_entry(verdict.KEPT, "1", at=at) for at in times]
+        other = make_entry(verdict.KEPT, "1", model="other", at="2026-11-22T02:00:00")
+        found = make_recorder(Ledger(*entries, other)).read_entries()
+        assert [entry["at"] for entry in found] == sorted(times)
+
+    def test_a_run_finds_what_it_has_recorded_itself_last(self) -> None:
+        entries = [
+            make_entry(event, version, mlflow_run_id=run_id, at=f"2026-11-22T02:00:0{second}")
+            for second, (event, version, run_id) in enumerate(
+                [
+                    (verdict.UNVERIFIED, "4", "r1"),
+                    (verdict.PROMOTED, "4", "r1"),
+                    (verdict.UNVERIFIED, "5", "r1"),
+                    (verdict.PROMOTED, "6", "r2"),
+                ]
+            )
+        ]
+        recorder = make_recorder(Ledger(*entries))
+        promoted, failed = recorder.find_entry(verdict.PROMOTED), recorder.read_last()
+        assert promoted is not None
+        assert promoted["version"] == "4"
+        assert failed == recorder.find_entry(verdict.UNVERIFIED) == entries[2]
+        assert recorder.find_entry(verdict.KEPT) is None
+        assert make_recorder(Ledger(*entries), DecisionRun("r3")).read_last() is None
+
+
+@pytest.mark.usefixtures("logged")
+class TestVersion:
+    def test_a_promotion_writes_what_was_measured_and_takes_old_marks_off(
+        self, versions: Registry
+    ) -> None:
+        decision = make_decision(ours={"accuracy": 0.97126})
+        make_recorder(Ledger()).record(verdict.PROMOTED, "3", decision, POLICY, "2")
+        tags = versions.tags["3"]
+        expected = {
+            "decision": "promoted",
+            "decision_reason": decision["reason"],
+            "decided_by": "the policy",
+            "git_commit": "c0ffee",
+            "compared_with_version": "3",
+            "mode": "auto",
+            "validation_accuracy": "0.9713",
+            "validation_auc": "0.9800",
+            "champion_accuracy": "0.9500",
+            "gain": "0.01",
+            "gain_low": "0.002",
+            "gain_high": "0.018",
+            "p_value": "0.0065",
+        }
+        assert {name: tags[name] for name in expected} == expected
+        assert tags["champion_since"] == tags["decided_at"]
+        assert "refused_for" not in tags
+        assert set(versions.outdated["3"]) == {
+            "replaced_by",
+            "replaced_because",
+            "champion_until",
+        }
+
+    def test_the_former_champion_says_by_whom_since_when_and_why(self, versions: Registry) -> None:
+        ledger = Ledger()
+        make_recorder(ledger).record(verdict.PROMOTED, "3", make_decision(), POLICY, "2")
+        tags = versions.tags["2"]
+        assert tags == {
+            "replaced_by": "3",
+            "replaced_because": f"promoted: {ledger.last['reason']}",
+            "champion_until": ledger.last["at"],
+        }
+        assert versions.cards["2"].startswith("**Replaced by version 3** on ")
+        assert versions.cards["2"].endswith("\n\ncard of 2")
+
+    def test_a_rollback_restores_one_version_and_takes_another_out(
+        self, versions: Registry
+    ) -> None:
+        said = Statement("Ada", comment="misses rings", reason="misses rings")
+        ledger = Ledger(
+            make_entry(verdict.KEPT, "1", decision=make_decision(), at="2026-11-01"),
+            make_entry(verdict.PROMOTED, "3", None, "3", decision=make_decision(), at="2026-11-02"),
+            make_entry(verdict.PROMOTED, "4", "3", "4", decision=make_decision(theirs=None)),
+        )
+        make_recorder(ledger).record(verdict.ROLLED_BACK, "3", None, said, "4")
+        restored, out = versions.tags["3"], versions.tags["4"]
+        assert (restored["decision"], out["decision"]) == ("restored", "rolled back")
+        assert "champion_since" in restored
+        assert "champion_since" not in out
+        assert out["decision_reason"] == "misses rings"
+        assert out["replaced_because"] == "rolled back: misses rings"
+        assert "compared_with_version" not in restored
+        # It shows how it was judged itself, when it was promoted.
+        assert "| measure | this version | champion v3 |" in versions.cards["3"]
+
+    @pytest.mark.parametrize("before", [None, "3"])
+    def test_where_nobody_was_replaced_nobody_is_marked(
+        self, versions: Registry, before: str | None
+    ) -> None:
+        make_recorder(Ledger()).record(verdict.PROMOTED, "3", make_decision(), POLICY, before)
+        assert set(versions.tags) == {"3"}
+        assert "Replaced" not in versions.cards["3"]
+
+    def test_a_kept_champion_is_not_marked_and_nothing_is_taken_off_the_challenger(
+        self, versions: Registry
+    ) -> None:
+        make_recorder(Ledger()).record(verdict.KEPT, "4", make_decision(), POLICY)
+        assert set(versions.tags) == {"4"}
+        assert versions.outdated["4"] == ()
+        assert "champion_since" not in versions.tags["4"]
+
+    def test_a_champion_judged_against_itself_keeps_the_record_of_its_promotion(
+        self, versions: Registry
+    ) -> None:
+        make_recorder(Ledger()).record(verdict.KEPT, "3", make_decision(), POLICY)
+        assert versions.tags == {}
+
+    def test_a_refusal_names_the_guards_that_failed_and_no_other_rule(
+        self, versions: Registry
+    ) -> None:
+        facts = make_facts(backfill=True, rolled_back="by Ada")
+        compared = make_comparison(ours={"accuracy": 0.1})
+        decision = judgement.judge(compared, facts, make_policy())
+        make_recorder(Ledger()).record(verdict.REFUSED, "4", decision, POLICY)
+        assert versions.tags["4"]["refused_for"] == "run_of_today, not_rolled_back"
+
+    def test_a_first_champion_was_compared_with_none(self, versions: Registry) -> None:
+        decision = make_decision(theirs=None)
+        make_recorder(Ledger()).record(verdict.PROMOTED, "3", decision, POLICY)
+        tags = versions.tags["3"]
+        assert tags["compared_with_version"] == "none"
+        assert tags["validation_accuracy"] == "0.9500"
+        assert not [name for name in tags if name.startswith(("gain", "champion_a", "p_value"))]
+
+    def test_the_card_leads_to_both_runs_and_shows_the_pictures_there_are(
+        self, versions: Registry
+    ) -> None:
+        make_recorder(Ledger()).record(verdict.KEPT, "4", make_decision(), POLICY)
+        card = versions.cards["4"]
+        assert "[MLflow run of the training](http://mlflow/run of 4)" in card
+        assert "[MLflow run of this decision](http://mlflow/r1)" in card
+        assert "[DAG run](http://airflow/runs/one)" in card
+        assert "](http://mlflow/run of 4/plots/confusion_matrix.png)" in card
+        assert "ROC" not in card
+        own = DecisionRun("run of 4")
+        make_recorder(Ledger(), own).record(verdict.KEPT, "4", make_decision(), POLICY)
+        assert "of this decision" not in versions.cards["4"]
+        assert "DAG run" not in versions.cards["4"]
 
 
 class TestCommit:
@@ -24,3 +338,16 @@ class TestCommit:
         if not head.exists():
             pytest.skip("not a checkout")
         assert len(record.read_git_commit().removesuffix("-dirty")) == 40
+
+    @pytest.mark.parametrize(
+        "fault", [FileNotFoundError("no git"), subprocess.TimeoutExpired("git", 30)]
+    )
+    def test_without_git_or_its_answer_it_is_not_known(
+        self, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    ) -> None:
+        def fail(*_: Any, **__: Any) -> Any:
+            raise fault
+
+        monkeypatch.delenv("IMAGE_CLASSIFICATION_COMMIT", raising=False)
+        monkeypatch.setattr(subprocess, "run", fail)
+        assert record.read_git_commit() == ""
