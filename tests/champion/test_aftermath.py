@@ -123,6 +123,16 @@ def test_an_unfair_comparison_is_refused(outcomes: list[tuple[str, str]]) -> Non
     assert release.asked[-1] == ("keep", "4", "refused", "the policy")
 
 
+def test_the_model_is_changed_by_the_ledger_and_the_policy_of_the_catalog(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aftermath, "Release", lambda *given: given)
+    ledger, policy = MemoryDataset(), make_policy()
+    catalog = make_catalog(**{"params:promotion": policy})
+    catalog["ledger"] = ledger
+    assert Aftermath(catalog, AIRFLOW).release == ("cells", ledger, policy, AIRFLOW)
+
+
 def test_nothing_follows_a_run_that_compares_and_plans_nothing() -> None:
     assert Aftermath(make_catalog(), DecisionRun("run")).follow(None) == ""
 

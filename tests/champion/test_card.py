@@ -69,6 +69,21 @@ class TestCard:
             "rules are met.\n\n"
         )
 
+    def test_its_parts_follow_one_another_with_an_empty_line_between(self) -> None:
+        text = render(pictures={"ROC curve": "http://mlflow/roc.png"}, history=[promote()])
+        lines = text.splitlines()
+        titles = [number for number, line in enumerate(lines) if line.startswith("#")]
+        assert [lines[number] for number in titles] == [
+            "### What it is",
+            "### How it was judged",
+            "### The rules",
+            "### On what data",
+            "### What was decided about it",
+        ]
+        assert all(lines[number - 1] == lines[number + 1] == "" for number in titles)
+        assert "\n\n![ROC curve](http://mlflow/roc.png)\n\n" in text
+        assert read_table(text, "On what data")[0] == ["data", "value"]
+
     def test_it_says_what_the_model_is_how_to_load_it_and_from_which_code(self) -> None:
         text = render()
         assert "`mlflow.pyfunc.load_model('models:/cells/4')`" in text
@@ -228,7 +243,14 @@ class TestReadability:
 
     def test_one_endless_line_is_cut_too(self) -> None:
         text = render(promote(reason="x" * 9000))
-        assert LONGEST_CARD - 100 < len(text) <= LONGEST_CARD
+        assert len(text) == LONGEST_CARD == 5000
+
+    def test_a_card_is_cut_only_where_it_is_too_long(self) -> None:
+        spare = LONGEST_CARD - len(render(promote(reason="x")))
+        whole = render(promote(reason="x" * (spare + 1)))
+        assert len(whole) == LONGEST_CARD
+        assert "cut here" not in whole
+        assert "cut here" in render(promote(reason="x" * (spare + 2)))
 
 
 class TestReplaced:

@@ -96,7 +96,7 @@ def test_the_latency_is_the_median_of_one_image_after_warming_up(
     # Loading takes 3 s; two calls to warm up take long; then 20, 10 and 40 ms.
     moments = [100.0, 103.0]
     for seconds in (5.0, 7.0, 0.020, 0.010, 0.040):
-        moments += [0.0, seconds]
+        moments += [200.0, 200.0 + seconds]
     clock = iter(moments)
     monkeypatch.setattr(consumer, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     found = consumer.consume_model("models:/cells/1", tmp_path, 3)
