@@ -16,6 +16,7 @@ from kedro_datasets.pickle import PickleDataset
 from image_classification import tracking
 from image_classification.champion import aftermath, registry
 from image_classification.champion.aftermath import Aftermath
+from image_classification.champion.record import PLOTS
 from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.errors import RegistryError
 from image_classification.gate import judgement
@@ -130,7 +131,9 @@ def test_the_model_is_changed_by_the_ledger_and_the_policy_of_the_catalog(
     ledger, policy = MemoryDataset(), make_policy()
     catalog = make_catalog(**{"params:promotion": policy})
     catalog["ledger"] = ledger
-    assert Aftermath(catalog, AIRFLOW).release == ("cells", ledger, policy, AIRFLOW)
+    monkeypatch.setattr(aftermath, "locate_artifact_path", lambda _, name: f"plots/{name}.png")
+    plots = {title: f"plots/{name}.png" for title, name in PLOTS.items()}
+    assert Aftermath(catalog, AIRFLOW).release == ("cells", ledger, policy, AIRFLOW, plots)
 
 
 def test_nothing_follows_a_run_that_compares_and_plans_nothing() -> None:

@@ -99,7 +99,8 @@ def logged(versions: Registry, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
 
 
 def make_recorder(ledger: Ledger, run: DecisionRun = RUN) -> Recorder:
-    return Recorder("cells", ledger, "auto", run)
+    plots = {"Confusion matrix": "plots/confusion_matrix.png", "ROC curve": "plots/roc_curve.png"}
+    return Recorder("cells", ledger, "auto", run, plots)
 
 
 class TestEntry:

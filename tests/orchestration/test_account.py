@@ -12,6 +12,7 @@ from kedro.io import DataCatalog, MemoryDataset
 
 from image_classification import tracking
 from image_classification.champion import registry
+from image_classification.orchestration import account as account_module
 from image_classification.orchestration.account import Account
 
 COUNTS = {
@@ -128,14 +129,22 @@ def test_the_stops_of_an_intake_are_told() -> None:
     assert account.read_stops() == ["Batch 'a' is held"]
 
 
-def test_a_question_about_a_batch_shows_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Artifacts lie where the catalog says: here, at their own names."""
+    monkeypatch.setattr(account_module, "locate_artifact_path", lambda _, name: f"{name}.png")
+
+
+def test_a_question_about_a_batch_shows_what_was_found(
+    monkeypatch: pytest.MonkeyPatch, pictures: None
+) -> None:
     monkeypatch.setattr(tracking, "locate_artifact", lambda *place: "/".join(place))
     monkeypatch.setattr(tracking, "locate_artifact_file", lambda *_: None)
     account = open_account(review_summary="it is blank")
     assert account.describe_review() == (
         "first",
         "it is blank",
-        "run/review/contact_sheet.png",
+        "run/review_sheet.png",
         None,
     )
     assert account._run.said == ["waits for an answer about batch 'first'"]  # type: ignore[attr-defined]
@@ -143,7 +152,7 @@ def test_a_question_about_a_batch_shows_what_was_found(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("picture", [None, "http://mlflow/comparison.png"])
 def test_a_question_about_a_challenger_shows_the_evidence(
-    monkeypatch: pytest.MonkeyPatch, picture: str | None
+    monkeypatch: pytest.MonkeyPatch, pictures: None, picture: str | None
 ) -> None:
     monkeypatch.setattr(tracking, "locate_artifact_file", lambda *_: picture)
     monkeypatch.setattr(registry, "locate_version", lambda *_: "http://mlflow/4")

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from image_classification import tracking
 from image_classification.champion import registry
+from image_classification.champion.record import PLOTS
 from image_classification.champion.release import Release
 from image_classification.champion.statement import DecisionRun, Statement
+from image_classification.configuration import names
 from image_classification.errors import RegistryError
 from image_classification.gate.verdict import Action, choose_action
+from image_classification.tracking.kept import locate_artifact_path
 from image_classification.vendor.kedro import digest_file
 from image_classification.vendor.kedro_mlflow import log_pipeline_model
 
@@ -61,7 +64,8 @@ class Aftermath:
     def release(self) -> Release:
         """The object through which this run changes the registered model."""
         policy = self._catalog.load("params:promotion")
-        return Release(self._model_name, self._catalog["ledger"], policy, self.run)
+        plots = {title: locate_artifact_path(self._catalog, name) for title, name in PLOTS.items()}
+        return Release(self._model_name, self._catalog[names.LEDGER], policy, self.run, plots)
 
     @cached_property
     def challenger(self) -> str:
@@ -70,7 +74,7 @@ class Aftermath:
         Raises:
             RegistryError: the comparison names no version, and this run has registered none.
         """
-        compared = self._catalog.load("comparison")["challenger"]["version"]
+        compared = self._catalog.load(names.COMPARISON)["challenger"]["version"]
         return str(compared or self._find_own_version())
 
     def log_challenger(self, pipeline: PipelineML) -> str:
@@ -86,8 +90,8 @@ class Aftermath:
         version = registry.register_challenger(
             self._model_name,
             self.run.mlflow_run_id,
-            registry.describe_data(self._catalog.load("data_summary")) | self.run.tags,
-            self._catalog.load("golden_cells"),
+            registry.describe_data(self._catalog.load(names.DATA_SUMMARY)) | self.run.tags,
+            self._catalog.load(names.GOLDEN_CELLS),
             self.run.experiment_id,
         )
         return str(version.version)
@@ -95,38 +99,38 @@ class Aftermath:
     def measure(self) -> dict[str, Any]:
         """Measure the packaged challenger in a fresh process, and return its measures."""
         measures = self.release.measure_package(self.challenger)
-        self._catalog.save("package_measures", measures)
+        self._catalog.save(names.PACKAGE_MEASURES, measures)
         return measures
 
     def decide(self) -> tuple[Action, str]:
         """Judge the comparison; return the action that follows, and the reason."""
         decision = self.release.conclude(
             self.challenger,
-            self._catalog.load("comparison"),
-            self._catalog.load("package_measures"),
+            self._catalog.load(names.COMPARISON),
+            self._catalog.load(names.PACKAGE_MEASURES),
         )
-        self._catalog.save("decision", decision)
+        self._catalog.save(names.DECISION, decision)
         self.release.log_decision(decision)
         return choose_action(decision["verdict"], decision["mode"]), decision["reason"]
 
     def read_action(self) -> Action:
         """Return the action that follows the recorded decision."""
-        decision = self._catalog.load("decision")
+        decision = self._catalog.load(names.DECISION)
         return choose_action(decision["verdict"], decision["mode"])
 
     def promote(self, statement: Statement) -> str:
         """Make the challenger champion; return the outcome."""
-        decision = self._catalog.load("decision")
+        decision = self._catalog.load(names.DECISION)
         return self._finish(self.release.promote(self.challenger, decision, statement))
 
     def keep(self, statement: Statement) -> str:
         """Keep the champion, record the reason, and return the outcome."""
-        decision, event = self._catalog.load("decision"), self.read_action().event
+        decision, event = self._catalog.load(names.DECISION), self.read_action().event
         return self._finish(self.release.keep(self.challenger, decision, event, statement))
 
     def roll_back(self) -> str:
         """Carry out the plan of `plan_rollback`; return the outcome."""
-        return self._finish(self.release.roll_back(self._catalog.load("rollback_plan")))
+        return self._finish(self.release.roll_back(self._catalog.load(names.ROLLBACK_PLAN)))
 
     def carry_out(self) -> str:
         """Carry the decision out where no person can be asked; return the outcome."""
@@ -155,10 +159,10 @@ class Aftermath:
 
     def find_candidate(self) -> str | None:
         """Return the version that this run would make champion, or None if there is none yet."""
-        if self._catalog.exists("rollback_plan"):
-            return str(self._catalog.load("rollback_plan")["to"])
-        if self._catalog.exists("decision"):
-            return str(self._catalog.load("decision")["challenger"]["version"])
+        if self._catalog.exists(names.ROLLBACK_PLAN):
+            return str(self._catalog.load(names.ROLLBACK_PLAN)["to"])
+        if self._catalog.exists(names.DECISION):
+            return str(self._catalog.load(names.DECISION)["challenger"]["version"])
         own = registry.find_version_of_run(self._model_name, self.run.mlflow_run_id)
         return str(own.version) if own else None
 
@@ -172,7 +176,7 @@ class Aftermath:
         """Tell whether the model must still be logged, and note the digest of its network."""
         if not self.run.is_shared:
             return True
-        digest = digest_file(self._catalog["network"])
+        digest = digest_file(self._catalog[names.NETWORK])
         run_id = self.run.mlflow_run_id
         if tracking.find_logged_model(run_id, self.run.experiment_id) is None:
             tracking.tag_run(run_id, {tracking.NETWORK_TAG: digest})

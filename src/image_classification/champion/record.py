@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from image_classification import tracking
 from image_classification.champion import card, ledger, registry
 from image_classification.champion.statement import DecisionRun, Statement
+from image_classification.configuration import names
 from image_classification.gate import verdict
 
 FOLDER = "promotion"
@@ -21,10 +22,11 @@ RESTORED = "restored"
 OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
 """Tags of a former champion; they are removed when it becomes champion again."""
 PLOTS = {
-    "Challenger and champion, patient by patient": "promotion/comparison.png",
-    "Confusion matrix": "plots/confusion_matrix.png",
-    "ROC curve": "plots/roc_curve.png",
+    "Challenger and champion, patient by patient": names.COMPARISON_PLOT,
+    "Confusion matrix": names.CONFUSION_MATRIX,
+    "ROC curve": names.ROC_CURVE,
 }
+"""Datasets that a card shows, by title."""
 
 
 class Ledger(Protocol):
@@ -44,7 +46,14 @@ class Ledger(Protocol):
 class Recorder:
     """Writes the decisions of one run; a retry writes nothing twice."""
 
-    def __init__(self, model_name: str, entries: Ledger, mode: str, run: DecisionRun) -> None:
+    def __init__(
+        self,
+        model_name: str,
+        entries: Ledger,
+        mode: str,
+        run: DecisionRun,
+        plots: Mapping[str, str] | None = None,
+    ) -> None:
         """Prepare; nothing is written yet.
 
         Args:
@@ -52,9 +61,11 @@ class Recorder:
             entries: the ledger, a `LedgerDataset`.
             mode: the mode of the policy.
             run: the run that all entries belong to.
+            plots: artifacts of the training run that a card shows, by title.
         """
         self.model_name = model_name
         self.mode = mode
+        self._plots = plots or {}
         self.run = run
         self._entries = entries
 
@@ -166,7 +177,8 @@ class Recorder:
         found = registry.get_version(self.model_name, entry["version"])
         run_id = found.run_id or self.run.mlflow_run_id
         addresses = {
-            title: tracking.locate_artifact_file(run_id, path) for title, path in PLOTS.items()
+            title: tracking.locate_artifact_file(run_id, path)
+            for title, path in self._plots.items()
         }
         links = {"MLflow run of the training": tracking.locate_run(run_id)}
         if self.run.mlflow_run_id != run_id:

@@ -35,7 +35,12 @@ class Release:
     """The changes that one run makes to the registered model."""
 
     def __init__(
-        self, model_name: str, entries: Ledger, policy: PromotionPolicy, run: DecisionRun
+        self,
+        model_name: str,
+        entries: Ledger,
+        policy: PromotionPolicy,
+        run: DecisionRun,
+        plots: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare; nothing is read or written yet.
 
@@ -44,11 +49,12 @@ class Release:
             entries: the ledger.
             policy: the parameters `promotion`.
             run: the run that all decisions belong to.
+            plots: artifacts of the training run that a card shows, by title.
         """
         self.model_name = model_name
         self.policy = policy
         self.run = run
-        self._recorder = Recorder(model_name, entries, policy["mode"], run)
+        self._recorder = Recorder(model_name, entries, policy["mode"], run, plots)
         self._lock = registry.lock_champion(entries.folder)
 
     def conclude(

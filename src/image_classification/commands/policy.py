@@ -17,11 +17,11 @@ from image_classification.commands.console import open_context, report_errors, s
 from image_classification.commands.decisions import read_entries
 from image_classification.configuration import names
 from image_classification.configuration.parameters import check_parameters
-from image_classification.datasets.artifact import locate_artifact_path
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate import judgement, verdict
 from image_classification.gate.comparison import compare_predictions
 from image_classification.gate.prediction import PROBABILITY_PREFIX, read_predictions
+from image_classification.tracking.kept import locate_artifact_path
 
 REPORTED = ["at", "version", "champion", "gain", "gain_low", "gain_high", "then", "now", "reason"]
 

@@ -14,6 +14,7 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun
+from image_classification.configuration import names
 from image_classification.gate.trend import describe_watch
 from image_classification.hooks.session import read_waiting
 from image_classification.pipelines.purpose import read_purpose
@@ -62,6 +63,6 @@ class ChallengerHook:
         if purpose.watches:
             # All runs without Airflow share a folder: it may hold the decision of an earlier run.
             has_decided = purpose.decides and not waiting
-            decision = catalog.load("decision") if has_decided else None
-            if sentence := describe_watch(catalog.load("champion_watch"), decision):
+            decision = catalog.load(names.DECISION) if has_decided else None
+            if sentence := describe_watch(catalog.load(names.CHAMPION_WATCH), decision):
                 tracking.tag_run(run_id, {tracking.WATCH_TAG: sentence})

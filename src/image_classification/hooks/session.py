@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 from kedro.runner import AbstractRunner, SequentialRunner
 
 from image_classification.champion.novelty import check_new_images
+from image_classification.configuration import names
 from image_classification.pipelines.purpose import read_purpose, split_at_training
 
 logger = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ class _Pausing:
         outputs = self._run(before, catalog, *more, **options)
         is_new, reason = check_new_images(
             catalog.load("params:registered_model_name"),
-            catalog.load("image_splits"),
-            catalog.load("data_summary"),
+            catalog.load(names.IMAGE_SPLITS),
+            catalog.load(names.DATA_SUMMARY),
             catalog.load("params:training"),
             judges=read_purpose(pipeline).decides,
         )

@@ -9,6 +9,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
 from image_classification import tracking
+from image_classification.configuration import names
 from image_classification.hooks.tracking import logger
 from image_classification.tracking.timing import Stopwatch
 
@@ -94,7 +95,7 @@ class TimingHook:
         belongs_to_dag_run = "mlflow_run_id" in (run_params.get("runtime_params") or {})
         moment = f"-{record['began']}" if belongs_to_dag_run else ""
         try:
-            catalog.save("task_timings", {record["task"] + moment.replace(":", "-"): record})
+            catalog.save(names.TASK_TIMINGS, {record["task"] + moment.replace(":", "-"): record})
             if self._run_id and not belongs_to_dag_run:
                 tracking.log_profile(self._run_id, [], [record])
         except Exception as error:  # noqa: BLE001 - the work is done, measured or not

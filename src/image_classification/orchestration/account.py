@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.champion.card import render_decision
+from image_classification.configuration import names
 from image_classification.gate.trend import describe_watch
 from image_classification.intake.waiting import list_due_batches, list_held_batches
+from image_classification.tracking.kept import locate_artifact_path
 
 if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
@@ -30,22 +32,22 @@ class Account:
         now, settle_minutes = datetime.now(UTC), parameters["settle_minutes"]
         arrived = [
             batch.delivered_as
-            for batch in catalog.load("incoming_batches").batches
+            for batch in catalog.load(names.INCOMING_BATCHES).batches
             if batch.is_complete(settle_minutes, now)
         ]
         return list_due_batches(
             arrived,
-            catalog.load("image_batches").names(),
-            catalog.load("batch_screenings"),
-            catalog.load("batch_reviews").values(),
-            catalog.load("image_index"),
+            catalog.load(names.IMAGE_BATCHES).names(),
+            catalog.load(names.BATCH_SCREENINGS),
+            catalog.load(names.BATCH_REVIEWS).values(),
+            catalog.load(names.IMAGE_INDEX),
         )
 
     def list_held_batches(self) -> list[str]:
         """Return the batches that wait for a person's answer."""
         catalog = self._run.catalog
         return list_held_batches(
-            catalog.load("batch_screenings"), catalog.load("batch_reviews").values()
+            catalog.load(names.BATCH_SCREENINGS), catalog.load(names.BATCH_REVIEWS).values()
         )
 
     def count_new_images(self) -> int:
@@ -54,16 +56,16 @@ class Account:
         After a review it is those of the accepted batch: the next intake adds them.
         """
         if self._run.pipeline != REVIEW:
-            return int(self._run.catalog.load("intake_counts")["accepted"])
+            return int(self._run.catalog.load(names.INTAKE_COUNTS)["accepted"])
         answers = self._find_answers()
         if not answers or answers[-1]["answer"] != "accept":
             return 0
-        return int(self._run.catalog.load("batch_screenings")[answers[-1]["batch"]]["images"])
+        return int(self._run.catalog.load(names.BATCH_SCREENINGS)[answers[-1]["batch"]]["images"])
 
     def _find_answers(self) -> list[dict[str, Any]]:
         """Return the answers about the batch under review, the last one last."""
         batch = self._run.context.params["review"]["batch"]
-        answers = self._run.catalog.load("batch_reviews").values()
+        answers = self._run.catalog.load(names.BATCH_REVIEWS).values()
         return [answer for answer in answers if answer["batch"] == batch]
 
     def describe_outcome(self) -> str:
@@ -71,12 +73,12 @@ class Account:
         if self._run.pipeline == MONITORING:
             return self.read_watch()
         if self._run.pipeline == INFERENCE:
-            return str(self._run.catalog.load("score_summary")["outcome"])
+            return str(self._run.catalog.load(names.SCORE_SUMMARY)["outcome"])
         if self._run.pipeline == REVIEW and (answers := self._find_answers()):
             return "{answer}ed '{batch}', by {by}: {reason}".format(**answers[-1])
         if self._run.pipeline != PROCESSING:
             return ""
-        counts = self._run.catalog.load("intake_counts")
+        counts = self._run.catalog.load(names.INTAKE_COUNTS)
         batches = ", ".join(counts["batches"]) or "no batch"
         return (
             f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
@@ -85,35 +87,34 @@ class Account:
 
     def read_watch(self) -> str:
         """Return how the champion does on the newest days, a sentence; "" where there is none."""
-        if not self._run.catalog.exists("champion_watch"):
+        if not self._run.catalog.exists(names.CHAMPION_WATCH):
             return ""
         catalog = self._run.catalog
-        decision = catalog.load("decision") if catalog.exists("decision") else None
-        return describe_watch(catalog.load("champion_watch"), decision)
+        decision = catalog.load(names.DECISION) if catalog.exists(names.DECISION) else None
+        return describe_watch(catalog.load(names.CHAMPION_WATCH), decision)
 
     def read_stops(self) -> list[str]:
         """Return why tonight's data were not trained on."""
-        stops: list[str] = self._run.catalog.load("intake_report")["stops"]
+        stops: list[str] = self._run.catalog.load(names.INTAKE_REPORT)["stops"]
         return stops
 
     def describe_review(self) -> tuple[str, str, str, str | None]:
         """Return the batch under review, its summary, and where its contact sheet is shown."""
         batch = str(self._run.context.params["review"]["batch"])
         self._run.record_outcome(f"waits for an answer about batch '{batch}'")
-        path = "review/contact_sheet.png"
+        path = locate_artifact_path(self._run.catalog, names.REVIEW_SHEET)
         return (
             batch,
-            self._run.catalog.load("review_summary"),
+            self._run.catalog.load(names.REVIEW_SUMMARY),
             tracking.locate_artifact(self._run.required_run_id, path),
             tracking.locate_artifact_file(self._run.required_run_id, path),
         )
 
     def describe_decision(self) -> tuple[str, str]:
         """Return the decision in one line, and in Markdown, as evidence for a person."""
-        decision = self._run.catalog.load("decision")
-        picture = tracking.locate_artifact_file(
-            self._run.required_run_id, "promotion/comparison.png"
-        )
+        decision = self._run.catalog.load(names.DECISION)
+        path = locate_artifact_path(self._run.catalog, names.COMPARISON_PLOT)
+        picture = tracking.locate_artifact_file(self._run.required_run_id, path)
         # Airflow shows it small: a click opens it.
         shown = f"[![patient by patient]({picture})]({picture})\n\n" if picture else ""
         links = " · ".join(
@@ -143,6 +144,6 @@ class Account:
 
     def locate_watched(self) -> dict[str, str]:
         """Return the addresses of the champion that was watched, and of the run."""
-        version = str(self._run.catalog.load("champion_watch")["version"])
+        version = str(self._run.catalog.load(names.CHAMPION_WATCH)["version"])
         page = registry.locate_version(self._run.model_name, version)
         return {f"Model version {version}": page, "MLflow run": self._run.locate_mlflow_run()}

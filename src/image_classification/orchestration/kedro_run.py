@@ -21,6 +21,7 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun
+from image_classification.configuration import names
 from image_classification.errors import ConfigurationError
 from image_classification.orchestration.account import Account
 from image_classification.vendor.kedro import find_pipeline, make_session, plain_pipeline
@@ -144,7 +145,7 @@ class KedroRun:
     def record_watch(self, sentence: str) -> bool:
         """Write how the champion does into the MLflow run; return whether it alerts."""
         tracking.tag_run(self.required_run_id, {tracking.WATCH_TAG: sentence})
-        return bool(self.catalog.load("champion_watch")["alert"])
+        return bool(self.catalog.load(names.CHAMPION_WATCH)["alert"])
 
     def log_profile(self, tasks: list[dict[str, Any]]) -> None:
         """Keep where the seconds of this run went with the MLflow run.
@@ -152,7 +153,7 @@ class KedroRun:
         Args:
             tasks: what Airflow knows of the tasks: when each was queued, began and ended.
         """
-        timings = list(self.catalog.load("task_timings").values())
+        timings = list(self.catalog.load(names.TASK_TIMINGS).values())
         tracking.log_profile(self.required_run_id, tasks, timings)
 
     def close_mlflow_run(self, succeeded: bool) -> str:

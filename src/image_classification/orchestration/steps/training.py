@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from image_classification.orchestration.kedro_run import KedroRun
 
+from image_classification.configuration import names
 from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
 
 
@@ -30,8 +31,8 @@ class CheckNewImagesOperator(PipelineOperator, SkipMixin):
         run = self.start(context)
         is_new, reason = check_new_images(
             run.model_name,
-            run.catalog.load("image_splits"),
-            run.catalog.load("data_summary"),
+            run.catalog.load(names.IMAGE_SPLITS),
+            run.catalog.load(names.DATA_SUMMARY),
             run.context.params["training"],
             judges=self.judges,
         )

@@ -6,13 +6,11 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from kedro.io import CatalogProtocol
-
 from image_classification.errors import ConfigurationError
 from image_classification.vendor.kedro import locate_file
 
 
-def locate_artifact_path(catalog: CatalogProtocol[Any, Any] | Mapping[str, Any], name: str) -> str:
+def locate_artifact_path(catalog: Any, name: str) -> str:
     """Return the path of a dataset among the artifacts of its MLflow run.
 
     Args:

@@ -10,8 +10,8 @@ from kedro.io import DataCatalog
 from shipped import read_files
 
 from image_classification.configuration import names
-from image_classification.datasets.artifact import locate_artifact_path
 from image_classification.errors import ConfigurationError
+from image_classification.tracking.kept import locate_artifact_path
 
 
 def describe_plot(folder: Path | str, artifact_path: str | None) -> dict[str, Any]:
