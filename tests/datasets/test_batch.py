@@ -237,6 +237,34 @@ class TestBatches:
         self.take_in(places)
         assert written == ["1.png", "2.png", "_BATCH.json"]
 
+    def test_on_a_disk_a_batch_appears_whole(
+        self, places: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen, write = [], module.write_whole
+        filesystem, path = open_filesystem(places[1])
+
+        def look(*what: object) -> None:
+            seen.append(filesystem.exists(f"{path}/b"))
+            write(*what)
+
+        monkeypatch.setattr(module, "write_whole", look)
+        self.put(places[0], "b.zip", zip_files({"P/1.png": b"1", "U/2.png": b"2"}))
+        self.put(places[0], "b.zip._READY")
+        self.take_in(places)
+        assert seen == [False] * 3 or places[1].startswith("memory")
+        assert filesystem.exists(f"{path}/b")
+        assert not filesystem.exists(f"{path}/.b.partial")
+
+    def test_a_manifest_is_written_so_that_a_person_can_read_it(
+        self, places: tuple[str, str]
+    ) -> None:
+        for name in ("b/P/1.png", "b/_READY"):
+            self.put(places[0], name)
+        self.take_in(places)
+        filesystem, path = open_filesystem(places[1])
+        text = filesystem.cat_file(f"{path}/b/_BATCH.json").decode()
+        assert text.startswith('{\n  "delivered_as": "b",\n  "delivery": "')
+
     def test_a_file_that_arrives_while_a_batch_is_taken_in_stays(
         self, places: tuple[str, str]
     ) -> None:

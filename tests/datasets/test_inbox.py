@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.datasets.inbox import MAXIMUM_MEMBER_BYTES, clean_name
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PARIS = NOON.astimezone(timezone(timedelta(hours=1)))
 
 
 def put(root: str, *names: str) -> None:
@@ -222,6 +223,7 @@ class TestZip:
         ("2026-11-22_lab.a", "2026-11-22_lab.a"),
         ("Lab A, 22 Nov", "Lab-A-22-Nov"),
         ("..hidden-", "hidden"),
+        ("X-ray X", "X-ray-X"),
         ("Zürich/Aa", "Z-rich-Aa"),
         ("日本", "batch"),
     ],
@@ -233,7 +235,14 @@ def test_a_name_is_made_of_letters_digits_and_a_few_signs(name: str, cleaned: st
 @pytest.mark.parametrize("key", ["mtime", "LastModified", "updated", "last_modified", "created"])
 @pytest.mark.parametrize(
     "told",
-    [NOON.timestamp(), NOON, NOON.replace(tzinfo=None), "2026-11-22T12:00:00Z", "20261122T12"],
+    [
+        NOON.timestamp(),
+        NOON,
+        NOON.replace(tzinfo=None),
+        "2026-11-22T12:00:00Z",
+        "20261122T12",
+        PARIS,
+    ],
 )
 def test_the_time_of_a_change_is_told_as_each_filesystem_does(key: str, told: Any) -> None:
     assert inbox._changed_at({"size": 1, key: told}) == NOON
