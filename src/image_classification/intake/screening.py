@@ -133,7 +133,7 @@ def screen_batch(
         limits: `ScreeningParameters`.
     """
     report = _Report(len(batch.images), limits)
-    blank = _check_blank(batch, report)
+    _check_blank(batch, report)
     known = Groups(reference.images["patient"]) if reference is not None else None
     count = len(known.names) if known else 0
     report.numbers["known_patients"] = float(count)
@@ -144,7 +144,7 @@ def screen_batch(
         )
     elif len(batch.images):
         groups = Groups(batch.images["patient"])
-        _check_look((batch, groups), (reference, known), blank, report)
+        _check_look((batch, groups), (reference, known), report)
         _check_embeddings((batch, groups), (reference, known), report)
         _check_labels((batch, groups), (reference, known), report)
     return report.conclude()
@@ -157,7 +157,6 @@ class _Report:
     """Collects what the checks find."""
 
     def __init__(self, image_count: int, limits: ScreeningParameters) -> None:
-        self.limits = limits
         self.reasons: list[str] = []
         self.notes: list[str] = []
         self.suspicion = np.zeros(image_count)
@@ -179,9 +178,9 @@ def _limit(report: _Report, name: str) -> float:
     return report.numbers[f"limit_maximum_{name}"]
 
 
-def _check_blank(batch: Evidence, report: _Report) -> npt.NDArray[np.bool_]:
+def _check_blank(batch: Evidence, report: _Report) -> None:
     contrast = np.nan_to_num(batch.images["contrast"].to_numpy(dtype=np.float64))
-    blank: npt.NDArray[np.bool_] = contrast < BLANK_CONTRAST
+    blank = contrast < BLANK_CONTRAST
     share = float(blank.mean()) if len(blank) else 0.0
     limit = _limit(report, "blank_share")
     report.numbers["blank_share"] = share
@@ -191,12 +190,9 @@ def _check_blank(batch: Evidence, report: _Report) -> npt.NDArray[np.bool_]:
             f"{blank.sum()} of {len(blank)} images ({share:.0%}) are blank; usual is none, the "
             f"limit is {limit:.0%}."
         )
-    return blank
 
 
-def _check_look(
-    batch: Grouped, reference: Grouped, blank: npt.NDArray[np.bool_], report: _Report
-) -> None:
+def _check_look(batch: Grouped, reference: Grouped, report: _Report) -> None:
     known, values = reference[0].statistics, batch[0].statistics
     patients = Space(known, reference[1], weigh_patients)
     _hold_distant(patients.measure_groups(values, batch[1]), "look", "look different from", report)
@@ -204,7 +200,7 @@ def _check_look(
     distances = images.measure(values) / (images.usual_image + 1e-9)
     # One of many patients is bound to lie far out, and its images lie there too.
     strange = distances > images.grow(len(batch[1].names))
-    report.suspect(np.where(blank, 10.0, distances / (1 + distances)))
+    report.suspect(distances / (1 + distances))
     bounds = _bound_shares(strange, batch[1])["bound"]
     limit = _limit(report, "strange_share")
     report.numbers["strange_share"] = share = float(bounds.max())
