@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -546,33 +544,6 @@ class TestLock:
         assert len(tried) == 2
         with FileLock(store.ledger / ".lock", timeout=0):
             pass
-
-    def test_of_two_runs_at_once_one_promotes_and_the_other_has_lost_the_race(
-        self, first: str, entries: LedgerDataset, open_release: Callable[..., Release]
-    ) -> None:
-        releases = {}
-        for name in ("second", "third"):
-            run_id, version = register(name)
-            releases[version] = open_release(run_id)
-        together = Barrier(2)
-
-        def promote(version: str) -> str:
-            together.wait(10)
-            try:
-                return releases[version].promote(version, decide(first))
-            except ChampionMovedError as error:
-                return str(error)
-
-        with ThreadPoolExecutor(2) as pool:
-            said = sorted(pool.map(promote, releases), key=lambda line: "promoted" not in line)
-        winner = champion()
-        assert said[0].startswith(f"promoted v{winner}: ")
-        assert f"expected version {first}, found version {winner}" in said[1]
-        (lost,) = set(releases) - {winner}
-        assert events(entries)[1:] == [
-            ("promoted", winner, first, winner),
-            ("lost race", lost, winner, winner),
-        ]
 
 
 class TestSecondDecisions:
