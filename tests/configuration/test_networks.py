@@ -22,13 +22,9 @@ ASKED = "import sys; from image_classification.configuration.networks import lis
 
 
 def test_each_file_is_a_network_and_says_what_it_can_read() -> None:
-    assert list_networks() == {
-        "large": 16,
-        "medium": 16,
-        "mobilenet": 32,
-        "residual": 16,
-        "small": 16,
-    }
+    known = {"large": 16, "medium": 16, "mobilenet": 32, "residual": 16, "small": 16}
+    assert list_networks().items() >= known.items()
+    assert list(list_networks()) == sorted(list_networks())
 
 
 def test_the_names_are_read_without_tensorflow() -> None:
@@ -69,11 +65,13 @@ def test_images_that_are_too_small_are_refused_with_what_reads_them() -> None:
     with pytest.raises(ConfigurationError) as refused:
         check_network("mobilenet", 31)
 
-    assert str(refused.value) == (
+    said, _, others = str(refused.value).partition(", or train a network that reads them: ")
+    assert said == (
         "training.network: 'mobilenet' reads images of 32 px and more. Received: image_size_px 31. "
-        "Set image_size_px to 32 or more, or train a network that reads them: large, medium, "
-        "residual, small."
+        "Set image_size_px to 32 or more"
     )
+    assert set(others.rstrip(".").split(", ")) >= {"large", "medium", "residual", "small"}
+    assert "mobilenet" not in others
 
 
 def test_a_size_that_no_network_reads_is_refused() -> None:
@@ -83,7 +81,7 @@ def test_a_size_that_no_network_reads_is_refused() -> None:
 
 def test_an_unknown_network_is_refused_with_the_name_it_resembles() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"'smal' is unknown: allowed are large.*Did you mean 'small'"
+        ConfigurationError, match=r"'smal' is unknown: allowed are .*small.*Did you mean 'small'"
     ):
         check_network("smal", 64)
 

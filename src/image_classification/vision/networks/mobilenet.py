@@ -17,8 +17,10 @@ MOMENTUM = 0.9
 def build(image_size_px: int, class_count: int, dropout: float) -> keras.Model:
     """Build MobileNetV3 Small (Howard et al., 2019, arXiv:1905.02244) with an answer of our own.
 
-    Its weights are drawn at random: nothing is ever downloaded (`training.weights` names a file).
-    It scales the pixels 0 to 255 itself.
+    It scales the pixels 0 to 255 itself. Its weights are drawn at random: nothing is ever
+    downloaded. To start from published weights, which are those of the body alone, load them once
+    with ``network.get_layer("MobileNetV3Small").load_weights(file)``, keep the whole network with
+    ``network.save_weights("start.weights.h5")``, and name that file in `training.weights`.
     """
     inputs = keras.Input((image_size_px, image_size_px, 3), name="pixels")
     body = keras.applications.MobileNetV3Small(
