@@ -118,6 +118,14 @@ def test_a_delivery_that_was_killed_is_not_seen_and_can_be_repeated(
     assert batch.is_ready
 
 
+def test_what_is_left_of_a_killed_delivery_is_not_delivered(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", *NAMES)
+    lay_out(tmp_path / "incoming", ".night.partial/Parasitized/old.png")
+    deliver(Source(data), str(tmp_path / "incoming"), "night")
+    assert images(tmp_path / "incoming" / "night") == sorted(NAMES)
+    assert (tmp_path / "incoming" / "night" / "_READY").read_bytes() == b""
+
+
 def test_an_object_store_gets_the_marker_last(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -75,6 +75,8 @@ class TestFilesystem:
         given.clear()
         open_filesystem("memory://bucket")
         assert given == {"protocol": "memory"}
+        RecordsDataset(filepath="memory://bucket", credentials={"key": "k"})
+        assert given == {"protocol": "memory", "key": "k"}
 
     def test_a_filesystem_of_one_name_or_several_is_told(self) -> None:
         class One:
