@@ -253,6 +253,9 @@ def test_nights_are_cut_where_the_days_allow_it() -> None:
     late = ["01"] * 9 + ["02", "03", "04"]
     files = [PurePosixPath(f"P/201506{day}_{n:02d}.png") for n, day in enumerate(late)]
     assert [len(share) for share in split_by_date(files, 3)] == [9, 1, 2]
+    early = ["01", "02"] + ["03"] * 10
+    files = [PurePosixPath(f"P/201506{day}_{n:02d}.png") for n, day in enumerate(early)]
+    assert [len(share) for share in split_by_date(files, 3)] == [1, 1, 10]
     assert split_by_date([], 2) == [[], []]
 
 
