@@ -118,17 +118,17 @@ def test_one_seed_gives_one_set_of_weights() -> None:
 def test_it_is_trained_in_any_precision_kept_in_float32_and_answers_alike_when_loaded(
     trained: str, precision: str, tmp_path: Path
 ) -> None:
-    targets = np.arange(40) % 2
-    pixels = draw(40, 32) // 4 + (targets * 120)[:, None, None, None].astype(np.uint8)
+    targets = np.arange(60) % 2
+    pixels = draw(60, 32) // 4 + (targets * 130 + 30)[:, None, None, None].astype(np.uint8)
     build = partial(vision.build_network, trained, 32, 2, 0.1)
     vision.set_seed(1)
     before = build().get_weights()
 
     network, history, setup = vision.fit_network(
         build,
-        (pixels[:24], targets[:24]),
-        (pixels[24:], targets[24:]),
-        epochs=4,
+        (pixels[:40], targets[:40]),
+        (pixels[40:], targets[40:]),
+        epochs=6,
         batch_size=8,
         learning_rate=0.003,
         weight_decay=0.01,
