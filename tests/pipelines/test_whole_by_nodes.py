@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from laboratory import Laboratory
 from matplotlib.figure import Figure
 from samples import draw_image
+from shipped import read_shipped
 
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.errors import DataError
@@ -260,7 +260,7 @@ def test_scores_without_a_champion_have_the_columns_and_no_rows(
 def test_three_classes_come_to_a_decision_through_the_files_between_the_tasks(
     trained: tuple[Any, ...], batches: ImageBatches, splits: pd.DataFrame, tmp_path: Path
 ) -> None:
-    policy = yaml.safe_load((CONF / "test" / "parameters_promotion.yml").read_text())["promotion"]
+    policy = read_shipped("promotion", env="test")
     champion = RegisteredNetwork(trained[0], CLASSES, "1")
     champion_scores, scoring = score_champion(lambda: champion, CLASSES, batches, splits)
     scores = {

@@ -284,14 +284,15 @@ def quick_work(
     """
     from matplotlib.figure import Figure
 
-    from image_classification.vision import History, Network
+    from image_classification.vision import History, Network, set_seed
 
     def blank(*_: Any) -> Figure:
         return Figure()
 
     def fit(
-        build: Callable[[], Network], *_: Any, epochs: int, **__: Any
+        build: Callable[[], Network], *_: Any, epochs: int, seed: int, **__: Any
     ) -> tuple[Network, History, dict[str, Any]]:
+        set_seed(seed)
         return build(), History(*([0.5] * epochs for _ in range(6))), {"precision": "none"}
 
     from image_classification.orchestration.kedro_run import KedroRun
