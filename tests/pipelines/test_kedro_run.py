@@ -18,6 +18,9 @@ from mlflow import MlflowClient
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
+# Whole runs with a fresh process each; tests/dags/test_outcomes.py has one without, among the quick.
+pytestmark = pytest.mark.slow
+
 ANY_GAIN = {"promotion": {"improvement": {"minimum_gain": -1.0}}}
 
 
