@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
-# Whole runs with a fresh process each; tests/dags/test_outcomes.py has one without, among the quick.
+# Whole runs, with a fresh process each. tests/dags/test_outcomes.py has a quick one.
 pytestmark = pytest.mark.slow
 
 ANY_GAIN = {"promotion": {"improvement": {"minimum_gain": -1.0}}}
