@@ -284,7 +284,10 @@ def quick_work(
     """
     from matplotlib.figure import Figure
 
+    from image_classification.orchestration.kedro_run import KedroRun
     from image_classification.vision import History, Network, set_seed
+
+    run_node = KedroRun.run_node
 
     def blank(*_: Any) -> Figure:
         return Figure()
@@ -294,10 +297,6 @@ def quick_work(
     ) -> tuple[Network, History, dict[str, Any]]:
         set_seed(seed)
         return build(), History(*([0.5] * epochs for _ in range(6))), {"precision": "none"}
-
-    from image_classification.orchestration.kedro_run import KedroRun
-
-    run_node = KedroRun.run_node
 
     def run_most(self: KedroRun, node_name: str) -> None:
         if node_name not in without:
