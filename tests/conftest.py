@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from arrivals import deliver_cells
+from storage_root import forget_mlflow_state
 
 # Before Airflow, Kedro or TensorFlow is imported.
 os.environ.update(
@@ -67,13 +68,4 @@ def storage(tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def _forget_mlflow_state() -> Iterator[None]:
     """Leave no active run, tracking address or experiment to the next test."""
     yield
-    import sys
-
-    if "mlflow" in sys.modules:
-        import mlflow
-
-        while mlflow.active_run():
-            mlflow.end_run()
-        mlflow.set_tracking_uri(None)
-        mlflow.set_registry_uri(None)
-        mlflow.tracking.fluent._active_experiment_id = None
+    forget_mlflow_state()

@@ -13,7 +13,7 @@ from judged import EXPERIMENT, MODEL, consume, judge_nights
 from kedro.framework.session import KedroSession
 from mlflow import MlflowClient
 from registered import register_version
-from storage_root import STORE, copy_storage, use_store
+from storage_root import STORE, copy_storage, forget_mlflow_state, use_store
 from terminal import call
 
 from image_classification import tracking, vision
@@ -46,6 +46,7 @@ def _template(tmp_path_factory: pytest.TempPathFactory, delivered: Path, empty_s
         call("deliver", str(few), "--name", "few", "--labelled-by", "Ada")
         run_pipeline("data_processing")
         _make_champion(storage)
+    forget_mlflow_state()
     return storage
 
 
@@ -87,6 +88,7 @@ def _judged_template(tmp_path_factory: pytest.TempPathFactory, empty_store: Path
             EXPERIMENT, artifact_location=str(storage / "mlflow" / "artifacts")
         )
         judge_nights(storage)
+    forget_mlflow_state()
     return storage
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -31,3 +32,18 @@ def use_store(storage: Path, empty_store: Path) -> str:
     (storage / STORE).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(empty_store, storage / STORE)
     return f"sqlite:///{storage / STORE}"
+
+
+def forget_mlflow_state() -> None:
+    """Leave no active run, tracking address or experiment behind.
+
+    MLflow keeps an address that was set also in the environment, in MLFLOW_TRACKING_URI.
+    """
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        while mlflow.active_run():
+            mlflow.end_run()
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        mlflow.tracking.fluent._active_experiment_id = None
