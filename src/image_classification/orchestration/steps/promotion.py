@@ -36,8 +36,6 @@ class MeasurePackageOperator(PipelineOperator):
 class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
     """Judge the comparison, and branch on the verdict and the mode."""
 
-    inherits_from_skipmixin = True
-
     def choose_branch(self, context: Context) -> str:
         """Return the task to go on with."""
         action, reason = self.start(context).aftermath.decide()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import SkipMixin
-
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -13,12 +11,11 @@ if TYPE_CHECKING:
 
 from image_classification.configuration import names
 from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
+from image_classification.vendor.airflow.task import SkippingOperator
 
 
-class CheckNewImagesOperator(PipelineOperator, SkipMixin):
+class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
     """Skip the rest of the run when the images are those of the last trained model."""
-
-    inherits_from_skipmixin = True
 
     def __init__(self, *, judges: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
