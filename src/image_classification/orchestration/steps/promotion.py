@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import (
 )
 
 from image_classification.orchestration.settings import Event
+from image_classification.orchestration.task_id import ASK_APPROVER
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from image_classification.champion.statement import Statement
     from image_classification.orchestration.kedro_run import KedroRun
 from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
-
-ASK_APPROVER = "ask_approver"
 
 ANSWER = "answer"
 """Key of what the approver answered, among the results of that task."""
