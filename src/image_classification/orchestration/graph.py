@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, Label, TriggerRule
 
 from image_classification.gate.verdict import ACTIONS
+from image_classification.orchestration import task_id
 from image_classification.orchestration.notices.failure import (
     CloseFailureNotifier,
     FailureNotifier,
@@ -28,7 +29,6 @@ from image_classification.orchestration.steps.intake import (
     RequestReviewOperator,
 )
 from image_classification.orchestration.steps.promotion import (
-    ASK_APPROVER,
     ChooseChampionOperator,
     KeepChampionOperator,
     MeasurePackageOperator,
@@ -45,7 +45,6 @@ from image_classification.orchestration.steps.training import (
     CheckNewImagesOperator,
     LogModelOperator,
 )
-from image_classification.orchestration.task_id import ASK_REVIEWER, CLOSE_RUN
 
 PROCESSING, SELECTION, TRAINING = "data_processing", "selection", "training"
 PROMOTION, REVIEW, ROLLBACK = "promotion", "review", "rollback"
@@ -57,7 +56,7 @@ DECIDES, ROLLS_BACK = "decides", "rolls_back"
 SCREENING = "screening"
 """Tag of the node that may hold a batch for a review."""
 
-ASKED, ANSWERED = "describe_batch", "record_review"
+ASKED, ANSWERED = task_id.DESCRIBE_BATCH, task_id.RECORD_REVIEW
 """Nodes of the pipeline `review`, before and after the person's answer."""
 
 
@@ -151,9 +150,9 @@ class _Builder:
             work.append(self._append_restoration())
         self._enclose(work)
 
-    def _make(self, operator: type[PipelineOperator], task_id: str, **arguments: Any) -> Any:
+    def _make(self, operator: type[PipelineOperator], name: str, **arguments: Any) -> Any:
         return operator(
-            task_id=task_id,
+            task_id=name,
             pipeline=self.spec.pipeline,
             project_path=str(self.spec.project_path),
             settings=self.settings,
@@ -167,14 +166,16 @@ class _Builder:
 
     def _insert_check(self) -> BaseOperator:
         check: BaseOperator = self._make(
-            CheckNewImagesOperator, "check_new_images", judges=bool(self._tagged(DECIDES))
+            CheckNewImagesOperator, task_id.CHECK_NEW_IMAGES, judges=bool(self._tagged(DECIDES))
         )
         [*self._last(PROCESSING), *self._last(SELECTION)] >> check >> self._first(TRAINING)
         return check
 
     def _append_reviews(self) -> list[BaseOperator]:
-        held = self._make(ListHeldBatchesOperator, "list_held_batches")
-        ask = RequestReviewOperator.partial(task_id="request_reviews").expand(batch=held.output)
+        held = self._make(ListHeldBatchesOperator, task_id.LIST_HELD_BATCHES)
+        ask = RequestReviewOperator.partial(task_id=task_id.REQUEST_REVIEWS).expand(
+            batch=held.output
+        )
         self._last(SCREENING) >> held
         return [held, ask]
 
@@ -184,19 +185,19 @@ class _Builder:
             AskReviewerOperator,
         )
 
-        ask: BaseOperator = self._make(AskReviewerOperator, ASK_REVIEWER)
+        ask: BaseOperator = self._make(AskReviewerOperator, task_id.ASK_REVIEWER)
         self.tasks[ASKED] >> ask >> self.tasks[ANSWERED]
         return ask
 
     def _append_announcement(self) -> BaseOperator:
         announce: BaseOperator = self._make(
-            AnnounceImagesOperator, "announce_images", outlets=[NEW_IMAGES]
+            AnnounceImagesOperator, task_id.ANNOUNCE_IMAGES, outlets=[NEW_IMAGES]
         )
         [*self._last(PROCESSING), *self._last(REVIEW)] >> announce
         return announce
 
     def _insert_log_model(self) -> BaseOperator:
-        log_model: BaseOperator = self._make(LogModelOperator, "log_model")
+        log_model: BaseOperator = self._make(LogModelOperator, task_id.LOG_MODEL)
         self._last(TRAINING) >> log_model
         if promotion := self._first(PROMOTION):
             log_model >> promotion
@@ -208,9 +209,9 @@ class _Builder:
             AskApproverOperator,
         )
 
-        measure = self._make(MeasurePackageOperator, "measure_package")
-        choose = self._make(ChooseChampionOperator, "choose_champion")
-        ask = self._make(AskApproverOperator, ASK_APPROVER)
+        measure = self._make(MeasurePackageOperator, task_id.MEASURE_PACKAGE)
+        choose = self._make(ChooseChampionOperator, task_id.CHOOSE_CHAMPION)
+        ask = self._make(AskApproverOperator, task_id.ASK_APPROVER)
         # Each follows one of two branches: the other is skipped.
         either = {"trigger_rule": TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS}
         promote = self._make(
@@ -229,18 +230,18 @@ class _Builder:
 
     def _append_restoration(self) -> BaseOperator:
         restore: BaseOperator = self._make(
-            RestoreChampionOperator, "restore_champion", outlets=[NEW_CHAMPION]
+            RestoreChampionOperator, task_id.RESTORE_CHAMPION, outlets=[NEW_CHAMPION]
         )
         self._last(ROLLBACK) >> restore
         return restore
 
     def _enclose(self, work: Iterable[BaseOperator]) -> None:
-        open_run = self._make(OpenRunOperator, "open_run")
+        open_run = self._make(OpenRunOperator, task_id.OPEN_RUN)
         if self._tagged(PROCESSING) and not self._tagged(TRAINING):
-            self._make(FindBatchesOperator, "find_batches") >> open_run
+            self._make(FindBatchesOperator, task_id.FIND_BATCHES) >> open_run
         close_run = self._make(
             CloseRunOperator,
-            CLOSE_RUN,
+            task_id.CLOSE_RUN,
             on_failure_callback=CloseFailureNotifier(self.settings.notifications),
         )
         for task in work:
