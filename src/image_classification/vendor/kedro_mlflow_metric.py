@@ -8,6 +8,7 @@ send a curve at once.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
@@ -15,19 +16,19 @@ from typing import Any
 from kedro_mlflow.io import metrics
 
 
-class _OneMetric:
+class _OneMetric(ABC):
     """A mixin: knows of a metric by the names of all that the run has."""
 
     key: str
     run_id: str | None
 
+    @abstractmethod
     def list_metrics(self) -> Iterable[str]:
-        """Return the names of the run's metrics; to be overridden."""
-        raise NotImplementedError
+        """Return the names of the run's metrics."""
 
+    @abstractmethod
     def log(self, points: Iterable[Mapping[str, Any]]) -> None:
-        """Log points of `key`, `value` and `step`; to be overridden."""
-        raise NotImplementedError
+        """Log points of `key`, `value` and `step`."""
 
     def _exists(self) -> bool:
         return self.run_id is not None and self.key in self.list_metrics()
