@@ -89,6 +89,7 @@ def make_decision(champion: str | None) -> dict[str, Any]:
         "champion_fault": "",
         "tests": None,
         "checks": [],
+        "facts": None,
         "images": 10,
         "patients": 2,
     }

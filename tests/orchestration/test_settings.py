@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from copy import deepcopy
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +12,6 @@ import pytest
 from image_classification.errors import ConfigurationError
 from image_classification.orchestration.settings import read_settings
 
-pytestmark = pytest.mark.usefixtures("sessions_read_once")
-
-PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {
     "description": "Count the cells. Slowly.",
     "schedule": None,
@@ -234,50 +229,6 @@ def test_run_changes_the_parameters_of_the_changed_fields_alone(
     chosen: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     assert read_settings("counting", SETTINGS).runtime_params(chosen) == changes
-
-
-# The project's own file, as `kedro airflow create` checks it
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project with the real settings, which `conf/local/airflow.yml` may change."""
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(PROJECT)
-    shutil.copytree(PROJECT / "conf" / "base", tmp_path / "conf" / "base")
-    (tmp_path / "conf" / "local").mkdir()
-    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
-    return tmp_path
-
-
-def test_projects_own_settings_pass(project: Path) -> None:
-    from image_classification.cli import check_airflow_settings
-
-    check_airflow_settings(project)
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        ("retrainig:\n  retries: 1\n", "'retrainig' is no registered pipeline.*'retraining'"),
-        ("nightly:\n  retries: 1\n", "'nightly' is no registered pipeline. Allowed: .*, default"),
-        ("retraining:\n  schedul: null\n", "DAG 'retraining'.*Did you mean 'schedule'"),
-        (
-            "review:\n  notifications: {needs_you: [mail]}\n",
-            "DAG 'review'.*mail is asked for \\(needs_you\\)",
-        ),
-        ("inference:\n  retries: often\n", "DAG 'inference'.*'retries'.*Received: 'often'"),
-    ],
-)
-def test_wrong_airflow_yml_is_refused_with_the_dag_it_is_about(
-    project: Path, content: str, complaint: str
-) -> None:
-    from image_classification.cli import check_airflow_settings
-
-    (project / "conf" / "local" / "airflow.yml").write_text(content)
-    with pytest.raises(ConfigurationError, match=f"(?s){complaint}"):
-        check_airflow_settings(project)
 
 
 def test_a_run_may_take_as_long_as_it_likes_unless_told_otherwise() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -95,25 +94,6 @@ def test_a_run_that_is_not_there_is_named_with_where_it_was_looked_for(
 ) -> None:
     with pytest.raises(TrackingError, match=f"no run of .*'{experiment_name}'.*MLFLOW_TRACKING_U"):
         tracking.select_run(experiment_name, name, "retraining")
-
-
-def test_a_run_that_is_resumed_is_active_for_a_while_and_goes_on_running(
-    experiment: str, run_id: str
-) -> None:
-    assert tracking.active_run_id() is None
-    with tracking.resume_run(run_id):
-        assert tracking.active_run_id() == run_id
-        assert tracking.active_experiment_id() == experiment
-        mlflow.log_metric("accuracy", 0.5)
-    assert tracking.active_run_id() is tracking.active_experiment_id() is None
-    found = MlflowClient().get_run(run_id)
-    assert (found.info.status, found.data.metrics) == ("RUNNING", {"accuracy": 0.5})
-
-
-def test_a_run_is_left_although_what_it_was_resumed_for_fails(run_id: str) -> None:
-    with pytest.raises(ValueError, match="broken"), tracking.resume_run(run_id):
-        raise ValueError("broken")
-    assert tracking.active_run_id() is None
 
 
 def test_parameters_that_another_task_logs_in_the_same_moment_are_no_error(

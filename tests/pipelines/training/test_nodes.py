@@ -35,7 +35,7 @@ from image_classification.pipelines.training.nodes import (
     train_network,
 )
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = Path(__file__).resolve().parents[3] / "conf"
 CLASSES = ["gametocyte", "healthy", "ring"]
 SIZE_PX = 16
 TRAINING: dict[str, Any] = {
