@@ -71,6 +71,24 @@ def test_node_that_fails_leaves_the_mlflow_run_running_for_its_retry(storage: Pa
     assert mlflow.active_run() is None
 
 
+def test_model_is_logged_by_a_process_that_knows_no_pipelines_yet(
+    storage: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from kedro.framework.project import pipelines
+    from kedro_mlflow.pipeline.pipeline_ml import PipelineML
+
+    from image_classification.champion.aftermath import Aftermath
+
+    logged: list[Any] = []
+    monkeypatch.setattr(
+        Aftermath, "log_challenger", lambda _, pipeline: logged.append(pipeline) or "7"
+    )
+    pipelines.configure(None)  # as in a task that the stock executor starts
+    assert make_run("1").log_model() == "7"
+    assert [type(pipeline) for pipeline in logged] == [PipelineML]
+
+
 def test_parameter_changed_within_a_run_is_refused_with_what_to_do(storage: Path) -> None:
     run_id = make_run().open_mlflow_run()
     make_run(run_id).run_node("collect_batches")

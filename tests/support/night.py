@@ -99,15 +99,17 @@ def list_tasks() -> list[Workload]:
 def run_night(executor: Any) -> None:
     """Run all tasks, one after another."""
     executor.start()
-    for task in list_tasks():
-        executor.queued_tasks[task.key] = task
-        executor._process_workloads([task])
-        while not (events := executor.get_event_buffer()):
-            executor.sync()
-            time.sleep(0.02)
-        if events[task.key][0] != "success":
-            raise SystemExit(f"{task.key} failed.")
-    executor.end()
+    try:
+        for task in list_tasks():
+            executor.queued_tasks[task.key] = task
+            executor._process_workloads([task])
+            while not (events := executor.get_event_buffer()):
+                executor.sync()
+                time.sleep(0.02)
+            if events[task.key][0] != "success":
+                raise SystemExit(f"{task.key} failed.")
+    finally:
+        executor.end()  # else its workers keep this process from ending
 
 
 if __name__ == "__main__":

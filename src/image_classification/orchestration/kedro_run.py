@@ -121,6 +121,7 @@ class KedroRun:
         Raises:
             ConfigurationError: that pipeline was not made by `pipeline_ml_factory`.
         """
+        self.context  # noqa: B018 - before it, the process may know no pipelines
         pipeline = find_pipeline(TRAINING)
         if not isinstance(pipeline, PipelineML):
             raise ConfigurationError(
