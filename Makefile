@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo replay up down dags lock lint test test-all mutants benchmark clean
+.PHONY: help install data demo replay up down dags lock lint test test-all mutants benchmark regret clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ benchmark: install ## The quick benchmarks, side by side with what people would 
 	    data=; case $$name in training|scoring|intake) data="$(DATA)";; esac; \
 	    $(BIN)/python benchmarks/$$name.py --quick $${data:+--data "$$data"} || exit 1; \
 	done
+
+regret: install ## What each rule of the gate loses, on patients nobody saw (DATA=zip; goes on where it was stopped)
+	$(BIN)/python benchmarks/regret.py $(if $(DATA),--data "$(DATA)")
 
 clean: ## Remove caches and the demonstration's data; .venv and data/ stay
 	rm -rf .local/demo .local/replay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist mutants

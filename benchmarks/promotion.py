@@ -9,7 +9,8 @@ never saw is kept in the cache, and the nights are drawn from these answers, as
 `promotion_simulation` says. `--only` runs some of the simulations: what McNemar's test adds to the
 interval is `--only compare_tests`.
 
-The policy is that of `conf/base/parameters_promotion.yml`; the verdict is `judgement.decide`'s.
+The policy is that of `conf/base/parameters_promotion.yml` with the rule `superiority`; the verdict
+is `judgement.decide`'s. What the other rules cost is `regret.py`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from promotion_simulation import (
     VALIDATION_PATIENTS,
     YEAR_RULES,
     Policy,
+    choose_superiority,
 )
 from stored_predictions import (
     WEAK_EPOCHS,
@@ -52,7 +54,7 @@ from image_classification.intake.index import split_patients
 def main() -> None:
     options = parse()
     began = time.monotonic()
-    policy = read_parameters()["promotion"]
+    policy = choose_superiority(read_parameters()["promotion"])
     stored = store_predictions(options.data, options.cache) if options.data else make_predictions()
     describe(stored, bool(options.data))
     plan = plan_all(stored, options)

@@ -59,6 +59,13 @@ YEAR_RULES = (AT_LEAST, ABOVE, GATE)
 Policy = Mapping[str, Any]
 
 
+def choose_superiority(policy: Policy) -> dict[str, Any]:
+    """Return the policy with the rule `superiority`, its numbers beside it as they once stood."""
+    improvement = policy["improvement"]
+    flat = {name: improvement[name] for name in ("minimum_gain", "resamples")}
+    return {**policy, "improvement": flat | improvement["superiority"]}
+
+
 class Trial:
     """Challenger and champion on a night's images, judged by each rule."""
 

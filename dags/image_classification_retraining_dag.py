@@ -50,8 +50,7 @@ dag: DAG = build_dag(
                 },
                 'minimum_gain': {
                     'title': 'Required gain',
-                    'description': ('Share of accuracy; the lower end of the interval over patients must be above '
- 'it.'),
+                    'description': 'Share of accuracy; the rule in force (improvement.rule) judges how sure it is.',
                     'type': 'number',
                     'minimum': -1,
                     'maximum': 1,

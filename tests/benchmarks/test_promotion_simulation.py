@@ -27,10 +27,14 @@ def stored(simulation: ModuleType) -> Any:
     return importlib.import_module("stored_predictions").make_predictions()
 
 
-@pytest.fixture
-def policy() -> dict[str, Any]:
-    policy: dict[str, Any] = dict(read_shipped("promotion"))
+def make_policy(simulation: ModuleType) -> Any:
+    policy = simulation.choose_superiority(read_shipped("promotion"))
     return policy | {"improvement": policy["improvement"] | {"resamples": 200}}
+
+
+@pytest.fixture
+def policy(simulation: ModuleType) -> Any:
+    return make_policy(simulation)
 
 
 def measure(night: Any, answers: np.ndarray) -> float:
@@ -235,8 +239,7 @@ class TestYear:
 class TestComparedTests:
     @pytest.fixture(scope="class")
     def found(self, simulation: ModuleType, stored: Any) -> dict[float, dict[str, int]]:
-        shipped = dict(read_shipped("promotion"))
-        policy = shipped | {"improvement": shipped["improvement"] | {"resamples": 200}}
+        policy = make_policy(simulation)
         return {
             gain: simulation.compare_tests(stored, policy, gain, 12, None, 25)["promoted"]
             for gain in (-0.01, 0.01)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from image_classification import figures
 from image_classification.gate.comparison import compare_predictions
 
+ANY_GAIN = (0.0, "the mean beyond this")
 OURS, THEIRS = {"C1": "1111", "C2": "1101", "C3": "10"}, {"C1": "1101", "C2": "1101", "C3": "11"}
 
 
@@ -41,10 +42,16 @@ def report(nights: int) -> pd.DataFrame:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "comparison": lambda: figures.plot_comparison(compare(), 0.0),
-    "comparison without champion": lambda: figures.plot_comparison(compare(champion=False), 0.0),
-    "comparison with a fault": lambda: figures.plot_comparison(compare(fault="gone " * 40), 0.0),
-    "comparison without slices": lambda: figures.plot_comparison(compare(minimum_images=9), 0.0),
+    "comparison": lambda: figures.plot_comparison(compare(), ANY_GAIN),
+    "comparison without champion": lambda: figures.plot_comparison(
+        compare(champion=False), ANY_GAIN
+    ),
+    "comparison with a fault": lambda: figures.plot_comparison(
+        compare(fault="gone " * 40), ANY_GAIN
+    ),
+    "comparison without slices": lambda: figures.plot_comparison(
+        compare(minimum_images=9), ANY_GAIN
+    ),
     "gate report": lambda: figures.plot_gate_report(report(9)),
     "gate report of nothing": lambda: figures.plot_gate_report(report(0)),
 }
@@ -61,9 +68,9 @@ def test_figures_can_be_drawn_in_several_threads() -> None:
 
 def test_a_comparison_shows_the_gain_its_interval_and_what_is_required() -> None:
     comparison = compare()
-    gain, _ = figures.plot_comparison(comparison, 0.02).axes
+    gain, _ = figures.plot_comparison(comparison, (0.02, "this")).axes
 
-    (line,) = [line for line in gain.lines if line.get_label() == "required: beyond this"]
+    (line,) = [line for line in gain.lines if line.get_label() == "required: this"]
     assert line.get_xdata() == [2.0, 2.0]
     (drawn,) = gain.containers
     point, _, (bar,) = drawn.lines
@@ -74,7 +81,7 @@ def test_a_comparison_shows_the_gain_its_interval_and_what_is_required() -> None
 
 
 def test_a_comparison_shows_each_large_patient_the_worst_first() -> None:
-    _, patients = figures.plot_comparison(compare(), 0.0).axes
+    _, patients = figures.plot_comparison(compare(), ANY_GAIN).axes
 
     assert [text.get_text() for text in patients.get_yticklabels()] == ["C2 (4)", "C1 (4)"]
     shares = {line.get_label(): list(line.get_xdata()) for line in patients.lines}
@@ -88,7 +95,7 @@ def test_a_comparison_shows_each_large_patient_the_worst_first() -> None:
 def test_a_comparison_without_champion_says_why_and_shows_the_challenger(
     fault: str, said: str
 ) -> None:
-    gain, patients = figures.plot_comparison(compare(champion=False, fault=fault), 0.0).axes
+    gain, patients = figures.plot_comparison(compare(champion=False, fault=fault), ANY_GAIN).axes
 
     assert [text.get_text() for text in gain.texts] == [said]
     shares = {line.get_label(): list(line.get_xdata()) for line in patients.lines}

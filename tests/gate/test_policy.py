@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Annotated, Any, NotRequired, get_type_hints
+from typing import Annotated, Any, ClassVar, NotRequired, get_type_hints
 
 import pytest
 from annotated_types import Ge
@@ -137,4 +137,69 @@ def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(
 def test_no_floor_is_allowed_on_what_should_be_small(parameters: dict[str, Any], name: str) -> None:
     parameters["promotion"]["floors"][name] = 0.1
     with pytest.raises(ConfigurationError, match=f"'promotion.floors.{name}' is not a parameter"):
+        check_parameters(parameters)
+
+
+class TestPoliciesWrittenBefore:
+    OLD: ClassVar[dict[str, Any]] = {
+        "minimum_gain": 0.002,
+        "confidence": 0.9,
+        "significance": 0.1,
+        "resamples": 500,
+        "minimum_patients": 7,
+    }
+
+    def test_are_read_as_the_rule_that_they_were_written_for(self) -> None:
+        settled = policy.settle_improvement(self.OLD)
+        assert settled == {
+            "rule": "superiority",
+            "minimum_gain": 0.002,
+            "resamples": 500,
+            "superiority": {"confidence": 0.9, "significance": 0.1, "minimum_patients": 7},
+            "confidence": 0.9,
+        }
+
+    def test_one_key_of_before_laid_over_the_shipped_policy_decides_as_it_did(self) -> None:
+        shipped = read_shipped("promotion")["improvement"]
+        settled = policy.settle_improvement(shipped | {"confidence": 0.9})
+        assert settled["rule"] == "superiority"
+        assert settled["superiority"] == shipped["superiority"] | {"confidence": 0.9}
+        assert settled["confidence"] == 0.9
+
+    def test_are_accepted_with_the_remedy_said(
+        self, parameters: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        parameters["promotion"]["improvement"] = dict(self.OLD)
+        check_parameters(parameters)
+        (said,) = caplog.messages
+        assert "confidence, significance, minimum_patients belong to the rule 'superiority'" in said
+        assert "set rule: superiority and move them below superiority" in said
+
+    def test_are_still_held_to_their_limits(self, parameters: dict[str, Any]) -> None:
+        parameters["promotion"]["improvement"]["confidence"] = 2
+        with pytest.raises(ConfigurationError, match=r"'promotion\.improvement\.confidence'"):
+            check_parameters(parameters)
+
+    def test_nothing_is_said_of_a_policy_of_today(
+        self, parameters: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        check_parameters(parameters)
+        assert caplog.messages == []
+        assert policy.explain_old_keys(parameters["promotion"]["improvement"]) == ""
+
+
+@pytest.mark.parametrize(("rule", "confidence"), [("expected_loss", 0.95), ("superiority", 0.98)])
+def test_the_interval_shown_is_the_one_that_decides_where_one_does(
+    rule: str, confidence: float
+) -> None:
+    settled = policy.settle_improvement(read_shipped("promotion")["improvement"] | {"rule": rule})
+    assert settled["confidence"] == confidence
+
+
+@pytest.mark.parametrize("rule", ["expected_loss", "non_inferiority", "superiority"])
+def test_the_rule_in_force_has_its_section(parameters: dict[str, Any], rule: str) -> None:
+    improvement = parameters["promotion"]["improvement"]
+    improvement["rule"] = rule
+    del improvement[rule]
+    with pytest.raises(ConfigurationError, match=rf"'promotion\.improvement\.{rule}' is missing"):
         check_parameters(parameters)

@@ -32,6 +32,7 @@ TESTS = {
     "high": 0.018,
     "confidence": 0.95,
     "patients": 12,
+    "spread": 0.02,
     "only_challenger_right": 12,
     "only_champion_right": 2,
     "p_value": 0.0065,
@@ -41,17 +42,19 @@ TESTS = {
 def make_policy(**changes: Any) -> PromotionPolicy:
     """Return a policy; a change is named after its key, whichever section that is in.
 
-    A guardrail, or a floor, that is not there is added.
+    A guardrail, or a floor, that is not there is added. `rule` is the one of the improvement, and
+    a key of that rule's own section may be changed too.
     """
     policy: Any = {
         "mode": "auto",
         "floors": {"accuracy": 0.85, "sensitivity": 0.8, "auc": 0.92},
         "improvement": {
+            "rule": changes.pop("rule", "superiority"),
             "minimum_gain": 0.0,
-            "confidence": 0.95,
-            "significance": 0.05,
+            "expected_loss": {"maximum_loss": 0.001, "prior_patients": 10},
+            "non_inferiority": {"margin": 0.01, "confidence": 0.95},
+            "superiority": {"confidence": 0.95, "significance": 0.05, "minimum_patients": 10},
             "resamples": 100,
-            "minimum_patients": 10,
         },
         "guardrails": {
             "maximum_sensitivity_fall": 0.01,
@@ -69,6 +72,7 @@ def make_policy(**changes: Any) -> PromotionPolicy:
     }
     for key, value in changes.items():
         sections = [section for section in policy.values() if isinstance(section, dict)]
+        sections.append(policy["improvement"][policy["improvement"]["rule"]])
         places = [section for section in (policy, *sections) if key in section]
         if key in GUARDRAILS:
             places = [policy["guardrails"]]

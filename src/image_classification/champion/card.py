@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from image_classification.champion.ledger import Entry, name_event
+from image_classification.gate.improvement import IN_POINTS
 from image_classification.gate.measure import find_measure
 from image_classification.gate.number import MINUS, format_change
 from image_classification.gate.verdict import ROLLED_BACK
@@ -175,7 +176,7 @@ def _show(check: Mapping[str, Any]) -> str:
     # In points where the requirement is.
     measure = find_measure(check["name"])
     in_points = check["group"] == "guardrail" and (measure is None or measure.in_points)
-    if in_points or check["name"] == "gain_over_patients":
+    if in_points or check["name"] in IN_POINTS:
         return f"{100 * value:.2f} points".replace("-", MINUS)
     return f"{value:.4g}"
 

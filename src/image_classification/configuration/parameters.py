@@ -6,6 +6,7 @@ of MLflow. A misspelt key or a value out of range fails before any work starts.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -18,10 +19,12 @@ from image_classification.configuration.networks import (
     check_weights,
 )
 from image_classification.errors import ConfigurationError, name_near_misses
-from image_classification.gate.policy import PromotionPolicy
+from image_classification.gate.policy import PromotionPolicy, explain_old_keys
 from image_classification.gate.trend import MonitoringParameters
 from image_classification.intake.contract import ContractParameters
 from image_classification.intake.screening import ScreeningParameters
+
+logger = logging.getLogger(__name__)
 
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -156,7 +159,26 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             f"leave images to train on. Received: {data['validation_share']} + "
             f"{data['test_share']}."
         )
+    _check_rule(received["promotion"]["improvement"])
     check_network(received["training"]["network"], received["image_size_px"])
+
+
+def _check_rule(improvement: Mapping[str, Any]) -> None:
+    """Check that the rule in force has its numbers; say what to do about keys written before.
+
+    Raises:
+        ConfigurationError: the section of the rule is missing.
+    """
+    if remedy := explain_old_keys(improvement):
+        logger.warning(remedy)
+        return
+    rule = improvement.get("rule")
+    if rule is None or rule not in improvement:
+        wanted = f"'promotion.improvement.{rule or 'rule'}'"
+        raise ConfigurationError(
+            f"{wanted} is missing. The rule that decides has a section of its name, as in "
+            "conf/base/parameters_promotion.yml."
+        )
 
 
 def _describe(fault: Any) -> str:

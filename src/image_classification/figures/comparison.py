@@ -15,17 +15,18 @@ LONGEST_AXIS = 20
 """How many labels are readable side by side."""
 
 
-def plot_comparison(comparison: Mapping[str, Any], required_gain: float) -> Figure:
+def plot_comparison(comparison: Mapping[str, Any], required: tuple[float, str]) -> Figure:
     """Plot the gain with its interval, and both models patient by patient.
 
     Args:
         comparison: of `comparison.compare_predictions`.
-        required_gain: share of accuracy that the lower end of the interval must exceed.
+        required: a gain, share of accuracy, and what must lie beyond it; see
+            `improvement.describe_requirement`.
     """
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     gain, patients = figure.subplots(1, 2, width_ratios=(1, 1.6))
     if tests := comparison["tests"]:
-        _draw_gain(gain, tests, required_gain)
+        _draw_gain(gain, tests, *required)
     else:
         gain.axis("off")
         gain.text(
@@ -50,12 +51,12 @@ def plot_comparison(comparison: Mapping[str, Any], required_gain: float) -> Figu
     return figure
 
 
-def _draw_gain(axes: Any, tests: Mapping[str, Any], required_gain: float) -> None:
+def _draw_gain(axes: Any, tests: Mapping[str, Any], least: float, demand: str) -> None:
     low, middle, high = (100 * tests[name] for name in ("low", "gain", "high"))
     axes.errorbar(
         [middle], [0], xerr=[[middle - low], [high - middle]], fmt="o", capsize=6, color="#dd8452"
     )
-    axes.axvline(100 * required_gain, color="#c44e52", ls="--", label="required: beyond this")
+    axes.axvline(100 * least, color="#c44e52", ls="--", label=f"required: {demand}")
     axes.axvline(0, color="grey", lw=0.8)
     axes.set_yticks([])
     axes.set_ylim(-1, 1)

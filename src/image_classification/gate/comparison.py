@@ -20,7 +20,12 @@ from scipy import stats
 from image_classification.errors import DataError
 from image_classification.gate.bootstrap import bootstrap_patients
 from image_classification.gate.measure import measure_predictions
-from image_classification.gate.policy import Improvement, PromotionPolicy
+from image_classification.gate.policy import (
+    Improvement,
+    PromotionPolicy,
+    settle_improvement,
+)
+from image_classification.gate.posterior import measure_spread
 
 
 def compare_predictions(
@@ -45,9 +50,9 @@ def compare_predictions(
     Returns:
         `challenger` and `champion` (`version`, `metrics`; None for no champion), `champion_fault`,
         `images`, `patients`, `validation_patients` (names), `tests` (`gain`, `low`, `high`,
-        `confidence`, `patients`, `only_challenger_right`, `only_champion_right`, `p_value`; None
-        without a champion) and `slices` (of each patient with enough images: `patient`, `images`,
-        `challenger`, `champion`, the accuracies).
+        `confidence`, `patients`, `spread` of the patients' gains, `only_challenger_right`,
+        `only_champion_right`, `p_value`; None without a champion) and `slices` (of each patient
+        with enough images: `patient`, `images`, `challenger`, `champion`, the accuracies).
 
     Raises:
         DataError: the tables are empty, or not of the same images, patients and labels.
@@ -65,7 +70,9 @@ def compare_predictions(
         "images": len(challenger),
         "patients": int(challenger["patient"].nunique()),
         "validation_patients": sorted(challenger["patient"].astype(str).unique()),
-        "tests": _test_gain(challenger, champion, policy["improvement"]) if compared else None,
+        "tests": _test_gain(challenger, champion, settle_improvement(policy["improvement"]))
+        if compared
+        else None,
         "slices": _slice_by_patient(
             challenger,
             champion if compared else None,
@@ -102,18 +109,15 @@ def _test_gain(
     only_ours, only_theirs = int((ours > theirs).sum()), int((ours < theirs).sum())
     cells = pd.DataFrame({"patient": challenger["patient"].to_numpy(), "gain": ours - theirs})
     patients = cells.groupby("patient")["gain"].agg(["sum", "size"])
-    low, high = bootstrap_gain(
-        patients["sum"].to_numpy(float),
-        patients["size"].to_numpy(float),
-        rule["confidence"],
-        rule["resamples"],
-    )
+    sums = patients["sum"].to_numpy(float), patients["size"].to_numpy(float)
+    low, high = bootstrap_gain(*sums, rule["confidence"], rule["resamples"])
     return {
         "gain": float((ours - theirs).mean()),
         "low": low,
         "high": high,
         "confidence": rule["confidence"],
         "patients": len(patients),
+        "spread": measure_spread(*sums),
         "only_challenger_right": only_ours,
         "only_champion_right": only_theirs,
         "p_value": measure_mcnemar(only_ours, only_theirs),

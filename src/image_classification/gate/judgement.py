@@ -14,17 +14,16 @@ from typing import Any
 
 import pandas as pd
 
+from image_classification.gate.check import Check
 from image_classification.gate.comparison import compare_predictions
-from image_classification.gate.policy import Floors, PromotionPolicy
+from image_classification.gate.improvement import check_improvement, describe_gain, describe_odds
+from image_classification.gate.policy import Floors, PromotionPolicy, settle_improvement
 from image_classification.gate.rule import (
-    Check,
     Facts,
     check_floors,
     check_guardrails,
     check_guards,
-    check_improvement,
     check_limits,
-    describe_gain,
 )
 from image_classification.gate.verdict import KEEP, PROMOTE, REFUSE
 
@@ -64,7 +63,7 @@ def judge(
     checks = [
         *check_guards(comparison, facts, policy),
         *check_floors(comparison["challenger"]["metrics"], policy["floors"]),
-        *check_improvement(comparison, policy["improvement"]),
+        *check_improvement(comparison, settle_improvement(policy["improvement"])),
         *check_guardrails(comparison, policy["guardrails"]),
         *check_limits(facts, policy["limits"]),
     ]
@@ -99,11 +98,10 @@ def _explain(
 ) -> str:
     """Return the reason: the gain where there is one, and each rule that was not met."""
     names = {check["name"] for check in failed}
-    # Where the stricter of the two tests fails, the other says nothing new.
-    told = [
-        check for check in failed if check["name"] != "mcnemar" or "gain_over_patients" not in names
-    ]
-    faults = "; ".join(check["sentence"] for check in told)
+    # Where the stricter of two tests fails, the other says nothing new.
+    implied = {"gain_over_patients": "mcnemar", "gain": "gain_over_patients"}
+    silent = {weaker for stricter, weaker in implied.items() if stricter in names}
+    faults = "; ".join(check["sentence"] for check in failed if check["name"] not in silent)
     if failed and failed[0]["group"] == "guard":
         return faults
     tests = comparison["tests"]
@@ -112,7 +110,8 @@ def _explain(
     gain = describe_gain(tests)
     if faults:
         return f"{gain}, {faults}"
-    return f"{gain}, exact McNemar p = {tests['p_value']:.2g}; all other rules are met"
+    odds = describe_odds(tests, settle_improvement(policy["improvement"]))
+    return f"{gain}, {odds}; all other rules are met"
 
 
 def _explain_first(metrics: Mapping[str, float], floors: Floors) -> str:

@@ -47,22 +47,109 @@ else:
     Guardrails = TypedDict("Guardrails", list_guardrails(MEASURES))
 
 
-class Improvement(TypedDict):
-    """How much better than the champion, and how surely.
+Confidence = Annotated[float, Ge(0.5), Lt(1)]
+Gain = Annotated[float, Ge(-1), Le(1)]
+
+
+class ExpectedLoss(TypedDict):
+    """A switch to what may be worse loses little on average; see `posterior`.
 
     Attributes:
-        minimum_gain: share of accuracy; the lower end of the interval must be above it.
+        maximum_loss: share of accuracy.
+        prior_patients: imagined patients without a gain, who count beside those compared on.
+    """
+
+    maximum_loss: Share
+    prior_patients: Annotated[float, Ge(2)]
+
+
+class NonInferiority(TypedDict):
+    """At least as good, and surely not worse by more than a margin.
+
+    Attributes:
+        margin: share of accuracy; the lower end of the interval must be above minus this.
         confidence: of the two-sided interval over patients.
+    """
+
+    margin: Share
+    confidence: Confidence
+
+
+class Superiority(TypedDict):
+    """Surely better.
+
+    Attributes:
+        confidence: of the two-sided interval over patients, whose lower end must be above
+            `minimum_gain`.
         significance: the exact McNemar test's p-value may not be above it; 1 switches it off.
-        resamples: of the bootstrap.
         minimum_patients: fewer validation patients are no ground for a comparison.
     """
 
-    minimum_gain: Annotated[float, Ge(-1), Le(1)]
-    confidence: Annotated[float, Ge(0.5), Lt(1)]
+    confidence: Confidence
     significance: Annotated[float, Gt(0), Le(1)]
-    resamples: Annotated[int, Ge(100)]
     minimum_patients: Annotated[int, Ge(2)]
+
+
+class Improvement(TypedDict):
+    """When a challenger is better enough: the rule in force, and what each rule asks for.
+
+    Attributes:
+        rule: the one that decides.
+        minimum_gain: share of accuracy that the challenger must be better by, in every rule; the
+            rules judge how sure that is.
+        resamples: of the bootstrap.
+        confidence: written for `superiority`, before there were other rules, and still read so;
+            see `settle_improvement`.
+        significance: the same.
+        minimum_patients: the same.
+    """
+
+    rule: NotRequired[Literal["expected_loss", "non_inferiority", "superiority"]]
+    minimum_gain: Gain
+    expected_loss: NotRequired[ExpectedLoss]
+    non_inferiority: NotRequired[NonInferiority]
+    superiority: NotRequired[Superiority]
+    resamples: Annotated[int, Ge(100)]
+    confidence: NotRequired[Confidence]
+    significance: NotRequired[Annotated[float, Gt(0), Le(1)]]
+    minimum_patients: NotRequired[Annotated[int, Ge(2)]]
+
+
+WRITTEN_BEFORE = ("confidence", "significance", "minimum_patients")
+"""Keys of a policy from when `superiority` was the only rule; they stand in its own section now."""
+
+SHOWN_CONFIDENCE = 0.95
+"""Of the interval that is shown where the rule in force does not decide by one."""
+
+
+def settle_improvement(improvement: Mapping[str, Any]) -> Any:
+    """Return `improvement` with its rule, whenever it was written.
+
+    A policy that names one of `WRITTEN_BEFORE` was written for `superiority`, and means it.
+
+    Returns:
+        The policy with a `rule`, a section for it, and `confidence`, that of the interval to show.
+    """
+    before = {key: improvement[key] for key in WRITTEN_BEFORE if key in improvement}
+    settled = {key: value for key, value in improvement.items() if key not in before}
+    if before:
+        settled["rule"] = "superiority"
+        settled["superiority"] = {**improvement.get("superiority", {}), **before}
+    wanted = settled[settled["rule"]]
+    return settled | {"confidence": wanted.get("confidence", SHOWN_CONFIDENCE)}
+
+
+def explain_old_keys(improvement: Mapping[str, Any]) -> str:
+    """Return what to do about the keys that were written before; "" where there are none."""
+    before = [key for key in WRITTEN_BEFORE if key in improvement]
+    if not before:
+        return ""
+    return (
+        f"promotion.improvement: {', '.join(before)} belong to the rule 'superiority', which "
+        "therefore decides, as it did before there were other rules. To keep it, set rule: "
+        "superiority and move them below superiority; for the rule that is the default now, leave "
+        "them out."
+    )
 
 
 class Limits(TypedDict):

@@ -7,12 +7,12 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
+from image_classification.gate.check import Check, make_check
 from image_classification.gate.measure import MEASURES, Measure, measure_accuracy
-from image_classification.gate.number import DECIMALS, MINUS, format_change, format_points
+from image_classification.gate.number import DECIMALS, format_change
 from image_classification.gate.policy import (
     Floors,
     Guardrails,
-    Improvement,
     Limits,
     PromotionPolicy,
 )
@@ -51,33 +51,13 @@ class Facts(TypedDict):
     package: Mapping[str, Any] | None
 
 
-class Check(TypedDict):
-    """One rule of the policy, applied. `group` is guard, floor, improvement, guardrail or limit."""
-
-    group: str
-    name: str
-    value: float | str | None
-    required: str
-    passed: bool
-    sentence: str
-
-
-def describe_gain(tests: Mapping[str, Any]) -> str:
-    """Return the gain with its interval, ``challenger +0.4 points (95 % CI 0.1 to 1.3 …)``."""
-    return (
-        f"challenger {format_points(tests['gain'])} points ({100 * tests['confidence']:g} % CI "
-        f"{format_points(tests['low'], '')} to {format_points(tests['high'], '')} over "
-        f"{tests['patients']} patients)"
-    )
-
-
 def check_guards(
     comparison: Mapping[str, Any], facts: Facts | None, policy: PromotionPolicy
 ) -> list[Check]:
     """Check that the comparison is fair; without facts, only that the champion was scored."""
     fault = comparison["champion_fault"]
     checks = [
-        _check(
+        make_check(
             "guard",
             "champion_scored",
             fault or "yes",
@@ -91,7 +71,7 @@ def check_guards(
     ours, theirs = (_read_version(comparison[role]) for role in ("challenger", "champion"))
     return [
         *checks,
-        _check(
+        make_check(
             "guard",
             "another_version",
             ours or "none yet",
@@ -102,7 +82,7 @@ def check_guards(
         *(_check_seen(role, facts) for role in ("challenger", "champion")),
         _check_data_age(facts),
         _check_run_date(facts, policy["maximum_run_age_hours"]),
-        _check(
+        make_check(
             "guard",
             "not_rolled_back",
             facts["rolled_back"] or "no",
@@ -132,7 +112,7 @@ def _check_seen(role: str, facts: Facts) -> Check:
             f"{', '.join(seen[:5])}{' …' if len(seen) > 5 else ''}"
         )
     required = f"the {role} was trained on no validation patient"
-    return _check("guard", f"{role}_unseen_patients", value, required, seen == [], sentence)
+    return make_check("guard", f"{role}_unseen_patients", value, required, seen == [], sentence)
 
 
 def _check_data_age(facts: Facts) -> Check:
@@ -147,7 +127,7 @@ def _check_data_age(facts: Facts) -> Check:
             "it is not known as of when the challenger's images were selected; the champion's were "
             f"as of {theirs}"
         )
-    return _check(
+    return make_check(
         "guard",
         "data_not_older",
         ours or "unknown",
@@ -168,7 +148,7 @@ def _check_run_date(facts: Facts, maximum_hours: float) -> Check:
         )
     passed = not facts["backfill"] and (age is None or age <= maximum_hours)
     value = "backfill" if facts["backfill"] else age
-    return _check(
+    return make_check(
         "guard",
         RUN_OF_TODAY,
         value,
@@ -190,44 +170,7 @@ def _check_floor(name: str, value: float | None, floor: float) -> Check:
     else:
         sentence = f"{subject} of {value:.4f} is below the floor of {floor:g}"
     passed = value is not None and round(value - floor, DECIMALS) >= 0
-    return _check("floor", name, value, f"at least {floor:g}", passed, sentence)
-
-
-def check_improvement(comparison: Mapping[str, Any], rule: Improvement) -> list[Check]:
-    """Check that the challenger is better, and how surely; nothing without a champion."""
-    tests = comparison["tests"]
-    if tests is None:
-        return []
-    minimum = rule["minimum_gain"]
-    bound = f"{100 * minimum:g}".replace("-", MINUS)
-    return [
-        _check(
-            "improvement",
-            "patients",
-            tests["patients"],
-            f"at least {rule['minimum_patients']}",
-            tests["patients"] >= rule["minimum_patients"],
-            f"only {tests['patients']} validation patients, required: {rule['minimum_patients']}",
-        ),
-        _check(
-            "improvement",
-            "gain_over_patients",
-            tests["low"],
-            f"lower bound > {bound}",
-            round(tests["low"] - minimum, DECIMALS) > 0,
-            f"required: lower bound > {bound}",
-        ),
-        _check(
-            "improvement",
-            "mcnemar",
-            tests["p_value"],
-            f"p at most {rule['significance']:g}",
-            tests["p_value"] <= rule["significance"],
-            f"exact McNemar p = {tests['p_value']:.3g} ({tests['only_challenger_right']} images "
-            f"only the challenger has right, {tests['only_champion_right']} only the champion), "
-            f"required: at most {rule['significance']:g}",
-        ),
-    ]
+    return make_check("floor", name, value, f"at least {floor:g}", passed, sentence)
 
 
 def check_guardrails(comparison: Mapping[str, Any], rule: Guardrails) -> list[Check]:
@@ -263,11 +206,13 @@ def _check_change(
     if before is None or after is None:
         role = "champion" if before is None else "challenger"
         sentence = f"the {measure.title} of the {role} was not measured, required: {required}"
-        return _check("guardrail", measure.name, None, required, passed=False, sentence=sentence)
+        return make_check(
+            "guardrail", measure.name, None, required, passed=False, sentence=sentence
+        )
     loss = before - after if measure.larger_is_better else after - before
     change = round(loss, DECIMALS)
     told = format_change(change, in_points=measure.in_points, sign="")
-    return _check(
+    return make_check(
         "guardrail",
         measure.name,
         change,
@@ -280,7 +225,7 @@ def _check_change(
 def _check_worst_patient(slices: Sequence[Mapping[str, Any]], rule: Guardrails) -> Check:
     if not slices:
         required = f"a patient with {rule['minimum_patient_images']} images"
-        return _check(
+        return make_check(
             "guardrail", "worst_patient", "none is large enough", required, passed=True, sentence=""
         )
     ours = min(slices, key=lambda row: row["challenger"])
@@ -314,17 +259,4 @@ def _check_limit(name: str, value: float | None, title: str, allowed: float, uni
     else:
         sentence = f"the {title} of the packaged model is {value:.4g} {unit}, allowed: {allowed:g}"
     passed = value is not None and value <= allowed
-    return _check("limit", name, value, f"at most {allowed:g} {unit}", passed, sentence)
-
-
-def _check(
-    group: str, name: str, value: float | str | None, required: str, passed: bool, sentence: str
-) -> Check:
-    return {
-        "group": group,
-        "name": name,
-        "value": value,
-        "required": required,
-        "passed": bool(passed),
-        "sentence": sentence,
-    }
+    return make_check("limit", name, value, f"at most {allowed:g} {unit}", passed, sentence)

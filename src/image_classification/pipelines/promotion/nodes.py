@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from image_classification import figures, vision
 from image_classification.datasets import ImageBatches, OpenNetwork, RegisteredNetwork
 from image_classification.errors import RegistryError
-from image_classification.gate import rule
 from image_classification.gate.comparison import compare_predictions
-from image_classification.gate.policy import PromotionPolicy
+from image_classification.gate.improvement import describe_gain, describe_requirement
+from image_classification.gate.policy import PromotionPolicy, settle_improvement
 from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
 from image_classification.vision import Network
 
@@ -109,8 +109,8 @@ def compare_models(
         champion_fault=champion_scoring["fault"],
     )
     if comparison["tests"]:
-        logger.info("On the same images: %s", rule.describe_gain(comparison["tests"]))
-    required = policy["improvement"]["minimum_gain"]
+        logger.info("On the same images: %s", describe_gain(comparison["tests"]))
+    required = describe_requirement(settle_improvement(policy["improvement"]))
     return comparison, figures.plot_comparison(comparison, required)
 
 

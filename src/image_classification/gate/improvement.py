@@ -1,0 +1,172 @@
+"""Is the challenger better enough? The rules that may be asked, by name.
+
+Sources: non-inferiority by a margin: Piaggio G. et al. (2012), JAMA 308:2594. Expected loss:
+`posterior`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from image_classification.gate.check import Check, make_check
+from image_classification.gate.number import DECIMALS, format_points
+from image_classification.gate.policy import Improvement
+from image_classification.gate.posterior import Belief, weigh_gain
+
+GROUP = "improvement"
+IN_POINTS = ("gain", "gain_over_patients", "expected_loss")
+"""Names of the checks whose value is a share of accuracy."""
+
+MOST_PATIENTS = 1000
+"""So many more validation patients are not said to decide anything."""
+
+Tests = Mapping[str, Any]
+
+
+def describe_gain(tests: Mapping[str, Any]) -> str:
+    """Return the gain with its interval, ``challenger +0.4 points (95 % CI 0.1 to 1.3 …)``."""
+    return (
+        f"challenger {format_points(tests['gain'])} points ({100 * tests['confidence']:g} % CI "
+        f"{format_points(tests['low'], '')} to {format_points(tests['high'], '')} over "
+        f"{tests['patients']} patients)"
+    )
+
+
+def check_improvement(comparison: Mapping[str, Any], rule: Improvement) -> list[Check]:
+    """Check that the challenger is better, and how surely; nothing without a champion."""
+    tests = comparison["tests"]
+    return [] if tests is None else RULES[rule["rule"]](tests, rule)
+
+
+def describe_odds(tests: Tests, rule: Improvement) -> str:
+    """Return how sure the rule in force is of a gain that it was content with."""
+    if rule["rule"] == "superiority":
+        return f"exact McNemar p = {tests['p_value']:.2g}"
+    if rule["rule"] == "non_inferiority":
+        return f"surely not worse by {100 * rule['non_inferiority']['margin']:g} points"
+    belief = _weigh(tests, rule)
+    return _tell_odds(belief, rule["minimum_gain"])
+
+
+def describe_requirement(rule: Improvement) -> tuple[float, str]:
+    """Return the gain that something must lie beyond, a share of accuracy, and what that is."""
+    least = rule["minimum_gain"]
+    if rule["rule"] == "expected_loss":
+        allowed = 100 * rule["expected_loss"]["maximum_loss"]
+        return least, f"the mean beyond this, and at most {allowed:g} points lost on average"
+    margin = rule["non_inferiority"]["margin"] if rule["rule"] == "non_inferiority" else 0.0
+    return least - margin, "the whole interval beyond this"
+
+
+def count_missing(tests: Tests, rule: Improvement) -> int | None:
+    """Return how many more validation patients would decide for a switch; None for none soon.
+
+    It is assumed that the gain and the spread over patients stay as they are.
+    """
+    wanted, least = rule["expected_loss"], rule["minimum_gain"]
+    if tests["gain"] <= least:
+        return None
+    losses = (_weigh(tests, rule, more).expect_loss(least) for more in range(1, MOST_PATIENTS))
+    enough = (number for number, loss in enumerate(losses, 1) if loss <= wanted["maximum_loss"])
+    return next(enough, None)
+
+
+def _weigh(tests: Tests, rule: Improvement, more: int = 0) -> Belief:
+    prior = rule["expected_loss"]["prior_patients"]
+    return weigh_gain(tests["gain"], tests["spread"], tests["patients"] + more, prior)
+
+
+def _tell_odds(belief: Belief, least: float) -> str:
+    better = "better" if least == 0 else f"better by {format_points(least, '')} points"
+    return (
+        f"P({better}) = {belief.measure_chance(least):.2f}, a switch loses "
+        f"{100 * belief.expect_loss(least):.2f} points on average"
+    )
+
+
+def _check_superiority(tests: Tests, rule: Improvement) -> list[Check]:
+    """Surely better: the interval lies above the gain required, and McNemar's test agrees."""
+    wanted = rule["superiority"]
+    least = rule["minimum_gain"]
+    return [
+        make_check(
+            GROUP,
+            "patients",
+            tests["patients"],
+            f"at least {wanted['minimum_patients']}",
+            tests["patients"] >= wanted["minimum_patients"],
+            f"only {tests['patients']} validation patients, required: {wanted['minimum_patients']}",
+        ),
+        _check_bound(tests, least),
+        make_check(
+            GROUP,
+            "mcnemar",
+            tests["p_value"],
+            f"p at most {wanted['significance']:g}",
+            tests["p_value"] <= wanted["significance"],
+            f"exact McNemar p = {tests['p_value']:.3g} ({tests['only_challenger_right']} images "
+            f"only the challenger has right, {tests['only_champion_right']} only the champion), "
+            f"required: at most {wanted['significance']:g}",
+        ),
+    ]
+
+
+def _check_non_inferiority(tests: Tests, rule: Improvement) -> list[Check]:
+    """At least as good, and surely not worse by more than a margin."""
+    return [
+        _check_gain(tests, rule["minimum_gain"]),
+        _check_bound(tests, rule["minimum_gain"] - rule["non_inferiority"]["margin"]),
+    ]
+
+
+def _check_loss(tests: Tests, rule: Improvement) -> list[Check]:
+    """At least as good, and little lost on average where that is wrong."""
+    allowed, least = rule["expected_loss"]["maximum_loss"], rule["minimum_gain"]
+    belief = _weigh(tests, rule)
+    loss = belief.expect_loss(least)
+    more = count_missing(tests, rule)
+    remedy = f"; about {more} more validation patients would decide" if more else ""
+    return [
+        _check_gain(tests, least),
+        make_check(
+            GROUP,
+            "expected_loss",
+            loss,
+            f"at most {100 * allowed:g} points",
+            round(loss - allowed, DECIMALS) <= 0,
+            f"{_tell_odds(belief, least)}, allowed: {100 * allowed:g}{remedy}",
+        ),
+    ]
+
+
+def _check_gain(tests: Tests, least: float) -> Check:
+    required = f"at least {format_points(least, '')} points"
+    return make_check(
+        GROUP,
+        "gain",
+        tests["gain"],
+        required,
+        round(tests["gain"] - least, DECIMALS) >= 0,
+        f"required: {required}",
+    )
+
+
+def _check_bound(tests: Tests, least: float) -> Check:
+    bound = f"{100 * least:g}".replace("-", "\N{MINUS SIGN}")
+    return make_check(
+        GROUP,
+        "gain_over_patients",
+        tests["low"],
+        f"lower bound > {bound}",
+        round(tests["low"] - least, DECIMALS) > 0,
+        f"required: lower bound > {bound}",
+    )
+
+
+RULES: dict[str, Callable[[Tests, Improvement], list[Check]]] = {
+    "expected_loss": _check_loss,
+    "non_inferiority": _check_non_inferiority,
+    "superiority": _check_superiority,
+}
+"""By the name that `improvement.rule` has in the parameters."""
