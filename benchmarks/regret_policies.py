@@ -27,6 +27,12 @@ MINIMUM_PATIENT_IMAGES = SHIPPED["guardrails"]["minimum_patient_images"]
 
 NEWEST, BEST, NEVER = "always the newest", "best possible", "never again"
 SEQUENTIAL, EMPIRICAL = "evidence added up", "prior of past gains"
+TIGHTER = {"maximum_sensitivity_fall": 0.01, "maximum_calibration_error_rise": 0.02}
+"""Guardrails that were in force before."""
+
+BEFORE = "surely better, 98 % (before)"
+LOSSES = ((0.001, 5), (0.002, 5), (0.003, 2), (0.003, 5), (0.003, 10), (0.005, 5))
+"""Of the rule `expected_loss`: largest loss, and imagined patients."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +74,23 @@ def lose(maximum: float, prior_patients: float) -> dict[str, Any]:
 def list_policies() -> list[Policy]:
     """Return the rules that are compared, all with the shipped floors and guardrails."""
     rules: dict[str, Mapping[str, Any]] = {
-        "surely better, 98 % (before)": superior(0.98),
+        BEFORE: superior(0.98),
         **{
             f"surely better, {100 * confidence:.0f} %": superior(confidence, 1, 2)
             for confidence in (0.95, 0.9, 0.8, 0.6)
         },
         **{
-            f"not worse by {100 * margin:g} points, {100 * confidence:.0f} %": not_worse(
+            f"not worse by {100 * margin:g}, {100 * confidence:.0f} %": not_worse(
                 margin, confidence
             )
-            for margin in (0.005, 0.01, 0.02)
-            for confidence in (0.95, 0.9, 0.8)
+            for margin, confidence in ((0.005, 0.95), (0.01, 0.95), (0.01, 0.8), (0.02, 0.95))
         },
         **{
-            f"expected loss {100 * loss:g} points, prior of {prior}": lose(loss, prior)
-            for loss in (0.0005, 0.001, 0.002, 0.003, 0.005)
-            for prior in (2, 5, 10)
+            f"expected loss {100 * loss:g}, prior of {prior}": lose(loss, prior)
+            for loss, prior in LOSSES
         },
         **{
-            f"{SEQUENTIAL}, 95 %, margin {100 * margin:g}": {
+            f"{SEQUENTIAL}, margin {100 * margin:g}": {
                 "custom": SEQUENTIAL,
                 "margin": margin,
                 "level": 0.05,
@@ -94,8 +98,8 @@ def list_policies() -> list[Policy]:
             for margin in (0.0, 0.01, 0.02)
         },
         **{
-            f"{EMPIRICAL}, loss {100 * loss:g} points": {"custom": EMPIRICAL, "maximum_loss": loss}
-            for loss in (0.001, 0.002)
+            f"{EMPIRICAL}, loss {100 * loss:g}": {"custom": EMPIRICAL, "maximum_loss": loss}
+            for loss in (0.001, 0.002, 0.003)
         },
         "better on validation": {"custom": "gain"},
         NEWEST: {"custom": NEWEST},
@@ -115,6 +119,7 @@ def vary_guardrails(name: str, improvement: Mapping[str, Any]) -> list[Policy]:
     limits = [key for key in rails if key.startswith("maximum_")]
     return [
         Policy(name, improvement),
+        Policy("as tight as before", improvement, {**rails, **TIGHTER}),
         *(Policy(f"without {key}", improvement, drop(rails, key)) for key in limits),
         Policy("without guardrails", improvement, None),
         *(
