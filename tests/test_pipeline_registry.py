@@ -13,9 +13,9 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 import image_classification
 from image_classification import pipeline_registry
+from image_classification.configuration.tag import DECIDES
 from image_classification.errors import ConfigurationError
 from image_classification.pipelines import monitoring, packaged
-from image_classification.pipelines.purpose import DECIDES
 
 PACKAGE = Path(image_classification.__file__).parent
 SERVED = ("pipelines/packaged", "vision", "gate/prediction.py", "errors.py")

@@ -11,8 +11,8 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 from kedro_datasets.json import JSONDataset
 
+from image_classification.configuration.tag import PROCESSING, PROMOTION, TRAINING
 from image_classification.hooks import session
-from image_classification.pipelines.purpose import PROCESSING, PROMOTION, TRAINING
 
 PROJECT = Path(__file__).resolve().parents[2]
 

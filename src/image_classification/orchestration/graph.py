@@ -9,6 +9,17 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, Label, TriggerRule
 
+from image_classification.configuration.tag import (
+    DECIDES,
+    PROCESSING,
+    PROMOTION,
+    REVIEW,
+    ROLLBACK,
+    ROLLS_BACK,
+    SCREENS,
+    SELECTION,
+    TRAINING,
+)
 from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration import task_id
 from image_classification.orchestration.notices.failure import (
@@ -45,16 +56,6 @@ from image_classification.orchestration.steps.training import (
     CheckNewImagesOperator,
     LogModelOperator,
 )
-
-PROCESSING, SELECTION, TRAINING = "data_processing", "selection", "training"
-PROMOTION, REVIEW, ROLLBACK = "promotion", "review", "rollback"
-"""Tags of nodes: the pipeline that a node of a composed pipeline comes from."""
-
-DECIDES, ROLLS_BACK = "decides", "rolls_back"
-"""Tags of the nodes that make a comparison to be judged, and a plan to be carried out."""
-
-SCREENING = "screening"
-"""Tag of the node that may hold a batch for a review."""
 
 ASKED, ANSWERED = task_id.DESCRIBE_BATCH, task_id.RECORD_REVIEW
 """Nodes of the pipeline `review`, before and after the person's answer."""
@@ -134,7 +135,7 @@ class _Builder:
     def build(self) -> None:
         self._connect_nodes()
         work: list[BaseOperator] = list(self.tasks.values())
-        if self._tagged(SCREENING):
+        if self._tagged(SCREENS):
             work += self._append_reviews()
         if self._tagged(REVIEW):
             work.append(self._insert_question())
@@ -176,7 +177,7 @@ class _Builder:
         ask = RequestReviewOperator.partial(task_id=task_id.REQUEST_REVIEWS).expand(
             batch=held.output
         )
-        self._last(SCREENING) >> held
+        self._last(SCREENS) >> held
         return [held, ask]
 
     def _insert_question(self) -> BaseOperator:

@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from kedro.pipeline import Pipeline
 
 from image_classification.configuration import names
+from image_classification.configuration.tag import (
+    DECIDES,
+    PROCESSING,
+    PROMOTION,
+    ROLLS_BACK,
+    TRAINING,
+    WATCHES,
+)
 from image_classification.errors import ConfigurationError
-
-DECIDES, WATCHES, ROLLS_BACK = "decides", "watches", "rolls_back"
-"""Tags of nodes."""
 
 OUTPUT_OF = {
     DECIDES: names.COMPARISON,
@@ -23,14 +28,6 @@ OUTPUT_OF = {
     ROLLS_BACK: names.ROLLBACK_PLAN,
 }
 """The dataset that the node with this tag must make, and that no other node may make."""
-
-PROCESSING, SELECTION, TRAINING, PROMOTION = (
-    "data_processing",
-    "selection",
-    "training",
-    "promotion",
-)
-"""Tags that name the part of a composed pipeline to which a node belongs."""
 
 
 @dataclass(frozen=True)

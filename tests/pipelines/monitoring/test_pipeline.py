@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from image_classification.configuration.tag import WATCHES
 from image_classification.pipelines import training
 from image_classification.pipelines.monitoring import create_pipeline
-from image_classification.pipelines.purpose import WATCHES
 
 
 def test_it_needs_nothing_that_a_training_selects_or_makes() -> None:

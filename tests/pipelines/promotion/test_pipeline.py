@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
+from image_classification.configuration.tag import DECIDES
 from image_classification.pipelines.promotion import create_pipeline
-from image_classification.pipelines.purpose import DECIDES
 
 
 def read_inputs(whole: Pipeline, name: str) -> set[str]:

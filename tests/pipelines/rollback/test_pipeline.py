@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_classification.pipelines.purpose import ROLLS_BACK
+from image_classification.configuration.tag import ROLLS_BACK
 from image_classification.pipelines.rollback import create_pipeline
 
 

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.configuration.tag import PROCESSING, SCREENS
 from image_classification.pipelines.data_processing.nodes import (
     check_contract,
     collect_batches,
@@ -10,7 +11,6 @@ from image_classification.pipelines.data_processing.nodes import (
     pack_images,
     screen_batches,
 )
-from image_classification.pipelines.purpose import PROCESSING
 
 
 def create_pipeline() -> Pipeline:
@@ -48,7 +48,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=["intake_report", "batch_screenings"],
                 name="screen_batches",
-                tags="screening",
+                tags=SCREENS,
             ),
             Node(
                 index_images,

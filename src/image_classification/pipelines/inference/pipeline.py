@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.configuration.tag import INFERENCE
 from image_classification.pipelines.inference.nodes import (
     list_images,
     report_scores,
@@ -38,5 +39,5 @@ def create_pipeline() -> Pipeline:
                 name="report_scores",
             ),
         ],
-        tags="inference",
+        tags=INFERENCE,
     )

@@ -2,12 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.configuration.tag import MONITORING, WATCHES
 from image_classification.pipelines.monitoring.nodes import (
     plot_trend,
     score_newest_days,
     watch_champion,
 )
-from image_classification.pipelines.purpose import WATCHES
 
 
 def create_pipeline() -> Pipeline:
@@ -50,5 +50,5 @@ def create_pipeline() -> Pipeline:
                 name="plot_trend",
             ),
         ],
-        tags="monitoring",
+        tags=MONITORING,
     )

@@ -2,12 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.configuration.tag import DECIDES, PROMOTION
 from image_classification.pipelines.promotion.nodes import (
     compare_models,
     score_challenger,
     score_champion,
 )
-from image_classification.pipelines.purpose import DECIDES, PROMOTION
 
 
 def create_pipeline() -> Pipeline:

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.configuration.tag import REVIEW
 from image_classification.pipelines.review.nodes import describe_batch, record_review
 
 
@@ -27,5 +28,5 @@ def create_pipeline() -> Pipeline:
                 name="record_review",
             ),
         ],
-        tags="review",
+        tags=REVIEW,
     )

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from image_classification.pipelines.purpose import ROLLS_BACK
+from image_classification.configuration.tag import ROLLBACK, ROLLS_BACK
 from image_classification.pipelines.rollback.nodes import plan_rollback
 
 
@@ -23,5 +23,5 @@ def create_pipeline() -> Pipeline:
                 tags=ROLLS_BACK,
             )
         ],
-        tags="rollback",
+        tags=ROLLBACK,
     )

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from image_classification.pipelines.purpose import SELECTION, TRAINING
+from image_classification.configuration.tag import SELECTION, TRAINING
 from image_classification.pipelines.training.nodes import (
     answer_golden_cells,
     evaluate_network,
