@@ -1,4 +1,4 @@
-"""Points of metrics are sent together, a thousand in a request at most."""
+"""Points of metrics are sent together, a thousand in a request at most, and each once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from registry_store import open_run
 
 from image_classification import tracking
 from image_classification.tracking import metric
@@ -61,18 +62,37 @@ def test_without_an_active_run_a_curve_goes_nowhere(client: Recorded) -> None:
     assert client.requests == []
 
 
-@pytest.mark.usefixtures("mlflow_store")
-def test_a_curve_keeps_its_steps_and_times() -> None:
-    experiment = tracking.open_experiment("cells")
-    run_id = tracking.open_run(experiment, "retraining/1", "a night", {})
-    curve = [{"value": 1.0, "step": 0, "timestamp_ms": 10}]
-    curve += [{"value": 0.5, "step": 1, "timestamp_ms": 20}]
-    with tracking.resume_run(run_id, experiment):
-        for _ in range(2):  # a retry says the same
-            metric.log_curves({"loss": curve})
-    points = MlflowClient().get_metric_history(run_id, "loss")
-    assert [(point.value, point.step, point.timestamp) for point in points] == [
-        (1.0, 0, 10),
-        (0.5, 1, 20),
-    ]
-    assert tracking.list_metrics(run_id) == {"loss"}
+@pytest.mark.usefixtures("store")
+class TestCurves:
+    """Curves that are logged night after night."""
+
+    def test_a_curve_is_logged_whole_and_its_last_point_is_the_metric(self) -> None:
+        run_id = open_run("x")
+        log_curves(run_id, newest_accuracy=[0.9, 0.8], newest_auc=[])
+        assert read_history(run_id, "newest_accuracy") == [(1, 0.9, 1000), (2, 0.8, 2000)]
+        assert MlflowClient().get_run(run_id).data.metrics == {"newest_accuracy": 0.8}
+        assert tracking.list_metrics(run_id) == {"newest_accuracy"}
+
+    def test_logging_again_and_more_leaves_each_point_once(self) -> None:
+        run_id = open_run("x")
+        for values in ([0.9, 0.8], [0.9, 0.8], [0.9, 0.8, 0.7]):
+            log_curves(run_id, newest_accuracy=values)
+        assert [step for step, *_ in read_history(run_id, "newest_accuracy")] == [1, 2, 3]
+
+
+def log_curves(run_id: str, **curves: list[float]) -> None:
+    points = {
+        name: [
+            {"value": value, "step": step, "timestamp_ms": 1000 * step}
+            for step, value in enumerate(values, 1)
+        ]
+        for name, values in curves.items()
+    }
+    with tracking.resume_run(run_id):
+        tracking.log_curves(points)
+
+
+def read_history(run_id: str, key: str) -> list[tuple[int, float, int]]:
+    """Return step, value and time of each point."""
+    points = MlflowClient().get_metric_history(run_id, key)
+    return sorted((point.step, point.value, point.timestamp) for point in points)

@@ -60,6 +60,15 @@ def test_a_server_that_answers_with_an_error_is_refused(
     tracking.prepare_store(f"{server}/")
 
 
+def test_a_server_that_does_not_answer_is_named_with_the_remedy() -> None:
+    with pytest.raises(TrackingError, match=r"http://127.0.0.1:9.*MLFLOW_TRACKING_URI"):
+        tracking.prepare_store("http://127.0.0.1:9")
+
+
+def test_a_server_of_an_open_run_is_not_asked_whether_it_is_well() -> None:
+    tracking.prepare_store("http://127.0.0.1:9", ask=False)
+
+
 def test_an_experiment_is_made_once(mlflow_store: str, tmp_path: Path) -> None:
     place = f"{tmp_path}/artifacts"
     first = tracking.open_experiment("cells", artifact_location=place)
