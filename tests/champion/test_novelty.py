@@ -27,6 +27,8 @@ def ask(
     known: pd.DataFrame | None = None,
     minimum: int = 1,
     force: bool = False,
+    waiting: str = "",
+    always: bool = False,
 ) -> tuple[bool, str]:
     latest = None if tags is None else SimpleNamespace(version="7", tags=tags)
     monkeypatch.setattr(registry, "find_latest_version", lambda _: latest)
@@ -34,7 +36,8 @@ def ask(
     monkeypatch.setattr(registry, "read_images", lambda *version: kept[version])
     training = {"min_new_images": minimum, "force": force}
     images = tabulate() if tonight is None else tonight
-    return check_new_images("cells", images, SUMMARY, training, judges=judges)
+    summary = {**SUMMARY, "waiting": waiting} if waiting else SUMMARY
+    return check_new_images("cells", images, summary, training, judges=judges, always=always)
 
 
 def test_trains_when_no_model_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +116,18 @@ def test_training_that_is_asked_for_is_not_held_back(monkeypatch: pytest.MonkeyP
     )
     # Where there is something new, nobody had to ask.
     assert "asked" not in ask(monkeypatch, None, judges=True, force=True)[1]
+
+
+@pytest.mark.parametrize("more", [{}, {"force": True}, {"always": True}])
+@pytest.mark.parametrize("tags", [None, OLD])
+def test_a_set_that_is_too_small_waits_whatever_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tags: dict[str, str] | None, more: dict[str, bool]
+) -> None:
+    said = ask(monkeypatch, tags, judges=True, waiting="Waiting for more: one.", **more)
+    assert said == (False, "Waiting for more: one.")
+
+
+def test_a_run_that_is_only_to_train_asks_for_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = {registry.DIGEST_TAG: "tonight", registry.DECISION_TAG: "kept champion"}
+    said = ask(monkeypatch, tags, judges=False, always=True)
+    assert said == (True, "Training on 800 images of 40 patients.")

@@ -20,7 +20,7 @@ OUT_OF_RANGE = {
     "image_size_px": [15, 513, 64.5, "64"],
     "positive_class": [None, 1],
     "registered_model_name": ["", None],
-    "data_processing.classes": ["Parasitized", [1, 2]],
+    "data_processing.classes": ["Parasitized", [1, 2], ["Parasitized"]],
     "data_processing.name_pattern": [None],
     "data_processing.captured_on_format": [None],
     "data_processing.maximum_image_pixels": [0, "4000000"],

@@ -51,7 +51,7 @@ AROUND = {
     },
     "review": {"open_run", "close_run", "ask_reviewer", "announce_images"},
     "rollback": {"open_run", "close_run", "restore_champion"},
-    "training": {"open_run", "close_run", "log_model"},
+    "training": {"open_run", "close_run", "check_new_images", "log_model"},
 }
 TRAINING_FIELDS = {"image_size_px", "epochs", "learning_rate", "network", "seed"}
 FIELDS = {
@@ -177,8 +177,8 @@ def test_close_run_is_the_teardown_of_open_run_after_every_other_task(
     assert close_run.get_flat_relative_ids(upstream=True) == set(dag.task_ids) - {"close_run"}
 
 
-@pytest.mark.parametrize("name", ["__default__", "retraining"])
-def test_check_new_images_stands_between_processing_and_training(
+@pytest.mark.parametrize("name", ["__default__", "retraining", "training"])
+def test_check_new_images_stands_between_what_is_taken_in_and_training(
     dags: dict[str, DAG], registered: dict[str, Pipeline], name: str
 ) -> None:
     dag = dags[name]

@@ -11,7 +11,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 from kedro_datasets.json import JSONDataset
 
-from image_classification.configuration.tag import PROCESSING, PROMOTION, TRAINING
+from image_classification.configuration.tag import PROCESSING, PROMOTION, SELECTION, TRAINING
 from image_classification.hooks import session
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -59,8 +59,8 @@ def test_training_and_what_follows_it_wait_and_nothing_else_does(
 ) -> None:
     asked: list[Any] = []
 
-    def check(*given: Any, judges: bool) -> tuple[bool, str]:
-        asked.append((*given, judges))
+    def check(*given: Any, judges: bool, always: bool) -> tuple[bool, str]:
+        asked.append((*given, judges, always))
         return is_new, "2 new images: waiting for 5."
 
     monkeypatch.setattr(session, "check_new_images", check)
@@ -74,7 +74,25 @@ def test_training_and_what_follows_it_wait_and_nothing_else_does(
     assert waiting == ("" if is_new else "2 new images: waiting for 5.")
     assert set(outputs) == ({"seen", "network", "scores"} if is_new else {"seen"})
     parameters = {"min_new_images": 5, "force": False}
-    assert asked == [("cells", "the images", {"images": 3}, parameters, False)]
+    assert asked == [("cells", "the images", {"images": 3}, parameters, False, False)]
+
+
+def test_a_pipeline_that_selects_and_trains_waits_only_where_there_is_too_little(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    waits = "Waiting for more: no image is accepted yet. 0 patients are known."
+    ran: list[str] = []
+    night = make_night(ran)
+    select = Node(lambda value: value, inputs="start", outputs="taken", name="s", tags=SELECTION)
+    catalog = make_catalog(tmp_path)
+    for summary, trains in (({"images": 3, "patients": 2}, True), ({"waiting": waits}, False)):
+        ran.clear()
+        catalog["data_summary"] = MemoryDataset(summary)
+        token = session._waiting.set("")
+        alone = Pipeline([select, *night.only_nodes("c").nodes])
+        session._Pausing(SequentialRunner().run)(alone, catalog)
+        assert (ran == ["train"], session.read_waiting()) == (trains, "" if trains else waits)
+        session._waiting.reset(token)
 
 
 def test_a_pipeline_that_takes_nothing_in_asks_nobody(

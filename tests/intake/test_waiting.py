@@ -9,6 +9,7 @@ import pytest
 
 from image_classification.intake.waiting import (
     count_changes,
+    describe_missing,
     judge_changes,
     list_due_batches,
     list_held_batches,
@@ -66,6 +67,16 @@ def test_a_person_is_asked_about_what_is_held_or_in_quarantine(verdict: str, wai
     assert list_held_batches(screenings, []) == (["a"] if waits else [])
     assert list_held_batches(screenings, [review("a", "monday")]) == []
     assert list_held_batches(screenings, [review("b", "monday")]) == (["a"] if waits else [])
+
+
+def test_what_a_night_waits_for_is_said_with_how_many_patients_are_known() -> None:
+    assert describe_missing([], 3) == ""
+    lacks = ["the split validation has 0 patients of ring", "at least 2 are needed"]
+    assert describe_missing(lacks, 14) == (
+        "Waiting for more: the split validation has 0 patients of ring; at least 2 are needed. "
+        "14 patients are known."
+    )
+    assert describe_missing(lacks, 1).endswith("needed. 1 patient is known.")
 
 
 def test_images_that_are_gone_or_labelled_anew_count_as_changes() -> None:

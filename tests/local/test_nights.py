@@ -24,3 +24,11 @@ def test_a_night_is_kept_with_these_measures_of_both_models() -> None:
     assert (row["images"], row["version"], row["outcome"]) == (40, "2", "promoted v2")
     first = nights._summarise(1, "first", "", {}, None)
     assert (first["challenger_accuracy"], first["decision"]) == (None, "nothing trained")
+
+
+def test_a_night_that_waits_is_told_from_one_that_was_stopped() -> None:
+    said = "skipped: Waiting for more: no image is accepted yet. 0 patients are known."
+    row = nights._summarise(1, "first", f"{said}\n\nMLflow run: http://mlflow/run", {}, None)
+    assert (row["decision"], row["outcome"]) == ("waiting for more", said)
+    stopped = nights._summarise(1, "first", "failed: check_contract. ...", {}, None)
+    assert stopped["decision"] == "nothing trained"

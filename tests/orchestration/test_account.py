@@ -107,13 +107,19 @@ def test_the_outcome_is_said_by_the_pipeline(pipeline: str, outcome: str) -> Non
         batch_reviews=ANSWERS,
         score_summary={"outcome": "scored 3 images with v1"},
         champion_watch=WATCH,
+        contract_report={"waiting": ""},
     )
     assert account.describe_outcome() == outcome
 
 
 def test_an_intake_of_nothing_says_so() -> None:
-    account = open_account("data_processing", intake_counts={**COUNTS, "batches": []})
+    account = open_account(
+        "data_processing",
+        intake_counts={**COUNTS, "batches": []},
+        contract_report={"waiting": "Waiting for more: one."},
+    )
     assert account.describe_outcome().startswith("took in no batch: 5 images")
+    assert account.describe_outcome().endswith(" in quarantine. Waiting for more: one.")
 
 
 def test_the_watch_is_said_with_the_decision_where_there_is_one() -> None:

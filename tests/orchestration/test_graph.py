@@ -77,9 +77,18 @@ def test_what_watches_the_champion_waits_for_its_data_alone_and_is_never_skipped
 
 
 @pytest.mark.parametrize("nodes", [(LOAD, CLEAN), (TRAIN, PLOT), (SCORE, COMPARE)])
-def test_no_check_without_both_processing_and_training(nodes: tuple[NodeSpec, ...]) -> None:
+def test_no_check_without_training_and_the_images_for_it(nodes: tuple[NodeSpec, ...]) -> None:
     alone = [NodeSpec(node.name, node.tags) for node in nodes]
     assert "check_new_images" not in build(*alone).task_ids
+
+
+def test_a_pipeline_that_only_trains_is_checked_and_asks_for_nothing_new() -> None:
+    select = NodeSpec("select", ("selection",))
+    dag = build(select, NodeSpec("train", ("training",), ("select",)))
+    check = dag.get_task("check_new_images")
+    assert (check.upstream_task_ids, check.downstream_task_ids) == ({"select"}, {"train"})
+    assert check.always
+    assert not build(LOAD, CLEAN, TRAIN).get_task("check_new_images").always
 
 
 def test_model_is_logged_when_all_of_training_is_done() -> None:

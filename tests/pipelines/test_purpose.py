@@ -15,6 +15,7 @@ from image_classification.pipelines.purpose import (
     Purpose,
     read_purpose,
     split_at_training,
+    takes_images_in,
 )
 
 EXPECTED = {
@@ -115,6 +116,15 @@ def test_a_night_is_cut_between_taking_in_and_training(registered: dict[str, Pip
     assert not parts[0].inputs() & parts[1].all_outputs()
 
 
-@pytest.mark.parametrize("name", ["training", "promotion", "data_processing", "monitoring"])
+def test_what_only_trains_is_cut_after_the_selection(registered: dict[str, Pipeline]) -> None:
+    parts = split_at_training(registered["training"])
+    assert parts is not None
+    assert {node.name for node in parts[0].nodes} == {"select_images"}
+    assert split_at_training(registered["training"].only_nodes("train_network")) is None
+    assert not takes_images_in(registered["training"])
+    assert takes_images_in(registered["retraining"])
+
+
+@pytest.mark.parametrize("name", ["promotion", "data_processing", "monitoring"])
 def test_what_is_asked_for_alone_is_not_cut(registered: dict[str, Pipeline], name: str) -> None:
     assert split_at_training(registered[name]) is None

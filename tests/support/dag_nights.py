@@ -175,6 +175,8 @@ class Laboratory:
 def read_index(storage: Path) -> pd.DataFrame:
     """Return the index as it stands, but for when it was written."""
     parts = [pd.read_parquet(path) for path in sorted((storage / "index/images").glob("*.parquet"))]
+    if not parts:  # no image was ever taken in
+        return pd.DataFrame()
     settled = settle_index(pd.concat(parts, ignore_index=True))
     return settled.drop(columns=["recorded_at", "first_seen"])
 

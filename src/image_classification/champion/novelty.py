@@ -18,18 +18,25 @@ def check_new_images(
     training: Mapping[str, Any],
     *,
     judges: bool,
+    always: bool = False,
 ) -> tuple[bool, str]:
-    """Tell whether there are enough new images to train on, and why or why not.
+    """Tell whether there are enough images to train on, and enough new ones; say why or why not.
 
     Args:
         model_name: the registered model.
         images: the images of this run, from `select_images`.
-        summary: of the same images, from `select_images`: counts, and the digest of all.
+        summary: of the same images, from `select_images`: counts, the digest of all, and what the
+            night waits for where the set is too small (`waiting`). No parameter trains on that.
         training: the parameters `training`: `min_new_images`, and `force`, which trains anyway.
         judges: whether this run will compare the challenger with the champion. If so, it trains on
             the same images again where the newest version was never judged, because its night
             failed after the version was registered.
+        always: the run was started to train, whatever is new.
     """
+    if waiting := summary.get("waiting"):  # a summary of an older release says nothing of it
+        return False, str(waiting)
+    if always:
+        return True, f"Training on {_count(summary)}."
     is_new, reason = _compare_with_newest(model_name, images, summary, training, judges)
     if training["force"] and not is_new:
         return True, f"{reason} Training anyway, as asked (force)."
@@ -44,7 +51,7 @@ def _compare_with_newest(
     judges: bool,
 ) -> tuple[bool, str]:
     latest = registry.find_latest_version(model_name)
-    counts = f"{summary['images']} images of {summary['patients']} patients"
+    counts = _count(summary)
     if latest is None:
         return True, f"No model is registered yet: training on {counts}."
     version = str(latest.version)
@@ -58,3 +65,7 @@ def _compare_with_newest(
     changes = count_changes(images, registry.read_images(model_name, version))
     is_enough, said = judge_changes(*changes, training["min_new_images"], version)
     return is_enough, f"{said}: training on {counts}." if is_enough else said
+
+
+def _count(summary: Mapping[str, Any]) -> str:
+    return f"{summary['images']} images of {summary['patients']} patients"

@@ -17,6 +17,7 @@ IMAGE_INDEX = "image_index"
 PACKED_PIXELS = "packed_pixels"
 INTAKE_REPORT = "intake_report"
 INTAKE_COUNTS = "intake_counts"
+CONTRACT_REPORT = "contract_report"
 
 CHECK_CONTRACT = "check_contract"
 

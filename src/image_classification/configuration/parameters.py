@@ -50,7 +50,7 @@ RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_experiment_id", "mlflow_run_name"
 class DataProcessingParameters(TypedDict):
     """How batches become an index, splits and packed pixels."""
 
-    classes: list[str] | None
+    classes: Annotated[list[str], Field(min_length=2)] | None
     name_pattern: str
     captured_on_format: str
     settle_minutes: Annotated[float, Field(ge=0)] | None

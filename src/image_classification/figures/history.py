@@ -15,7 +15,8 @@ def plot_history(history: pd.DataFrame) -> Figure:
 
     Args:
         history: a row per night: `night`, `images` (in all, NaN where nothing was trained),
-            `challenger_accuracy`, `champion_accuracy` (0 to 1, or NaN), `decision`.
+            `challenger_accuracy`, `champion_accuracy` (0 to 1, or NaN), `decision` (where nothing
+            was trained, why).
     """
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     accuracy, images = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
@@ -39,11 +40,10 @@ def plot_history(history: pd.DataFrame) -> Figure:
     accuracy.set(ylabel="accuracy on validation", title="Challenger and champion, night by night")
     accuracy.grid(alpha=0.3)
     accuracy.legend()
-    bars = images.bar(nights, history["images"].fillna(0), color="#8172b3")
-    images.bar_label(
-        bars,
-        [f"{count:.0f}" if count else "nothing trained" for count in history["images"].fillna(0)],
-    )
+    counts = history["images"].fillna(0)
+    bars = images.bar(nights, counts, color="#8172b3")
+    labels = zip(counts, history["decision"], strict=True)
+    images.bar_label(bars, [f"{count:.0f}" if count else said for count, said in labels])
     images.set(xlabel="night", ylabel="images in all")
     images.margins(y=0.2)
     images.xaxis.get_major_locator().set_params(integer=True)

@@ -1,4 +1,4 @@
-"""The session of a `kedro run`: it ends before training if too few images are new."""
+"""The session of a `kedro run`: it ends before training where images or new ones are too few."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from kedro.runner import AbstractRunner, SequentialRunner
 
 from image_classification.champion.novelty import check_new_images
 from image_classification.configuration import names
-from image_classification.pipelines.purpose import read_purpose, split_at_training
+from image_classification.pipelines.purpose import (
+    read_purpose,
+    split_at_training,
+    takes_images_in,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +68,7 @@ class _Pausing:
             catalog.load(names.DATA_SUMMARY),
             catalog.load("params:training"),
             judges=read_purpose(pipeline).decides,
+            always=not takes_images_in(pipeline),
         )
         logger.info("%s", reason)
         if not is_new:

@@ -17,8 +17,10 @@ def admit_together(
 ) -> dict[str, list[str]]:
     """Find the batches with which the training set would break the contract.
 
-    All batches are tried together first, since two small ones may keep the contract where one
-    alone would break it. If they break it together, they are tried one after the other.
+    All batches are tried together first, since two may keep the contract where one alone would
+    break it. If they break it together, they are tried one after the other. Where there are too few
+    patients yet, a batch joins all the same, and the night waits; a batch that would leave too few
+    where there are enough, by conflicts of labels, breaks the contract.
 
     Args:
         images: the index as it is.
@@ -29,11 +31,11 @@ def admit_together(
         The breaches of each batch that has to wait.
     """
     accepted = images[images["status"] == index.ACCEPTED]
-    if not candidates or not _find_breaches([accepted, *candidates.values()], parameters):
+    if not candidates or not _find_breaches(accepted, list(candidates.values()), parameters):
         return {}
     waiting = {}
     for batch, rows in candidates.items():
-        if breaches := _find_breaches([accepted, rows], parameters):
+        if breaches := _find_breaches(accepted, [rows], parameters):
             waiting[batch] = breaches
         else:
             accepted = pd.concat([accepted, rows], ignore_index=True)
@@ -51,7 +53,16 @@ def sample_patients(images: pd.DataFrame, maximum: int) -> pd.DataFrame:
     return images.iloc[order[place < -(-maximum // len(names))]]
 
 
-def _find_breaches(parts: list[pd.DataFrame], parameters: Mapping[str, Any]) -> list[str]:
+def _find_breaches(
+    accepted: pd.DataFrame, joining: list[pd.DataFrame], parameters: Mapping[str, Any]
+) -> list[str]:
+    found = _check([accepted, *joining], parameters)
+    if found.missing and not _check([accepted], parameters).missing:
+        return [*found.breaches, *(f"With it, {clause}." for clause in found.missing)]
+    return found.breaches
+
+
+def _check(parts: list[pd.DataFrame], parameters: Mapping[str, Any]) -> contract.Findings:
     columns = ["image_id", "label", "patient", "split"]
     rows = index.join_rows([part[columns] for part in parts])
     if not rows["image_id"].is_unique:

@@ -34,6 +34,18 @@ class Breach(NamedTuple):
     rule: str
 
 
+class Findings(NamedTuple):
+    """What was found out about a set of images.
+
+    Attributes:
+        breaches: in which ways it breaks the contract, a sentence each.
+        missing: what it lacks to be trained on, a clause each. More images may bring it.
+    """
+
+    breaches: list[str]
+    missing: list[str]
+
+
 def check_batch(
     inspections: pd.DataFrame, classes: Sequence[str] | None, contract: ContractParameters
 ) -> list[str]:
@@ -82,40 +94,32 @@ def check_rows(images: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
 
 def check_images(
     images: pd.DataFrame, class_names: Sequence[str], contract: ContractParameters
-) -> list[str]:
+) -> Findings:
     """Check the set that would be trained on and compared on, as a whole.
+
+    A set with too few patients is not wrong: it waits for more. How its classes are balanced is
+    judged once it is large enough, since the next batch may bring the other class.
 
     Args:
         images: the accepted images with their splits, one row per content.
         class_names: the classes.
         contract: the limits.
-
-    Returns:
-        A sentence for each breach; empty for none.
     """
-    minimum, patients = contract["minimum_class_share"], contract["minimum_patients"]
+    minimum = contract["minimum_class_share"]
     # Grouped first: a few rows per patient are counted faster than all images.
     groups = images.value_counts(["patient", "label", "split"], sort=False)
-    return [
-        *(
-            f"There are {value} classes ({', '.join(class_names)}); a classifier needs two."
-            for _, value in _find_faults(pd.Series([len(class_names)]), "ge", 2)
-        ),
-        *(
-            f"Patient '{patient}' is in {value} splits; one is allowed."
-            for patient, value in _find_faults(_count_splits(groups), "eq", 1)
-        ),
-        *(
+    missing = _list_missing(groups, class_names, contract["minimum_patients"])
+    breaches = [
+        f"Patient '{patient}' is in {value} splits; one is allowed."
+        for patient, value in _find_faults(_count_splits(groups), "eq", 1)
+    ]
+    if not missing:
+        breaches += [
             f"Class '{name}' has {value:.1%} of the images; at least {minimum:.1%} is "
             "required (contract.minimum_class_share)."
             for name, value in _find_faults(_measure_balance(groups, class_names), "ge", minimum)
-        ),
-        *(
-            f"{group}: {value} patients; at least {patients} are required "
-            "(contract.minimum_patients)."
-            for group, value in _find_faults(_count_patients(groups, class_names), "ge", patients)
-        ),
-    ]
+        ]
+    return Findings(breaches, missing)
 
 
 Columns = dict[str, tuple[type, dict[str, Any]]]
@@ -157,14 +161,27 @@ def _measure_balance(groups: pd.Series, class_names: Sequence[str]) -> pd.Series
     return pd.Series({name: counts[name] / max(counts.total(), 1) for name in class_names})
 
 
-def _count_patients(groups: pd.Series, class_names: Sequence[str]) -> pd.Series:
+def _list_missing(groups: pd.Series, class_names: Sequence[str], minimum: int) -> list[str]:
+    """Say what the set lacks; `minimum` is the number of patients of each class in each split."""
+    if groups.empty:
+        return ["no image is accepted yet"]
+    missing = []
+    if len(class_names) < 2:
+        missing.append(f"there is one class ({class_names[0]}), two are needed")
     counts = Counter((label, split) for _, label, split in groups.index)
-    rows = {
-        f"Class '{name}' in the split {split}": counts[name, split]
-        for name in class_names
-        for split in SPLITS
-    }
-    return pd.Series(rows)
+    few = []
+    for split in SPLITS:
+        names = [name for name in class_names if counts[name, split] < minimum][:MAXIMUM_CASES]
+        numbers = [_count_of(counts[name, split], name) for name in names]
+        few += [f"the split {split} has {', '.join(numbers)}"] if numbers else []
+    if few:
+        needed = f"at least {minimum} of each class are needed (contract.minimum_patients)"
+        missing += [*few, needed]
+    return missing
+
+
+def _count_of(patients: int, name: str) -> str:
+    return f"{patients} patient{'' if patients == 1 else 's'} of {name}"
 
 
 def _find_faults(values: pd.Series, rule: str, allowed: Any) -> Iterator[tuple[Any, Any]]:

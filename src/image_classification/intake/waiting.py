@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -51,6 +51,19 @@ def list_held_batches(screenings: Mapping[str, Record], reviews: Iterable[Record
         for batch, record in screenings.items()
         if record["verdict"] in ("held", "quarantined") and batch not in answered
     ]
+
+
+def describe_missing(missing: Sequence[str], patients: int) -> str:
+    """Say what a night waits for, in a sentence or two; "" where nothing is missing.
+
+    Args:
+        missing: what the training set lacks, as `contract.check_images` says it.
+        patients: how many the training set has.
+    """
+    if not missing:
+        return ""
+    known = f"{patients} patients are known" if patients != 1 else "1 patient is known"
+    return f"Waiting for more: {'; '.join(missing)}. {known}."
 
 
 def count_changes(images: pd.DataFrame, known: pd.DataFrame) -> tuple[int, int]:

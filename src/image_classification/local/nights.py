@@ -29,6 +29,12 @@ FIRST_PATIENTS, FURTHER_PATIENTS, CELLS = 80, 40, 20
 SHOWN = tuple(measure.name for measure in MEASURES if measure.shown_first)
 """Measures that are printed and kept in the history."""
 
+SKIPPED = "skipped: "
+"""How the note of a night begins that had too few images, or too few new ones."""
+
+WAITING, STOPPED = "waiting for more", "nothing trained"
+"""What the history says of a night without a decision."""
+
 
 @dataclass(frozen=True)
 class Night:
@@ -165,6 +171,7 @@ def _summarise(
     number: int, batch: str, note: str, tags: dict[str, str], version: str | None
 ) -> dict[str, Any]:
     """Return a row of the history; its measures are empty where nothing was trained."""
+    outcome = note.splitlines()[0] if note else ""
     measured = {
         f"{role}_{name}": float(tags[f"{prefix}_{name}"]) if f"{prefix}_{name}" in tags else None
         for role, prefix in (("challenger", "validation"), ("champion", "champion"))
@@ -177,8 +184,8 @@ def _summarise(
         "patients": int(tags["patients"]) if tags else None,
         "version": version,
         **measured,
-        "decision": tags.get("decision", "nothing trained"),
-        "outcome": note.splitlines()[0] if note else "",
+        "decision": tags.get("decision", WAITING if outcome.startswith(SKIPPED) else STOPPED),
+        "outcome": outcome,
     }
 
 

@@ -80,10 +80,12 @@ class Account:
             return ""
         counts = self._run.catalog.load(names.INTAKE_COUNTS)
         batches = ", ".join(counts["batches"]) or "no batch"
-        return (
+        taken = (
             f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
             f"{counts['rejected']} rejected; {counts['quarantined_files']} files in quarantine"
         )
+        waiting = self._run.catalog.load(names.CONTRACT_REPORT)["waiting"]
+        return f"{taken}. {waiting}" if waiting else taken
 
     def read_watch(self) -> str:
         """Return how the champion does on the newest days, a sentence; "" where there is none."""

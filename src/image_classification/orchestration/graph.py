@@ -98,8 +98,8 @@ class DagSpec:
 def build_dag(spec: DagSpec) -> DAG:
     """Build the DAG: a task per node, and around them what belongs to the run.
 
-    ``open_run`` comes first and ``close_run`` last, whatever happened. Between processing and
-    training, ``check_new_images`` skips the rest of a night that brought too little. ``log_model``
+    ``open_run`` comes first and ``close_run`` last, whatever happened. Before training,
+    ``check_new_images`` skips the rest of a run that has too little to train on. ``log_model``
     stands between training and promotion. After a comparison ``measure_package`` loads the packaged
     challenger, and ``choose_champion`` judges and branches: to the promotion, to ``ask_approver``,
     to the champion that is kept, or to a refusal. After the plan of a rollback,
@@ -139,7 +139,7 @@ class _Builder:
             work += self._append_reviews()
         if self._tagged(REVIEW):
             work.append(self._insert_question())
-        if self._tagged(PROCESSING) and self._tagged(TRAINING):
+        if self._tagged(TRAINING) and (self._tagged(PROCESSING) or self._tagged(SELECTION)):
             work.append(self._insert_check())
         elif self._tagged(PROCESSING) or self._tagged(REVIEW):
             work.append(self._append_announcement())
@@ -167,7 +167,10 @@ class _Builder:
 
     def _insert_check(self) -> BaseOperator:
         check: BaseOperator = self._make(
-            CheckNewImagesOperator, task_id.CHECK_NEW_IMAGES, judges=bool(self._tagged(DECIDES))
+            CheckNewImagesOperator,
+            task_id.CHECK_NEW_IMAGES,
+            judges=bool(self._tagged(DECIDES)),
+            always=not self._tagged(PROCESSING),
         )
         [*self._last(PROCESSING), *self._last(SELECTION)] >> check >> self._first(TRAINING)
         return check

@@ -68,18 +68,27 @@ def read_purpose(pipeline: Pipeline) -> Purpose:
 
 
 def split_at_training(pipeline: Pipeline) -> tuple[Pipeline, Pipeline] | None:
-    """Cut a pipeline that takes images in and then trains into two parts.
+    """Cut a pipeline that selects images and then trains on them into two parts.
 
     Returns:
-        The nodes that run even if too few images are new, and then those that train and compare.
-        None for a pipeline that does not do both: a run that is only to train always trains.
+        The nodes that run even if there are too few images, and then those that train and compare.
+        None for a pipeline that does not do both.
     """
-    tags = {tag for node in pipeline.nodes for tag in node.tags}
-    if not {PROCESSING, TRAINING} <= tags:
+    tags = _list_tags(pipeline)
+    if TRAINING not in tags or tags.isdisjoint({PROCESSING, SELECTION}):
         return None
     after = [node for node in pipeline.nodes if node.tags & {TRAINING, PROMOTION}]
     before = [node for node in pipeline.nodes if node not in after]
     return Pipeline(before), Pipeline(after)
+
+
+def takes_images_in(pipeline: Pipeline) -> bool:
+    """Tell whether a run of the pipeline may find new images."""
+    return PROCESSING in _list_tags(pipeline)
+
+
+def _list_tags(pipeline: Pipeline) -> set[str]:
+    return {tag for node in pipeline.nodes for tag in node.tags}
 
 
 def _name(names: set[str]) -> str:

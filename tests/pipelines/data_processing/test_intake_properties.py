@@ -15,6 +15,7 @@ from laboratory import Laboratory
 from samples import NEGATIVE, POSITIVE, draw_image, name_cell
 
 from image_classification.datasets import batch, pixel, table
+from image_classification.intake import contract
 
 CONTENTS = [draw_image(seed) for seed in range(8)]
 LABELS = (POSITIVE, NEGATIVE)
@@ -66,7 +67,7 @@ def open_laboratory(folder: str) -> Laboratory:
 def _no_contract_of_the_set() -> Iterator[None]:
     """Let every set of images pass: what is tested is the index alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("image_classification.intake.contract.check_images", lambda *_: [])
+        patch.setattr(contract, "check_images", lambda *_: contract.Findings([], []))
         yield
 
 

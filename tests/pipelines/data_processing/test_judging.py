@@ -18,6 +18,14 @@ SALT = "image-classification"
 MORE = {f"{POSITIVE}/{name_cell(500 + n)}": draw_image(500 + n) for n in range(10)}
 
 
+NO_IMAGE = "Waiting for more: no image is accepted yet. 0 patients are known."
+
+
+def read_waiting(laboratory: Laboratory) -> str:
+    """Return what the night waits for, as a sentence; "" where there is enough."""
+    return str(laboratory.catalog().load("contract_report")["waiting"])
+
+
 class TestContract:
     def test_too_many_refused_files_quarantine_the_batch_and_stop_the_night(
         self, filled: Laboratory
@@ -40,8 +48,8 @@ class TestContract:
         laboratory = Laboratory(tmp_path)
         laboratory.parameters["contract"]["maximum_refused_share"] = 1.0
         laboratory.deliver("bad", {f"{POSITIVE}/{name_cell(600)}": b""})
-        with pytest.raises(ContractError, match=r"'bad' is waiting: .* 0 patients"):
-            laboratory.take_in()
+        laboratory.take_in()
+        assert read_waiting(laboratory) == NO_IMAGE
 
     def test_the_next_night_goes_on_without_the_bad_batch(self, filled: Laboratory) -> None:
         filled.deliver("bad", {f"{POSITIVE}/{name_cell(600)}": b""})
@@ -70,24 +78,72 @@ class TestContract:
         laboratory = Laboratory(tmp_path)
         laboratory.parameters["classes"] = classes
         laboratory.deliver("half", draw_cells([NEGATIVE], 20))
-        with pytest.raises(ContractError, match="'half' is waiting"):
-            laboratory.take_in()
+        laboratory.take_in()
+        assert laboratory.statuses() == {"accepted": 20}
+        lacks = f"has 0 patients of {POSITIVE}" if classes else f"one class ({NEGATIVE}), two are"
+        assert lacks in read_waiting(laboratory)
+        assert read_waiting(laboratory).endswith(" 20 patients are known.")
 
-    def test_too_few_patients_wait_and_join_together_with_those_that_come_later(
+    @pytest.mark.parametrize("night", ["nothing", "held", "quarantined"])
+    def test_a_night_without_an_accepted_image_waits(self, tmp_path: Path, night: str) -> None:
+        laboratory = Laboratory(tmp_path)
+        if night == "held":
+            blank = {f"{POSITIVE}/{name_cell(n)}": draw_blank(n) for n in range(10)}
+            laboratory.deliver("blank", blank)
+        if night == "quarantined":
+            laboratory.deliver("bad", {f"{POSITIVE}/{name_cell(600)}": b""})
+            with pytest.raises(ContractError, match="'bad' is quarantined"):
+                laboratory.take_in()
+        laboratory.take_in()
+        assert read_waiting(laboratory) == NO_IMAGE
+
+    def test_too_few_patients_join_and_are_enough_together_with_those_that_come_later(
         self, tmp_path: Path
     ) -> None:
         laboratory = Laboratory(tmp_path)
         laboratory.parameters["contract"]["minimum_patients"] = 2
         cells = list(CELLS.items())
         laboratory.deliver("small", dict(cells[:3] + cells[-3:]))
-        with pytest.raises(
-            ContractError, match=r"'small' is waiting: Class '.*' in the split .*: 0"
-        ):
+        for _ in range(2):  # what was taken in stays taken in
             laboratory.take_in()
-        assert laboratory.statuses() == {"held": 6}
+            assert laboratory.statuses() == {"accepted": 6}
+            assert "at least 2 of each class are needed" in read_waiting(laboratory)
         laboratory.deliver("rest", dict(cells[3:-3]))
         laboratory.take_in()
         assert laboratory.statuses() == {"accepted": 40}
+        assert read_waiting(laboratory) == ""
+
+    def test_a_batch_that_an_older_release_let_wait_for_more_patients_joins(
+        self, tmp_path: Path
+    ) -> None:
+        laboratory = Laboratory(tmp_path)
+        laboratory.deliver("half", draw_cells([NEGATIVE], 20))
+        laboratory.take_in()
+        record = laboratory.verdict("half") | {"verdict": "waiting", "reasons": ["too few"]}
+        laboratory.catalog().save("batch_screenings", {"half": record})
+        log = laboratory.log().assign(status="held", recorded_at="2100-01-01T00:00:00")
+        laboratory.catalog().save("image_index", log)
+        assert laboratory.statuses() == {"held": 20}
+        laboratory.take_in()
+        assert laboratory.verdict("half")["verdict"] == "accepted"
+
+    def test_a_batch_that_breaks_the_contract_stops_a_night_that_waits_once(
+        self, tmp_path: Path
+    ) -> None:
+        laboratory = Laboratory(tmp_path)
+        laboratory.parameters["contract"]["minimum_class_share"] = 0.42
+        cells = list(CELLS.items())
+        laboratory.deliver("half", dict(cells[20:]))
+        laboratory.take_in()
+        laboratory.deliver("few", dict(cells[:12]))
+        with pytest.raises(ContractError, match=f"'few' is waiting: Class '{POSITIVE}' has 3"):
+            laboratory.take_in()
+        laboratory.take_in()
+        assert f"batch 'few' is kept back (Class '{POSITIVE}' has" in read_waiting(laboratory)
+        laboratory.deliver("more", dict(cells[12:20]))
+        laboratory.take_in()
+        assert laboratory.statuses() == {"accepted": 40}
+        assert read_waiting(laboratory) == ""
 
     def test_a_batch_that_would_tip_the_balance_waits_and_others_join(
         self, filled: Laboratory
@@ -112,9 +168,7 @@ class TestContract:
             filled.take_in()
         assert filled.take_in()["stops"] == []
 
-    def test_a_waiting_batch_that_was_rejected_helps_no_other_batch_in(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_batch_that_was_rejected_is_missing_again(self, tmp_path: Path) -> None:
         # One has all infected test patients, the other everything else: each alone is too little.
         laboratory = Laboratory(tmp_path)
         of_test = {
@@ -124,13 +178,14 @@ class TestContract:
             and split_patient(path.split("/")[1].split("P")[0], SALT, 0.2, 0.15) == "test"
         }
         laboratory.deliver("small", of_test)
-        with pytest.raises(ContractError, match="'small' is waiting"):
-            laboratory.take_in()
+        laboratory.take_in()
         laboratory.review("small", "reject")
         laboratory.deliver("rest", dict(CELLS.items() - of_test.items()))
-        with pytest.raises(ContractError, match="'rest' is waiting"):
-            laboratory.take_in()
-        assert laboratory.statuses() == {"rejected": len(of_test), "held": 40 - len(of_test)}
+        laboratory.take_in()
+        assert laboratory.statuses() == {"rejected": len(of_test), "accepted": 40 - len(of_test)}
+        assert read_waiting(laboratory).startswith(
+            f"Waiting for more: the split test has 0 patients of {POSITIVE}; at least 1 of each"
+        )
 
     def test_the_contract_holds_for_what_a_reviewer_accepts(self, filled: Laboratory) -> None:
         filled.parameters["contract"]["minimum_class_share"] = 0.42

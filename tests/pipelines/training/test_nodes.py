@@ -14,7 +14,7 @@ from samples import draw_image
 from shipped import read_shipped
 
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
-from image_classification.errors import DataError
+from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate.judgement import judge
 from image_classification.gate.measure import measure_predictions
 from image_classification.pipelines.packaged.nodes import classify_images
@@ -101,6 +101,17 @@ def evaluated(
     trained: tuple[Any, ...], pixels: PackedPixels, splits: pd.DataFrame
 ) -> tuple[Any, ...]:
     return evaluate_network(trained[0], pixels, splits, CLASSES, SIZE_PX, "ring")
+
+
+def test_a_positive_class_that_may_still_come_is_no_error_while_the_night_waits(
+    laboratory: Laboratory,
+) -> None:
+    log, parameters, waits = laboratory.log(), laboratory.parameters, {"waiting": "for more"}
+    summary = select_images(log, waits, "late", parameters)[2]
+    assert summary["waiting"] == "for more"
+    for report, classes in (({"waiting": ""}, None), (waits, CLASSES)):
+        with pytest.raises(ConfigurationError, match="positive_class 'late' is not a class"):
+            select_images(log, report, "late", {**parameters, "classes": classes})
 
 
 def test_training_gives_a_network_and_a_value_per_epoch(trained: tuple[Any, ...]) -> None:

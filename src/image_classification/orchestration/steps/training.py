@@ -15,14 +15,20 @@ from image_classification.vendor.airflow.task import SkippingOperator
 
 
 class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
-    """Skip the rest of the run when the images are those of the last trained model."""
+    """Skip the rest of the run when there are too few images, or too few new ones.
 
-    def __init__(self, *, judges: bool, **arguments: Any) -> None:
+    Args:
+        judges: the run compares the challenger with the champion.
+        always: the run takes nothing in: it trains whatever is new.
+    """
+
+    def __init__(self, *, judges: bool, always: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.judges = judges
+        self.always = always
 
     def execute(self, context: Context) -> str:
-        """Compare the data with that of the newest version; `force` trains anyway."""
+        """Compare the data with the contract, and with that of the newest version."""
         from image_classification.champion.novelty import check_new_images  # noqa: PLC0415
 
         run = self.start(context)
@@ -32,6 +38,7 @@ class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
             run.catalog.load(names.DATA_SUMMARY),
             run.context.params["training"],
             judges=self.judges,
+            always=self.always,
         )
         self.log.info(reason)
         if not is_new:

@@ -26,6 +26,7 @@ from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
 from image_classification.intake.inspection import compile_pattern
 from image_classification.intake.status import find_statuses, make_rows, read_statuses
+from image_classification.intake.waiting import describe_missing
 from image_classification.pipelines.data_processing.inspecting import (
     complete_inspections,
     cut_chunks,
@@ -113,7 +114,8 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
     A batch that breaks the contract by itself is `quarantined`. A batch is `held` if its images are
     far from what is known, or if the champion disagrees with too many of its labels. Both wait for
     a review. A batch with which the training set would break the contract is `waiting`: it is
-    judged again, together with those that come later.
+    judged again, together with those that come later. A batch that brings too few patients joins,
+    and the night waits for more; see `check_contract`.
 
     Args:
         image_inspections: of `inspect_images`.
@@ -218,7 +220,9 @@ def check_contract(
         parameters: `data_processing`.
 
     Returns:
-        The contract in force, and how many images keep it.
+        The contract in force, how many images keep it, and what the training set still lacks
+        (`waiting`, a sentence, "" for nothing): the night then ends before training, as it does
+        where too few images are new.
 
     Raises:
         ContractError: a batch of tonight breaks the contract, or the training set does.
@@ -231,13 +235,20 @@ def check_contract(
         )
     images = index.select_accepted(image_index[[*index.SETTLING_COLUMNS, "patient", "split"]])
     class_names = index.name_classes(images, parameters["classes"])
-    if breaches := contract.check_images(images, class_names, parameters["contract"]):
+    breaches, missing = contract.check_images(images, class_names, parameters["contract"])
+    if breaches:
         raise ContractError(
             "The training set breaks the contract (data_processing.contract), so nothing is "
             "trained. Reject the batch that is at fault (image-classification review), or change "
             f"the limits:\n{_list_lines(breaches)}"
         )
-    return {"contract": dict(parameters["contract"]), "images": len(images)}
+    for batch, record in intake_report["judged"].items():
+        if missing and record["verdict"] == "waiting":  # it would bring what is missing, or not
+            missing.append(f"batch '{batch}' is kept back ({' '.join(record['reasons'])})")
+    waiting = describe_missing(missing, images["patient"].nunique())
+    if waiting:
+        logger.info("%s", waiting)
+    return {"contract": dict(parameters["contract"]), "images": len(images), "waiting": waiting}
 
 
 def pack_images(
