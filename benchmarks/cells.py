@@ -12,7 +12,7 @@ import numpy as np
 from stored_predictions import read_parameters
 
 from image_classification import vision
-from image_classification.intake import index
+from image_classification.intake.split import draw_splits
 from image_classification.local.synthetic import make_cells
 
 MADE_PATIENTS, MADE_CELLS = 120, 20
@@ -59,9 +59,9 @@ def lay_out(data: Path | None, folder: Path) -> Cells:
     pattern = re.compile(parameters["name_pattern"])
     found = {path: pattern.search(path.name) for path in sorted(folder.rglob("*.png"))}
     patients = {path: match["patient"] for path, match in found.items() if match}
-    rule = [parameters[name] for name in ("split_salt", "validation_share", "test_share")]
+    splits = draw_splits(patients.values(), parameters)
     return Cells(
         list(patients),
         np.array([int(path.parent.name == "Uninfected") for path in patients]),
-        np.array([index.split_patient(patient, *rule) for patient in patients.values()]),
+        np.array([splits[patient] for patient in patients.values()]),
     )

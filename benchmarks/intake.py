@@ -58,6 +58,7 @@ from measuring import (
 )
 
 from image_classification.intake import contract, index, screening
+from image_classification.intake.split import assign_splits, draw_splits
 from image_classification.local.synthetic import make_cells
 from image_classification.pipelines import data_processing
 
@@ -376,8 +377,10 @@ def make_rows(numbers: range, storage: Path, batch: str, time: str) -> pd.DataFr
     rows = rows.assign(**dict.fromkeys(screening.STATISTICS, spread))
     parameters = build_catalog(storage).load("params:data_processing")
     unreviewed = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
-    splits = index.split_patients(rows["patient"], parameters)
-    return rows.assign(split=splits, status=index.ACCEPTED, **unreviewed, recorded_at=time)
+    splits = draw_splits(rows["patient"], parameters)
+    return rows.assign(
+        split=rows["patient"].map(splits), status=index.ACCEPTED, **unreviewed, recorded_at=time
+    )
 
 
 def measure_operations(storage: Path) -> dict[str, float]:
@@ -396,7 +399,9 @@ def measure_operations(storage: Path) -> dict[str, float]:
         "settle_s": lambda: index.settle_index(log),
         "select_s": lambda: index.select_accepted(log),
         "check_s": lambda: contract.check_images(images, CLASSES, parameters["contract"]),
-        "check_splits_s": lambda: index.check_splits_stay(log, parameters),
+        "assign_splits_s": lambda: assign_splits(
+            log, {"new": ["C1", "of nobody"]}, set(log["batch"]), parameters
+        ),
     }
     return {
         name: statistics.median(time_call(call) for _ in range(3))

@@ -26,7 +26,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import promotion_simulation as simulation
 from promotion_report import REPORTS, draw
 from promotion_simulation import (
@@ -48,7 +47,7 @@ from stored_predictions import (
     store_predictions,
 )
 
-from image_classification.intake.index import split_patients
+from image_classification.intake.split import draw_splits
 
 
 def main() -> None:
@@ -172,10 +171,9 @@ def describe(stored: Stored, real: bool) -> None:
         wrong = (stored.weak.argmax(1) != stored.targets).mean()
         print(f"; trained for {WEAK_EPOCHS} epochs: {100 * wrong:.2f} %", end="")
     if real:
-        splits = split_patients(
-            pd.Series(images["patient"].unique()), read_parameters()["data_processing"]
-        )
-        print(f"; {(splits == 'validation').sum()} are validation patients by their hash", end="")
+        splits = draw_splits(images["patient"], read_parameters()["data_processing"])
+        validation = list(splits.values()).count("validation")
+        print(f"; {validation} are validation patients by their hash", end="")
     print(".")
 
 

@@ -39,6 +39,8 @@ OUT_OF_RANGE = {
     "data_processing.split_salt": [None],
     "data_processing.validation_share": [0, 1, "0.2"],
     "data_processing.test_share": [0, 1],
+    "data_processing.enough_validation_patients": [0, 1.5, None],
+    "data_processing.enough_test_patients": [0, "40"],
     "review.batch": [None],
     "review.answer": ["yes", None],
     "review.by": [None],

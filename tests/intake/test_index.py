@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_classification.errors import ConfigurationError
 from image_classification.intake import index
 from image_classification.intake.index import ACCEPTED, CONFLICT, HELD, REJECTED
-
-RULE = {"split_salt": "salt", "validation_share": 0.2, "test_share": 0.15}
 
 
 def tabulate(*rows: tuple[str, str, str, str], seen: str = "2026-11-22") -> pd.DataFrame:
@@ -218,93 +214,6 @@ class TestQuarantine:
             ["b/1", "U", told],
         ]
         assert listed.index.tolist() == [0, 1]
-
-
-class TestSplits:
-    def test_a_hash_of_salt_and_name_decides_for_ever(self) -> None:
-        patients = [f"C{number}" for number in range(40)]
-        splits = [index.split_patient(patient, "salt", 0.2, 0.15) for patient in patients]
-        places = [
-            int.from_bytes(hashlib.sha256(f"salt/{patient}".encode()).digest()[:8]) / 2**64
-            for patient in patients
-        ]
-        assert splits == [
-            "test" if place < 0.15 else "validation" if place < 0.35 else "train"
-            for place in places
-        ]
-        assert set(splits) == {"train", "validation", "test"}
-        assert splits != [index.split_patient(patient, "other", 0.2, 0.15) for patient in patients]
-
-    def test_the_shares_are_kept(self) -> None:
-        patients = pd.Series([f"C{number}" for number in range(5000)])
-        shares = index.split_patients(patients, RULE).value_counts(normalize=True)
-        assert shares["test"] == pytest.approx(0.15, abs=0.02)
-        assert shares["validation"] == pytest.approx(0.2, abs=0.02)
-
-    @pytest.mark.parametrize(
-        ("place", "split"), [(0.0, "test"), (0.25, "validation"), (0.5, "train")]
-    )
-    def test_a_place_at_the_edge_is_in_the_next_split(
-        self, place: float, split: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        class Digest:
-            def digest(self) -> bytes:
-                return int(place * 2**64).to_bytes(8) + b"\xff" * 24
-
-        monkeypatch.setattr(index.hashlib, "sha256", lambda _: Digest())
-        assert index.split_patient("C1", "salt", 0.25, 0.25) == split
-
-    def test_all_rows_of_a_patient_are_in_one_split(self) -> None:
-        patients = pd.Series(["C1", "C2", "C1", "C3"], index=[5, 6, 7, 8], name="patient")
-        splits = index.split_patients(patients, RULE)
-        assert splits.index.tolist() == [5, 6, 7, 8]
-        assert splits.name == "patient"
-        assert splits.tolist() == [
-            index.split_patient(patient, "salt", 0.2, 0.15) for patient in patients
-        ]
-
-    def test_an_empty_table_has_no_splits(self) -> None:
-        assert index.split_patients(pd.Series([], dtype=str), RULE).empty
-
-    def test_a_patient_without_a_name_is_one_too(self) -> None:
-        splits = index.split_patients(pd.Series(["C2", None, None]), RULE)
-        assert splits[0] != splits[1]
-        assert splits[1] == splits[2] == index.split_patient("nan", "salt", 0.2, 0.15)
-
-
-class TestSplitsStay:
-    def log(self) -> pd.DataFrame:
-        patients = pd.Series([f"C{number}" for number in range(40)])
-        return pd.DataFrame({"patient": patients, "split": index.split_patients(patients, RULE)})
-
-    def test_the_rule_in_force_is_kept(self) -> None:
-        index.check_splits_stay(self.log(), RULE)
-        index.check_splits_stay(self.log().head(0), RULE)
-
-    @pytest.mark.parametrize(
-        "change", [{"split_salt": "other"}, {"validation_share": 0.3}, {"test_share": 0.3}]
-    )
-    def test_any_change_of_the_rule_is_refused(self, change: dict[str, Any]) -> None:
-        with pytest.raises(ConfigurationError, match=r"was changed: patient 'C\d+' is in '"):
-            index.check_splits_stay(self.log(), RULE | change)
-
-    def test_it_is_told_who_would_move_of_how_many_and_what_to_do(self) -> None:
-        log = self.log()
-        log.loc[[3, 5], "split"] = "elsewhere"
-        with pytest.raises(ConfigurationError) as raised:
-            index.check_splits_stay(pd.concat([log.head(1), log]), RULE)
-        assert str(raised.value) == (
-            "data_processing.split_salt, validation_share or test_share was changed: patient 'C3' "
-            "is in 'elsewhere' and would move, as would 1 more of 40. Models before and after "
-            "could not be compared. Put the three back; or, before the first training, remove the "
-            "folder 'index' below the storage root: all batches are then indexed anew."
-        )
-
-    def test_the_last_row_of_a_patient_is_looked_at(self) -> None:
-        log = pd.concat([self.log().head(1).assign(split="elsewhere"), self.log()])
-        index.check_splits_stay(log, RULE)
-        with pytest.raises(ConfigurationError, match="patient 'C0'"):
-            index.check_splits_stay(log.iloc[::-1], RULE)
 
 
 def tabulate_images() -> pd.DataFrame:

@@ -7,11 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from image_classification.intake import index
-from image_classification.intake.status import find_statuses, make_rows, read_statuses
+from image_classification.intake.status import (
+    find_statuses,
+    list_accepted,
+    make_rows,
+    read_statuses,
+)
 
 NOBODY = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
-RULE = {"split_salt": "salt", "validation_share": 0.2, "test_share": 0.15}
 
 
 def answer(batch: str, answer: str, by: str = "Ada") -> dict[str, Any]:
@@ -84,8 +87,14 @@ def test_a_batch_adds_its_usable_files_by_path_each_content_once_per_label() -> 
         },
         index=[5, 6, 7, 8],
     )
-    rows = make_rows(inspections, RULE)
+    rows = make_rows(inspections, {"C1": "test", "C2": "validation", "C3": "train"})
     assert rows.columns.tolist() == ["path", "image_id", "label", "patient", "split"]
     assert rows["path"].tolist() == ["a", "c"]
     assert rows.index.tolist() == [0, 1]
-    assert rows["split"].tolist() == index.split_patients(rows["patient"], RULE).tolist()
+    assert rows["split"].tolist() == ["train", "test"]
+    assert make_rows(inspections.head(0), {}).empty
+
+
+def test_the_accepted_batches_are_those_trained_on() -> None:
+    statuses = {name: {"status": name, **NOBODY} for name in ("accepted", "held", "rejected")}
+    assert list_accepted(statuses) == {"accepted"}

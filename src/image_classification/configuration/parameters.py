@@ -59,6 +59,8 @@ class DataProcessingParameters(TypedDict):
     split_salt: str
     validation_share: ProperShare
     test_share: ProperShare
+    enough_validation_patients: Count
+    enough_test_patients: Count
     contract: ContractParameters
     screening: ScreeningParameters
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from image_classification.errors import ConfigurationError
+from image_classification.intake.split import TEST, TRAIN, VALIDATION
 
 ACCEPTED, HELD, REJECTED, CONFLICT = "accepted", "held", "rejected", "conflict"
 """Status of an image: only an accepted one is trained on."""
 
-SPLITS = ("train", "validation", "test")
+SPLITS = (TRAIN, VALIDATION, TEST)
 IMAGE_COLUMNS = [
     "image_id",
     "image_name",
@@ -161,47 +161,6 @@ def _explain(group: pd.DataFrame, own: set[str]) -> pd.DataFrame:
     extra = group.iloc[1:]
     extra = extra[extra["path"].isin(own)]
     return extra.assign(reason=f"duplicate of {group['path'].iloc[0]}")
-
-
-def split_patient(patient: str, salt: str, validation_share: float, test_share: float) -> str:
-    """Return the split of a patient; a hash of salt and name decides, so it never changes."""
-    digest = hashlib.sha256(f"{salt}/{patient}".encode()).digest()
-    place = int.from_bytes(digest[:8]) / 2**64
-    if place < test_share:
-        return "test"
-    return "validation" if place < test_share + validation_share else "train"
-
-
-def split_patients(patients: pd.Series, parameters: Mapping[str, Any]) -> pd.Series:
-    """Return the split of each row's patient.
-
-    Args:
-        patients: names, any number of rows each.
-        parameters: `split_salt`, `validation_share`, `test_share`.
-    """
-    rule = (parameters["split_salt"], parameters["validation_share"], parameters["test_share"])
-    rows, names = pd.factorize(patients, use_na_sentinel=False)
-    splits = [split_patient(patient, *rule) for patient in names]
-    return pd.Series(np.array(splits, dtype=object)[rows], patients.index, name=patients.name)
-
-
-def check_splits_stay(log: pd.DataFrame, parameters: Mapping[str, Any]) -> None:
-    """Check that the split rule is the one that the index was made with.
-
-    Raises:
-        ConfigurationError: a patient would move to another split.
-    """
-    patients = log[["patient", "split"]].iloc[locate_last(log["patient"])]
-    moved = patients[split_patients(patients["patient"], parameters) != patients["split"]]
-    if len(moved):
-        patient, split = moved.iloc[0]
-        raise ConfigurationError(
-            f"data_processing.split_salt, validation_share or test_share was changed: patient "
-            f"'{patient}' is in '{split}' and would move, as would {len(moved) - 1} more of "
-            f"{len(patients)}. Models before and after could not be compared. Put the three back; "
-            "or, before the first training, remove the folder 'index' below the storage root: all "
-            "batches are then indexed anew."
-        )
 
 
 def digest_images(images: pd.DataFrame) -> str:

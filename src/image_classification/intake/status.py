@@ -12,11 +12,16 @@ from image_classification.intake import index
 UNREVIEWED = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
 
 
-def make_rows(inspections: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the usable files of a batch, each content once per label, with their splits."""
+def make_rows(inspections: pd.DataFrame, splits: Mapping[str, str]) -> pd.DataFrame:
+    """Return the usable files of a batch, each content once per label, with their splits.
+
+    Args:
+        inspections: a row per file.
+        splits: of each patient of the batch.
+    """
     usable = index.select_usable(inspections.sort_values("path", ignore_index=True))
     usable = usable.drop(columns="refusal").reset_index(drop=True)
-    return usable.assign(split=index.split_patients(usable["patient"], parameters))
+    return usable.assign(split=usable["patient"].map(splits))
 
 
 def read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
@@ -27,6 +32,11 @@ def read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
         batch: dict(zip(names, status, strict=True))
         for batch, *status in last.itertuples(index=False, name=None)
     }
+
+
+def list_accepted(statuses: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """Return the batches that are trained on."""
+    return {batch for batch, status in statuses.items() if status["status"] == index.ACCEPTED}
 
 
 def find_statuses(

@@ -12,9 +12,8 @@ from samples import CELLS, NEGATIVE, POSITIVE, draw_blank, draw_cells, draw_imag
 
 from image_classification.datasets import RegisteredNetwork
 from image_classification.errors import ContractError, DataError
-from image_classification.intake.index import split_patient
+from image_classification.intake.split import draw_splits
 
-SALT = "image-classification"
 MORE = {f"{POSITIVE}/{name_cell(500 + n)}": draw_image(500 + n) for n in range(10)}
 
 
@@ -171,11 +170,12 @@ class TestContract:
     def test_a_batch_that_was_rejected_is_missing_again(self, tmp_path: Path) -> None:
         # One has all infected test patients, the other everything else: each alone is too little.
         laboratory = Laboratory(tmp_path)
+        rule = laboratory.parameters
         of_test = {
             path: content
             for path, content in CELLS.items()
             if path.startswith(POSITIVE)
-            and split_patient(path.split("/")[1].split("P")[0], SALT, 0.2, 0.15) == "test"
+            and "test" in draw_splits([path.split("/")[1].split("P")[0]], rule).values()
         }
         laboratory.deliver("small", of_test)
         laboratory.take_in()

@@ -375,14 +375,39 @@ def test_the_split_of_a_patient_is_for_ever(filled: Laboratory) -> None:
     assert all(list(found) == [splits[patient]] for patient, found in again.items())
 
 
-def test_a_changed_split_rule_is_refused_and_says_what_to_do(filled: Laboratory) -> None:
-    filled.parameters["validation_share"] = 0.5
-    with pytest.raises(
-        ConfigurationError, match=r"was changed: patient '.*' is in 'train' and would"
-    ):
-        filled.take_in()
-    filled.parameters["validation_share"] = 0.2
+def test_a_changed_split_rule_is_for_new_patients_alone(filled: Laboratory) -> None:
+    before = filled.index().set_index("patient")["split"].to_dict()
+    filled.parameters |= {"split_salt": "other", "validation_share": 0.01, "test_share": 0.98}
+    known = {
+        f"{NEGATIVE}/{name_cell(patient, 7)}": draw_image(5000 + patient) for patient in (0, 1)
+    }
+    new = {f"{NEGATIVE}/{name_cell(600 + n)}": draw_image(600 + n) for n in range(10)}
+    filled.deliver("second", known | new)
     filled.take_in()
+    after = filled.index().groupby("patient")["split"].unique().map(list).to_dict()
+    assert {patient: after[patient] for patient in before} == {
+        patient: [split] for patient, split in before.items()
+    }
+    assert {tuple(after[f"C{600 + n}"]) for n in range(10)} <= {("test",), ("validation",)}
+
+
+def test_a_share_falls_when_a_split_has_enough_patients(filled: Laboratory) -> None:
+    filled.parameters |= {"enough_validation_patients": 1, "enough_test_patients": 1}
+    more = {f"{NEGATIVE}/{name_cell(600 + n)}": draw_image(600 + n) for n in range(60)}
+    filled.deliver("second", more)
+    filled.take_in()
+    joined = filled.index()[filled.index()["batch"] == "second"]["split"].value_counts()
+    assert joined["train"] > 50  # 39 in the full shares
+
+
+def test_a_held_batch_keeps_its_splits_when_it_is_accepted_later(held: Laboratory) -> None:
+    before = held.index().set_index("patient")["split"].to_dict()
+    held.parameters |= {"enough_validation_patients": 1, "enough_test_patients": 1}
+    for answer, at in (("accept", "10"), ("reject", "11"), ("accept", "12")):
+        held.review("blank", answer, at=f"2026-11-22T{at}:00:00+00:00")
+        held.take_in()
+        assert held.index().set_index("patient")["split"].to_dict() == before
+    assert held.statuses() == {"accepted": 50}
 
 
 def test_the_index_is_made_anew_from_the_batches_where_it_was_removed(filled: Laboratory) -> None:

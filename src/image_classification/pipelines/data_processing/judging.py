@@ -80,12 +80,6 @@ class Judge:
             "screened_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
-    def preview(self, inspections: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows that a batch would add to the index."""
-        usable = index.select_usable(inspections)
-        splits = index.split_patients(usable["patient"], self._parameters)
-        return usable.assign(split=splits, status=index.ACCEPTED)
-
     def _find_breaches(self, batch: str, inspections: pd.DataFrame) -> list[str]:
         """Return in which ways a batch by itself breaks the contract."""
         if fault := self._batches.read_manifest(batch).get("fault"):

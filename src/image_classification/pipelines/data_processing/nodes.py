@@ -25,7 +25,13 @@ from image_classification.errors import ContractError
 from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
 from image_classification.intake.inspection import compile_pattern
-from image_classification.intake.status import find_statuses, make_rows, read_statuses
+from image_classification.intake.split import assign_splits
+from image_classification.intake.status import (
+    find_statuses,
+    list_accepted,
+    make_rows,
+    read_statuses,
+)
 from image_classification.intake.waiting import describe_missing
 from image_classification.pipelines.data_processing.inspecting import (
     complete_inspections,
@@ -142,12 +148,13 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
         return {"judged": {}, "stops": []}, {}
     images = index.settle_index(known_images)
     judge = Judge(images, image_batches, inspected_pixels, open_champion(), parameters)
-    screenings, candidates = {}, {}
+    screenings, usable = {}, {}
     for batch in due:
         inspections = image_inspections.read(batch)
         screenings[batch] = judge.screen(batch, inspections)
         if screenings[batch]["verdict"] == "accepted":
-            candidates[batch] = judge.preview(inspections)
+            usable[batch] = index.select_usable(inspections)[["image_id", "label", "patient"]]
+    candidates = _preview(usable, known_images, parameters)
     for batch, breaches in admit_together(images, candidates, parameters).items():
         screenings[batch] |= {"verdict": "waiting", "reasons": breaches}
     stops = []
@@ -180,11 +187,7 @@ def index_images(
         The quarantine of these batches (`path`, `label`, `image_id`, `reason`: files that cannot
         be used, repeated contents, and both files of a conflict of labels); how many images got
         which status; and the rows to add to the log.
-
-    Raises:
-        ConfigurationError: the split rule was changed, so that patients would move.
     """
-    index.check_splits_stay(known_index, parameters)
     known = read_statuses(known_index)
     statuses = find_statuses(batch_screenings, batch_reviews)
     now = datetime.now(UTC).isoformat(timespec="microseconds")
@@ -192,10 +195,18 @@ def index_images(
     quarantine: dict[str, pd.DataFrame] = {}
     rows: list[pd.DataFrame] = []
     log = known_index[columns]
-    for batch, status in statuses.items():
-        if known.get(batch) == status:
-            continue
-        inspections = image_inspections.read(batch)
+    changed = {
+        batch: image_inspections.read(batch)
+        for batch, status in statuses.items()
+        if known.get(batch) != status
+    }
+    patients = {
+        batch: inspections.loc[inspections["refusal"] == "", "patient"]
+        for batch, inspections in changed.items()
+    }
+    splits = assign_splits(known_index, patients, list_accepted(statuses), parameters)
+    for batch, inspections in changed.items():
+        status = statuses[batch]
         # The rows of the batch before are joined only now that another one follows.
         log = index.join_rows([log, *(added[columns] for added in rows[-1:])])
         others = log[log["batch"] != batch] if batch in known else log
@@ -204,7 +215,7 @@ def index_images(
             if status["status"] == index.ACCEPTED
             else index.describe_refusals(inspections)
         )
-        rows.append(make_rows(inspections, parameters).assign(**status, recorded_at=now))
+        rows.append(make_rows(inspections, splits).assign(**status, recorded_at=now))
     added = index.join_rows(rows) if rows else known_index.head(0)
     return quarantine, _count_statuses(added, quarantine), added
 
@@ -284,6 +295,19 @@ def pack_images(
         yield PixelShard(chunk["image_id"].tolist(), vision.decode_images(contents, image_size_px))
         packed += len(chunk)
         logger.info("Packed %d of %d images", packed, len(new))
+
+
+def _preview(
+    usable: Mapping[str, pd.DataFrame], log: pd.DataFrame, parameters: DataProcessingParameters
+) -> dict[str, pd.DataFrame]:
+    """Return the images of each batch with the splits that the index would give them."""
+    accepted = list_accepted(read_statuses(log)) | usable.keys()
+    patients = {batch: images["patient"] for batch, images in usable.items()}
+    splits = assign_splits(log, patients, accepted, parameters)
+    return {
+        batch: images.assign(split=images["patient"].map(splits))
+        for batch, images in usable.items()
+    }
 
 
 def _count_statuses(added: pd.DataFrame, quarantine: Mapping[str, pd.DataFrame]) -> dict[str, Any]:

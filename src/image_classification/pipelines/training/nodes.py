@@ -20,6 +20,7 @@ from image_classification.errors import ConfigurationError, ContractError, name_
 from image_classification.gate.measure import measure_classes, measure_predictions
 from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
 from image_classification.intake import contract, index
+from image_classification.intake.split import SPLIT_RULE
 from image_classification.vision import Network
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def select_images(
         )
     if breaches := contract.check_rows(images, class_names):
         raise ContractError("The index breaks the contract: " + " ".join(breaches))
-    rule = {name: parameters[name] for name in ("split_salt", "validation_share", "test_share")}
+    rule = {name: value for name, value in parameters.items() if name in SPLIT_RULE}
     summary = index.summarise_images(images, class_names)
     until = {"index_until": max(image_index["recorded_at"], default="")}
     return images, class_names, {**summary, **until, "split_rule": rule, **contract_report}
