@@ -147,6 +147,11 @@ dag: DAG = build_dag(
                 after=['index_images', 'screen_batches'],
             ),
             NodeSpec(
+                'choose_later_images',
+                tags=['hindsight'],
+                after=['index_images'],
+            ),
+            NodeSpec(
                 'pack_images',
                 tags=['data_processing'],
                 after=['index_images'],
@@ -157,6 +162,11 @@ dag: DAG = build_dag(
                 after=['index_images'],
             ),
             NodeSpec(
+                'score_past_versions',
+                tags=['hindsight'],
+                after=['choose_later_images'],
+            ),
+            NodeSpec(
                 'select_images',
                 tags=['selection'],
                 after=['check_contract', 'index_images'],
@@ -165,6 +175,11 @@ dag: DAG = build_dag(
                 'watch_champion',
                 tags=['monitoring', 'watches'],
                 after=['score_newest_days'],
+            ),
+            NodeSpec(
+                'judge_past_decisions',
+                tags=['hindsight'],
+                after=['choose_later_images', 'score_past_versions'],
             ),
             NodeSpec(
                 'plot_trend',

@@ -43,7 +43,7 @@ def test_what_trains_is_bound_to_the_packaged_pipeline_and_nothing_else_is(
 def test_retraining_is_the_other_pipelines_of_the_night_together(
     registered: dict[str, Pipeline],
 ) -> None:
-    parts = ("data_processing", "monitoring", "training", "promotion")
+    parts = ("data_processing", "monitoring", "hindsight", "training", "promotion")
     together = {node.name for part in parts for node in registered[part].nodes}
     assert {node.name for node in registered["retraining"].nodes} == together
 

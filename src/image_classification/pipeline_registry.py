@@ -13,6 +13,7 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification.pipelines import (
     data_processing,
+    hindsight,
     inference,
     monitoring,
     packaged,
@@ -49,6 +50,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     trains = selection + training.create_pipeline()
     promoting = promotion.create_pipeline()
     watching = monitoring.create_pipeline()
+    looking_back = hindsight.create_pipeline()
     registered = {
         "data_processing": processing,
         "training": bind_inference(trains),
@@ -56,9 +58,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         # On its own, promotion judges the registered challenger.
         "promotion": selection + pipeline(promoting, inputs={"network": "challenger"}),
         "monitoring": watching,
+        "hindsight": looking_back,
         "review": review.create_pipeline(),
         "rollback": rollback.create_pipeline(),
-        "retraining": bind_inference(processing + watching + trains + promoting),
+        "retraining": bind_inference(processing + watching + looking_back + trains + promoting),
         "__default__": bind_inference(processing + trains),
     }
     for registered_pipeline in registered.values():

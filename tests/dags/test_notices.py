@@ -40,6 +40,7 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     account = SimpleNamespace(
         list_held_batches=list,
         read_watch=lambda: "",
+        read_regret=lambda: None,
         describe_outcome=lambda: "",
         describe_champion=lambda: "The champion stays.",
     )

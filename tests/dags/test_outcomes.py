@@ -144,6 +144,7 @@ def test_artifacts_of_all_tasks_are_in_the_one_mlflow_run(
     assert folders == {
         "data",
         "evaluation",
+        "hindsight",
         "intake",
         "monitoring",
         "plots",

@@ -18,6 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 NAMES = (
     "__default__",
     "data_processing",
+    "hindsight",
     "inference",
     "monitoring",
     "promotion",
@@ -38,6 +39,7 @@ DECIDING = {
 AROUND = {
     "__default__": {"open_run", "close_run", "check_new_images", "log_model", *ASKING},
     "data_processing": {"open_run", "close_run", "find_batches", "announce_images", *ASKING},
+    "hindsight": {"open_run", "close_run"},
     "inference": {"open_run", "close_run"},
     "monitoring": {"open_run", "close_run"},
     "promotion": {"open_run", "close_run", *DECIDING},
@@ -57,6 +59,7 @@ TRAINING_FIELDS = {"image_size_px", "epochs", "learning_rate", "network", "seed"
 FIELDS = {
     "__default__": {*TRAINING_FIELDS, "force"},
     "data_processing": {"image_size_px"},
+    "hindsight": set(),
     "inference": {"images"},
     "monitoring": set(),
     "promotion": {"mode", "minimum_gain"},
@@ -187,17 +190,23 @@ def test_check_new_images_stands_between_what_is_taken_in_and_training(
     selecting = nodes_tagged(registered[name], "selection")
     assert before == processing | selecting | {"open_run"}
     after = downstream_of(dag, "check_new_images")
-    watching = nodes_tagged(registered[name], "monitoring")
-    assert after == set(dag.task_ids) - before - {"check_new_images"} - ASKING - watching
+    beside = {
+        node for tag in ("monitoring", "hindsight") for node in nodes_tagged(registered[name], tag)
+    }
+    assert after == set(dag.task_ids) - before - {"check_new_images"} - ASKING - beside
 
 
-def test_the_champion_is_watched_beside_the_rest_of_the_night(
-    dags: dict[str, DAG], registered: dict[str, Pipeline]
+@pytest.mark.parametrize(
+    ("pipeline", "first"),
+    [("monitoring", "score_newest_days"), ("hindsight", "choose_later_images")],
+)
+def test_the_champion_is_watched_and_decisions_are_judged_again_beside_the_rest_of_the_night(
+    dags: dict[str, DAG], registered: dict[str, Pipeline], pipeline: str, first: str
 ) -> None:
     dag = dags["retraining"]
-    watching = nodes_tagged(registered["retraining"], "monitoring")
-    assert watching == {node.name for node in registered["monitoring"].nodes}
-    before = dag.get_task("score_newest_days").get_flat_relative_ids(upstream=True)
+    beside = nodes_tagged(registered["retraining"], pipeline)
+    assert beside == {node.name for node in registered[pipeline].nodes}
+    before = dag.get_task(first).get_flat_relative_ids(upstream=True)
     assert before == {
         "open_run",
         "collect_batches",
@@ -207,10 +216,8 @@ def test_the_champion_is_watched_beside_the_rest_of_the_night(
     }
     # Neither the contract nor a night without new images skips it, and nothing waits for it.
     for name in ("check_contract", "check_new_images", "train_network", "choose_champion"):
-        assert not downstream_of(dag, name) & watching
-    assert downstream_of(dag, "score_newest_days") == watching - {"score_newest_days"} | {
-        "close_run"
-    }
+        assert not downstream_of(dag, name) & beside
+    assert downstream_of(dag, first) == beside - {first} | {"close_run"}
 
 
 @pytest.mark.parametrize("name", ["__default__", "retraining", "training"])

@@ -22,6 +22,7 @@ SECTIONS = (
     "promotion",
     "rollback",
     "monitoring",
+    "hindsight",
     "image_size_px",
     "positive_class",
 )

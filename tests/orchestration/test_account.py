@@ -30,6 +30,10 @@ ANSWERS = {
 WATCH = {"version": "3", "sentence": "champion v3 holds its level", "alert": False, "accuracy": 1.0}
 
 
+REGRET = {"version": "5", "sentence": "promoted v5 over v3", "is_new": True}
+HINDSIGHT = {"summary": "looked back on 1 decision: 1 wrong promotion", "regret": REGRET}
+
+
 class Batch:
     """A batch in the incoming folder."""
 
@@ -43,7 +47,7 @@ class Batch:
 
 def open_account(pipeline: str = "retraining", batch: str = "first", **entries: Any) -> Account:
     known = {name: MemoryDataset(value, copy_mode="assign") for name, value in entries.items()}
-    missing = {"champion_watch", "decision"} - set(known)
+    missing = {"champion_watch", "decision", "hindsight_report"} - set(known)
     catalog = DataCatalog(known | {name: MemoryDataset() for name in missing})
     params = {"data_processing": {"settle_minutes": 30}, "review": {"batch": batch}}
     said: list[str] = []
@@ -97,6 +101,7 @@ def test_after_a_review_they_are_those_of_a_batch_whose_last_answer_accepts_it(
         ("review", "accepted 'first', by Ada: mended"),
         ("inference", "scored 3 images with v1"),
         ("monitoring", "champion v3 holds its level"),
+        ("hindsight", "looked back on 1 decision: 1 wrong promotion"),
         ("retraining", ""),
     ],
 )
@@ -108,8 +113,22 @@ def test_the_outcome_is_said_by_the_pipeline(pipeline: str, outcome: str) -> Non
         score_summary={"outcome": "scored 3 images with v1"},
         champion_watch=WATCH,
         contract_report={"waiting": ""},
+        hindsight_report=HINDSIGHT,
     )
     assert account.describe_outcome() == outcome
+
+
+@pytest.mark.parametrize(("champion", "regret"), [("5", REGRET), ("6", None), (None, None)])
+def test_a_promotion_is_regretted_as_long_as_its_version_is_champion(
+    champion: str | None, regret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "find_champion", lambda _: champion)
+    assert open_account(hindsight_report=HINDSIGHT).read_regret() == regret
+
+
+def test_nothing_is_regretted_where_nobody_looked_back_or_nothing_was_wrong() -> None:
+    assert open_account().read_regret() is None
+    assert open_account(hindsight_report={**HINDSIGHT, "regret": None}).read_regret() is None
 
 
 def test_an_intake_of_nothing_says_so() -> None:

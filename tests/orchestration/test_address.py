@@ -6,6 +6,7 @@ import pytest
 
 from image_classification.orchestration.address import (
     locate_airflow,
+    locate_dag,
     locate_dag_run,
     locate_question,
     locate_task,
@@ -22,6 +23,10 @@ def _airflow_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_airflow_is_where_its_configuration_says() -> None:
     assert locate_airflow() == "http://airflow"
+
+
+def test_address_of_a_dag_is_that_of_its_page() -> None:
+    assert locate_dag("rollback") == "http://airflow/dags/rollback"
 
 
 def test_address_of_a_dag_run_is_that_of_its_page() -> None:

@@ -21,6 +21,7 @@ from image_classification.pipelines.purpose import (
 EXPECTED = {
     "__default__": Purpose(decides=False, watches=False, rolls_back=False),
     "data_processing": Purpose(decides=False, watches=False, rolls_back=False),
+    "hindsight": Purpose(decides=False, watches=False, rolls_back=False),
     "inference": Purpose(decides=False, watches=False, rolls_back=False),
     "monitoring": Purpose(decides=False, watches=True, rolls_back=False),
     "promotion": Purpose(decides=True, watches=False, rolls_back=False),
@@ -110,8 +111,9 @@ def test_a_night_is_cut_between_taking_in_and_training(registered: dict[str, Pip
     before, after = ({node.name for node in part.nodes} for part in parts)
     assert before | after == {node.name for node in registered["retraining"].nodes}
     assert not before & after
-    # The watch goes on, and so does all that `check_new_images` stands after in a DAG.
+    # The watch and hindsight go on, and so does all that `check_new_images` stands after in a DAG.
     assert before >= {"index_images", "check_contract", "select_images", "watch_champion"}
+    assert before >= {"choose_later_images", "score_past_versions", "judge_past_decisions"}
     assert after >= {"sample_images", "train_network", "score_champion", "compare_models"}
     assert not parts[0].inputs() & parts[1].all_outputs()
 
@@ -125,6 +127,6 @@ def test_what_only_trains_is_cut_after_the_selection(registered: dict[str, Pipel
     assert takes_images_in(registered["retraining"])
 
 
-@pytest.mark.parametrize("name", ["promotion", "data_processing", "monitoring"])
+@pytest.mark.parametrize("name", ["promotion", "data_processing", "monitoring", "hindsight"])
 def test_what_is_asked_for_alone_is_not_cut(registered: dict[str, Pipeline], name: str) -> None:
     assert split_at_training(registered[name]) is None

@@ -29,7 +29,7 @@ STEPS: dict[str, Callable[[Any], Any]] = {
 }
 """What an operator asks of the Kedro side; other operators are left out."""
 
-ASIDE = ("plot_", "score_newest", "watch_")
+ASIDE = ("plot_", "score_newest", "watch_", "choose_later", "score_past", "judge_past")
 """Nodes that the result does not depend on."""
 
 

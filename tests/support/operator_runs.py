@@ -113,6 +113,7 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
     run = SimpleNamespace(
         account=SimpleNamespace(
             read_watch=lambda: "",
+            read_regret=lambda: None,
             list_held_batches=list,
             locate_evidence=lambda: {"Model version 2": "http://mlflow/2"},
         ),

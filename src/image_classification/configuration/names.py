@@ -56,6 +56,11 @@ TASK_TIMINGS = "task_timings"
 CHAMPION_TREND = "champion_trend"
 CHAMPION_WATCH = "champion_watch"
 
+# ---- hindsight
+
+HINDSIGHT_FINDINGS = "hindsight_findings"
+HINDSIGHT_REPORT = "hindsight_report"
+
 # ---- rollback
 
 ROLLBACK_PLAN = "rollback_plan"

@@ -19,6 +19,7 @@ from image_classification.configuration.networks import (
     check_weights,
 )
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.gate.hindsight import HindsightParameters
 from image_classification.gate.policy import PromotionPolicy, explain_old_keys
 from image_classification.gate.trend import MonitoringParameters
 from image_classification.intake.contract import ContractParameters
@@ -133,6 +134,7 @@ class Parameters(TypedDict):
     promotion: PromotionPolicy
     rollback: RollbackParameters
     monitoring: MonitoringParameters
+    hindsight: HindsightParameters
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:

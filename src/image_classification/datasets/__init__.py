@@ -30,6 +30,7 @@ from image_classification.datasets.table import (
     RecordsDataset,
     WholeJSONDataset,
 )
+from image_classification.datasets.version import RegisteredModel, RegisteredModelDataset
 
 __all__ = [
     "AppendedTableDataset",
@@ -55,6 +56,8 @@ __all__ = [
     "RecordsDataset",
     "RegisteredImages",
     "RegisteredImagesDataset",
+    "RegisteredModel",
+    "RegisteredModelDataset",
     "RegisteredNetwork",
     "RegisteredNetworkDataset",
     "RegisteredVersionsDataset",

@@ -25,6 +25,22 @@ class RegisteredNetwork:
 OpenNetwork = Callable[[], RegisteredNetwork | None]
 
 
+def load_registered(model_name: str, version: str) -> RegisteredNetwork:
+    """Load the network of a version.
+
+    Raises:
+        RegistryError: its files are missing or broken.
+    """
+    with registry.open_parts(model_name, version) as parts:
+        try:
+            network = vision.load_network(parts.network)
+        except (OSError, TypeError, ValueError, KeyError) as error:
+            raise RegistryError(
+                f"The network of version {version} of '{model_name}' cannot be loaded: {error}"
+            ) from error
+        return RegisteredNetwork(network, parts.class_names, str(version))
+
+
 class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNetwork | None]):
     """The network of the model version that an alias points to.
 
@@ -74,15 +90,7 @@ class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNe
                 f"Registered model '{self._model_name}' has no version with the alias "
                 f"'{self._alias}'. Run the pipeline 'retraining' first, or set the alias in MLflow."
             )
-        with registry.open_parts(self._model_name, version.version) as parts:
-            try:
-                network = vision.load_network(parts.network)
-            except (OSError, TypeError, ValueError, KeyError) as error:
-                raise RegistryError(
-                    f"The network of version {version.version} of '{self._model_name}' cannot be "
-                    f"loaded: {error}"
-                ) from error
-            return RegisteredNetwork(network, parts.class_names, str(version.version))
+        return load_registered(self._model_name, version.version)
 
     def save(self, data: Never) -> Never:  # noqa: ARG002
         """Refuse: a version is registered by logging a model."""

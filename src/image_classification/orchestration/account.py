@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PROCESSING, REVIEW = "data_processing", "review"
 MONITORING, INFERENCE = "monitoring", "inference"
+HINDSIGHT = "hindsight"
 
 
 class Account:
@@ -69,9 +70,14 @@ class Account:
         return [answer for answer in answers if answer["batch"] == batch]
 
     def describe_outcome(self) -> str:
-        """Return what came of an intake, a review, a watch or a scoring, a sentence; else ""."""
+        """Return what came of an intake, a review, a watch, a look back or a scoring, a sentence.
+
+        It is "" for every other run.
+        """
         if self._run.pipeline == MONITORING:
             return self.read_watch()
+        if self._run.pipeline == HINDSIGHT:
+            return str(self._run.catalog.load(names.HINDSIGHT_REPORT)["summary"])
         if self._run.pipeline == INFERENCE:
             return str(self._run.catalog.load(names.SCORE_SUMMARY)["outcome"])
         if self._run.pipeline == REVIEW and (answers := self._find_answers()):
@@ -94,6 +100,16 @@ class Account:
         catalog = self._run.catalog
         decision = catalog.load(names.DECISION) if catalog.exists(names.DECISION) else None
         return describe_watch(catalog.load(names.CHAMPION_WATCH), decision)
+
+    def read_regret(self) -> dict[str, Any] | None:
+        """Return the promotion that hindsight finds wrong, if it is the champion's, or None."""
+        if not self._run.catalog.exists(names.HINDSIGHT_REPORT):
+            return None
+        regret: dict[str, Any] | None = self._run.catalog.load(names.HINDSIGHT_REPORT)["regret"]
+        # Another version may have become champion since hindsight looked: tonight's challenger.
+        if regret is None or registry.find_champion(self._run.model_name) != regret["version"]:
+            return None
+        return regret
 
     def read_stops(self) -> list[str]:
         """Return why tonight's data were not trained on."""
@@ -146,6 +162,9 @@ class Account:
 
     def locate_watched(self) -> dict[str, str]:
         """Return the addresses of the champion that was watched, and of the run."""
-        version = str(self._run.catalog.load(names.CHAMPION_WATCH)["version"])
+        return self.locate_version(str(self._run.catalog.load(names.CHAMPION_WATCH)["version"]))
+
+    def locate_version(self, version: str) -> dict[str, str]:
+        """Return the addresses of a model version, and of the run."""
         page = registry.locate_version(self._run.model_name, version)
         return {f"Model version {version}": page, "MLflow run": self._run.locate_mlflow_run()}

@@ -12,9 +12,14 @@ def locate_airflow() -> str:
     return str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")
 
 
+def locate_dag(dag_id: str) -> str:
+    """Return the address of a DAG's page, where it is triggered."""
+    return f"{locate_airflow()}/dags/{dag_id}"
+
+
 def locate_dag_run(dag_id: str, run_id: str) -> str:
     """Return the address of a DAG run's page."""
-    return f"{locate_airflow()}/dags/{dag_id}/runs/{quote(run_id)}"
+    return f"{locate_dag(dag_id)}/runs/{quote(run_id)}"
 
 
 def locate_task(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:

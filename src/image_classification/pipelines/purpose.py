@@ -17,6 +17,7 @@ from image_classification.configuration.tag import (
     PROCESSING,
     PROMOTION,
     ROLLS_BACK,
+    SELECTION,
     TRAINING,
     WATCHES,
 )

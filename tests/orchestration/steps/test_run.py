@@ -178,6 +178,42 @@ def test_people_are_told_of_a_champion_that_does_badly(
     assert next(iter(notice.links)) == "Model version 1"
 
 
+REGRET = {
+    "version": "5",
+    "sentence": "promoted v5 over v3 on 12 March; v5 was worse",
+    "advice": "To go back: trigger the DAG `rollback` with version 3.",
+    "is_new": True,
+}
+
+
+def test_people_are_asked_for_a_rollback_where_a_promotion_proved_wrong(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        "account_read_regret": REGRET,
+        "account_locate_version": lambda version: {f"Model version {version}": "http://mlflow/5"},
+        "read_outcome": "kept v5: no better",
+    }
+    assert close(monkeypatch, {"keep_champion": "success"}, **answers) == ([], "FINISHED")
+    (notice,) = told.notices
+    assert notice.event == "needs_you"
+    assert notice.subject == ("[image-classification] the promotion of v5 proved wrong: roll back?")
+    assert notice.reason.startswith(f"{REGRET['sentence']}.\n\n{REGRET['advice']}")
+    assert list(notice.links)[:2] == ["Roll back", "Model version 5"]
+    assert notice.links["Roll back"] == "http://airflow/dags/rollback"
+    regretted = f"{REGRET['sentence']}. {REGRET['advice']}"
+    assert told.notes == [f"kept v5: no better\n\n{regretted}\n\nMLflow run: http://mlflow/run"]
+
+
+def test_a_promotion_that_was_told_to_be_wrong_before_stays_in_the_note_alone(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"account_read_regret": {**REGRET, "is_new": False}, "read_outcome": "kept v5"}
+    close(monkeypatch, {"keep_champion": "success"}, **answers)
+    assert told.notices == []
+    assert REGRET["sentence"] in told.notes[0]
+
+
 def test_failure_is_explained_with_the_tasks_and_the_champion(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,10 +103,15 @@ def measure_age(context: Context) -> float:
 
 
 def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
-    """Write into the note what came of the run, how the champion does, and what is held."""
+    """Write into the note what came of the run, how the champion does, and what waits for a person.
+
+    That is a promotion that proved wrong, and batches that are held.
+    """
     lines = [outcome]
     if (watch := run.account.read_watch()) not in outcome:
         lines.append(watch)
+    if regret := run.account.read_regret():
+        lines.append(f"{regret['sentence']}. {regret['advice']}")
     if held := run.account.list_held_batches():
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
         lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")

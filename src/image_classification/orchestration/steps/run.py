@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from image_classification.orchestration.address import locate_dag
 from image_classification.orchestration.notices.failure import FAILED_STATES, REMEDY
 from image_classification.orchestration.steps.base import (
     EXPERIMENT,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 RECORDERS = {PROMOTE_CHALLENGER, KEEP_CHAMPION, RESTORE_CHAMPION}
 """Tasks that write what came of the run. A DAG that has one of them leaves it to them."""
+
+ROLLBACK = "rollback"
+"""The DAG that puts an earlier champion back."""
 
 OPTIONAL = (REQUEST_REVIEWS, ANNOUNCE_IMAGES)
 """Tasks that a run skips where nobody is to be asked and nothing is to be announced. The run has
@@ -94,24 +98,41 @@ class CloseRunOperator(PipelineOperator):
         dag_id = context["dag"].dag_id
         states = context["ti"].get_task_states(dag_id=dag_id, run_ids=[run_id])[run_id]
         run = self.start(context)
-        watch = self._tell_watch(context, run)
-        self._tell_outcome(context, run, states, watch)
+        later = self._tell_watch(context, run)
+        later |= self._tell_regret(context, run)
+        self._tell_outcome(context, run, states, later=later)
         status = run.close_mlflow_run(not _has_failed(states))
         self.log.info("MLflow run closed: %s", status)
         self._keep_profile(context, run)
         return status
 
-    def _tell_watch(self, context: Context, run: KedroRun) -> str:
-        """Record how the champion does, alert where it does badly; return it as a sentence."""
+    def _tell_watch(self, context: Context, run: KedroRun) -> bool:
+        """Record how the champion does, alert where it does badly; return whether it is known."""
         watch = run.account.read_watch()
         if watch and run.record_watch(watch):
             subject = "the champion is worse on the newest images, or does not answer"
             reason = f"{watch}.\n\nWhat to look at: docs/monitoring.md."
             self.notify(context, "alert", subject, reason, run.account.locate_watched())
-        return watch
+        return bool(watch)
+
+    def _tell_regret(self, context: Context, run: KedroRun) -> bool:
+        """Ask for a rollback, once, where the champion's promotion proved wrong; return if so."""
+        regret = run.account.read_regret()
+        if regret and regret["is_new"]:
+            subject = f"the promotion of v{regret['version']} proved wrong: roll back?"
+            reason = (
+                f"{regret['sentence']}.\n\n{regret['advice']} Nothing moves by itself. "
+                "What it rests on: docs/hindsight.md."
+            )
+            links = {
+                "Roll back": locate_dag(ROLLBACK),
+                **run.account.locate_version(regret["version"]),
+            }
+            self.notify(context, "needs_you", subject, reason, links)
+        return regret is not None
 
     def _tell_outcome(
-        self, context: Context, run: KedroRun, states: Mapping[str, Any], watch: str
+        self, context: Context, run: KedroRun, states: Mapping[str, Any], *, later: bool
     ) -> None:
         skipped = [task for task, state in states.items() if state == "skipped"]
         if _has_failed(states):
@@ -122,7 +143,7 @@ class CloseRunOperator(PipelineOperator):
             outcome = run.account.describe_outcome() or "succeeded"
             run.record_outcome(outcome)
             write_outcome(context, run, outcome)
-        elif watch:
+        elif later:
             # Another task wrote the note, while the champion was still being measured.
             write_outcome(context, run, run.read_outcome())
 

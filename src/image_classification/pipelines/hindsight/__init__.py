@@ -1,0 +1,5 @@
+"""The pipeline `hindsight`."""
+
+from image_classification.pipelines.hindsight.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
