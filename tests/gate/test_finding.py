@@ -74,6 +74,12 @@ def test_what_is_not_clear_has_its_interval_too() -> None:
     assert sentence.endswith(f"v4 was better by 0.2 points ({MINUS}1.0 to 1.4): not clear yet")
 
 
+@pytest.mark.parametrize("gain", [0.0, 0.0004])
+def test_what_is_as_good_is_said_to_be(gain: float) -> None:
+    sentence = tell("right to keep", gain, -0.004, 0.003)["sentence"]
+    assert sentence.endswith(f"v4 was as good as v1 ({MINUS}0.4 to 0.3 points): right to keep")
+
+
 def test_a_version_that_is_a_little_worse_may_be_better() -> None:
     sentence = tell("not clear yet", -0.002, -0.014, 0.01)["sentence"]
     assert sentence.endswith(f"v4 was worse by 0.2 points ({MINUS}1.0 to 1.4): not clear yet")

@@ -15,6 +15,7 @@ from kedro.framework.context import KedroContext
 from image_classification import figures, tracking
 from image_classification.commands.console import open_context, report_errors, show_table
 from image_classification.commands.decisions import read_entries
+from image_classification.commands.hindsight import ADDED, add_hindsight, look_back, tell_hindsight
 from image_classification.configuration import names
 from image_classification.configuration.parameters import check_parameters
 from image_classification.errors import ConfigurationError, DataError
@@ -23,7 +24,8 @@ from image_classification.gate.comparison import compare_predictions
 from image_classification.gate.prediction import PROBABILITY_PREFIX, read_predictions
 from image_classification.tracking.kept import locate_artifact_path
 
-REPORTED = ["at", "version", "champion", "gain", "gain_low", "gain_high", "then", "now", "reason"]
+JUDGED = ["at", "version", "champion", "gain", "gain_low", "gain_high", "then", "now", "reason"]
+REPORTED = [*JUDGED, *ADDED]
 
 PREDICTIONS = (names.CHALLENGER_PREDICTIONS, names.CHAMPION_PREDICTIONS)
 """What a run has kept of both models, to be compared again."""
@@ -39,18 +41,29 @@ PREDICTIONS = (names.CHALLENGER_PREDICTIONS, names.CHAMPION_PREDICTIONS)
 @click.option("--set", "changes", multiple=True, help="One change: improvement.confidence=0.9")
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="A .png or .svg file.")
+@click.option("--hindsight", is_flag=True, help="First look back on every decision; may take long.")
 @report_errors
 def gate_report(
-    policy_file: Path | None, changes: tuple[str, ...], to: Path | None, plot: Path | None
+    policy_file: Path | None,
+    changes: tuple[str, ...],
+    to: Path | None,
+    plot: Path | None,
+    hindsight: bool,
 ) -> None:
-    """Judge all stored comparisons again, under another policy.
+    """Judge all stored comparisons again, under another policy, and tell what later images say.
 
-    Nothing is moved or recorded. The facts (what each model was trained on, what the package costs)
-    are those of the time; the predictions are read from MLflow.
+    Nothing is moved. The facts (what each model was trained on, what the package costs) are those
+    of the time; the predictions are read from MLflow.
+
+    The last columns, and the sentences below the table, are hindsight: each decision judged again
+    by images that came after it and that neither model was trained on, as the nights have found it.
+    With --hindsight, images that the versions have not answered yet are scored first.
     """
+    if hindsight:
+        look_back()
     context = open_context()
     policy = _read_policy(context, policy_file, changes)
-    rows = list(_judge_again(context, policy))
+    rows = add_hindsight(context, list(_judge_again(context, policy)))
     report = pd.DataFrame(rows, columns=REPORTED)
     show_table(report, REPORTED, to)
     then, now = (int((report[name] == verdict.PROMOTE).sum()) for name in ("then", "now"))
@@ -59,6 +72,8 @@ def gate_report(
         "this one.",
         err=True,
     )
+    for sentence in tell_hindsight(context):
+        click.echo(sentence, err=True)
     if plot:
         figures.plot_gate_report(report).savefig(plot, dpi=120)
         click.echo(f"Plot: {plot}", err=True)
@@ -130,6 +145,7 @@ def _judge_again(context: KedroContext, policy: Any) -> Iterator[dict[str, Any]]
         again = _judge_stored(tables, decision, positive_class, policy)
         champion, tests = again["champion"], again["tests"] or {}
         yield {
+            "run_id": run_id,
             "at": entry["at"],
             "version": entry["version"],
             "champion": champion["version"] if champion else None,

@@ -117,14 +117,20 @@ def _tell_gain(decision: PastDecision, judged: Mapping[str, Any], rule: Hindsigh
             f"only {on.removeprefix('on ')}, required are {rule['minimum_images']:,} of "
             f"{rule['minimum_patients']:,}"
         )
-    ends = (judged["low"], judged["high"])
+    version, against, ends = (
+        decision["version"],
+        decision["against"],
+        (judged["low"], judged["high"]),
+    )
     if gain < 0:
-        word, ends = "worse", (-ends[1], -ends[0])
-    else:
-        word = "better"
-    low, high = (format_points(end, "") for end in ends)
+        ends = (-ends[1], -ends[0])
+    interval = " to ".join(format_points(end, "") for end in ends)
     points = format_points(abs(gain), "")
-    return f"{on} v{decision['version']} was {word} by {points} points ({low} to {high})"
+    if float(points) == 0:
+        return f"{on} v{version} was as good as v{against} ({interval} points)"
+    return (
+        f"{on} v{version} was {'worse' if gain < 0 else 'better'} by {points} points ({interval})"
+    )
 
 
 def _tell_outcome(outcome: str, nights: int, misread: int) -> str:

@@ -154,27 +154,14 @@ def judge_past_decisions(
     """
     now = datetime.now(UTC)
     decisions = hindsight_plan["decisions"]
-    answers = {
-        version: dict(hindsight_answers.read(name)[ANSWER_COLUMNS].itertuples(index=False))
-        for version, name in hindsight_plan["answers"].items()
-        if name in set(hindsight_answers.names())
-    }
-    of_decision = dict(list(hindsight_images.groupby("run_id")))
-    nothing = hindsight_images.head(0)
+    answers = _read_answers(hindsight_answers, hindsight_plan["answers"])
+    images = dict(list(hindsight_images.groupby("run_id")))
     found = []
     for decision in decisions:
-        images = of_decision.get(decision["run_id"], nothing)
-        judged = hindsight.judge_later(
-            decision, _join_answers(images, decision, answers), parameters
-        )
-        fault = hindsight_plan["faults"].get(decision["run_id"]) or _find_fault(
-            decision, hindsight_faults
-        )
-        if fault and judged["gain"] is None:
-            found.append(finding.make_unknown(decision, fault, now))
-            continue
-        loss = hindsight.measure_loss(decision, judged, decision["read"], now)
-        found.append(finding.make_finding(decision, judged, loss, now, parameters))
+        run_id = decision["run_id"]
+        joined = _join_answers(images.get(run_id, hindsight_images.head(0)), decision, answers)
+        fault = hindsight_plan["faults"].get(run_id) or _find_fault(decision, hindsight_faults)
+        found.append(_judge_decision(decision, joined, fault, now, parameters))
     for one in found:
         logger.info("%s", one["sentence"])
     summary = finding.count_outcomes(found)
@@ -186,6 +173,17 @@ def judge_past_decisions(
         logger.warning("%s. %s", regret["sentence"], regret["advice"])
     report = {"summary": summary, "findings": found, "regret": regret}
     return report, finding.list_news(found, known_findings)
+
+
+def _judge_decision(
+    decision: Any, answers: pd.DataFrame, fault: str, now: datetime, parameters: HindsightParameters
+) -> dict[str, Any]:
+    """Return what answers say of a decision; what is missing counts only where they say nothing."""
+    judged = hindsight.judge_later(decision, answers, parameters)
+    if fault and judged["gain"] is None:
+        return finding.make_unknown(decision, fault, now)
+    loss = hindsight.measure_loss(decision, judged, decision["read"], now)
+    return finding.make_finding(decision, judged, loss, now, parameters)
 
 
 class _Tables:
@@ -227,6 +225,21 @@ class _Tables:
         if name in self._parts:
             self.known[version] = self._answers.read(name)["image_id"].tolist()
         return images
+
+
+def _read_answers(parts: BatchTables, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what each version called each image that it has answered.
+
+    Args:
+        parts: what was answered.
+        names: of the part of each version.
+    """
+    known = set(parts.names())
+    tables = {version: parts.read(name) for version, name in names.items() if name in known}
+    return {
+        version: dict(zip(table["image_id"], table["category"], strict=True))
+        for version, table in tables.items()
+    }
 
 
 def _join_answers(
