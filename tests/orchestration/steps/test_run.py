@@ -180,6 +180,7 @@ def test_people_are_told_of_a_champion_that_does_badly(
 
 REGRET = {
     "version": "5",
+    "against": "3",
     "sentence": "promoted v5 over v3 on 12 March; v5 was worse",
     "advice": "To go back: trigger the DAG `rollback` with version 3.",
     "is_new": True,
@@ -201,7 +202,7 @@ def test_people_are_asked_for_a_rollback_where_a_promotion_proved_wrong(
     assert notice.reason.startswith(f"{REGRET['sentence']}.\n\n{REGRET['advice']}")
     assert list(notice.links)[:2] == ["Roll back", "Model version 5"]
     assert notice.links["Roll back"] == "http://airflow/dags/rollback"
-    regretted = f"{REGRET['sentence']}. {REGRET['advice']}"
+    regretted = f"{REGRET['sentence']}. Roll back to v3?"
     assert told.notes == [f"kept v5: no better\n\n{regretted}\n\nMLflow run: http://mlflow/run"]
 
 

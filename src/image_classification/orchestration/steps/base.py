@@ -111,7 +111,8 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     if (watch := run.account.read_watch()) not in outcome:
         lines.append(watch)
     if regret := run.account.read_regret():
-        lines.append(f"{regret['sentence']}. {regret['advice']}")
+        # Without the advice, which the notice gives: a note is short.
+        lines.append(f"{regret['sentence']}. Roll back to v{regret['against']}?")
     if held := run.account.list_held_batches():
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
         lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")
