@@ -269,6 +269,22 @@ class TestRegistry:
         assert found.tags == {"kept": "2", "new": "3"}
         assert found.description == "another"
 
+    def test_the_model_is_not_read_again_for_each_tag(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        version = register("a")
+        read = MlflowClient.get_registered_model
+        asked: list[str] = []
+
+        def count(self: MlflowClient, name: str) -> Any:
+            asked.append(name)
+            return read(self, name)
+
+        monkeypatch.setattr(MlflowClient, "get_registered_model", count)
+        registry.describe_version(MODEL, version, {str(number): "1" for number in range(5)}, "")
+        assert len(asked) <= 1
+        assert len(registry.get_version(MODEL, version).tags) == 5
+
     def test_the_images_of_a_version_are_those_that_its_run_has_kept(self) -> None:
         images = pd.DataFrame(
             {"image_id": ["a"], "label": ["ring"], "patient": ["C1"], "split": ["train"]}

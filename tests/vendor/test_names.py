@@ -32,6 +32,8 @@ NAMES = [
     "kedro_mlflow.io.metrics:MlflowMetricsHistoryDataset._is_dataset_metric",
     "mlflow.tracking.fluent:_active_run_stack.get",
     "mlflow:MlflowClient.get_metric_history",
+    "mlflow:MlflowClient._get_registry_client",
+    "mlflow.tracking._model_registry.client:ModelRegistryClient.set_model_version_tag",
     "mlflow:ActiveRun.__init__",
     "mlflow.entities:RunInfo.__init__",
 ]

@@ -24,6 +24,7 @@ from image_classification.champion.consumer import GOLDEN_CELLS
 from image_classification.errors import ChampionMovedError, RegistryError
 from image_classification.gate.rule import RUN_OF_TODAY
 from image_classification.gate.verdict import LOST_RACE, REFUSED
+from image_classification.vendor.mlflow import set_version_tags
 
 logger = logging.getLogger(__name__)
 
@@ -270,8 +271,7 @@ def describe_version(
     known = client.get_model_version(model_name, version).tags
     for key in set(outdated) & set(known):
         client.delete_model_version_tag(model_name, version, key)
-    for key, value in tags.items():
-        client.set_model_version_tag(model_name, version, key, value)
+    set_version_tags(model_name, version, tags)
     client.update_model_version(model_name, version, description)
 
 

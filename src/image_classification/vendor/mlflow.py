@@ -1,4 +1,4 @@
-"""MLflow: runs that a process enters and leaves without asking, and a model logged frugally.
+"""MLflow: runs entered and left without asking, models logged and versions tagged frugally.
 
 Relied on, tried with MLflow 3.17.2:
 
@@ -8,12 +8,15 @@ Relied on, tried with MLflow 3.17.2:
 - `mlflow.MlflowClient` as the name that `log_model` makes its client by, and `_metric_objs` of a
   run's data: `log_model` links the metrics of a run to the model, and reads the run and the whole
   history of each metric for it. They can go when it asks once.
+- `MlflowClient._get_registry_client` and its `set_model_version_tag`: the client's own reads the
+  registered model before each tag, to learn whether it is a prompt, and there is none that sets
+  many. It can go when there is.
 - `RunInfo` and `ActiveRun`, whose constructors are not documented.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -81,3 +84,10 @@ def lend_frugal_client(
     finally:
         mlflow.MlflowClient = usual  # type: ignore[misc]
         _FrugalClient.runs.clear()
+
+
+def set_version_tags(model_name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a model version, with one request for each."""
+    client = MlflowClient()._get_registry_client()  # type: ignore[no-untyped-call]
+    for key, value in tags.items():
+        client.set_model_version_tag(model_name, version, key, value)
