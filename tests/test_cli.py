@@ -5,21 +5,26 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import airflow_home  # noqa: F401 - before Airflow is imported
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
+from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro_airflow.plugin import create as create_dags
 from shortcuts import quick_sessions
 
 from image_classification import cli
-from image_classification.cli import check_airflow_settings
+from image_classification.cli import check_airflow_settings, check_settings
 from image_classification.commands.group import commands
 from image_classification.errors import ConfigurationError
+from image_classification.pipeline_registry import register_pipelines
 
 PROJECT = Path(__file__).resolve().parents[1]
+PIPELINES = tuple(register_pipelines())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,9 +33,22 @@ def _sessions_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The real settings, which pass."""
+    bootstrap_project(PROJECT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path_factory.mktemp("storage")))
+        with KedroSession.create(project_path=PROJECT) as session:
+            settings: dict[str, Any] = session.load_context().config_loader["airflow"]
+    check_settings(settings, PIPELINES)
+    return settings
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the real settings, which `conf/local/airflow.yml` may change."""
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "storage"))
     bootstrap_project(PROJECT)
     shutil.copytree(PROJECT / "conf" / "base", tmp_path / "conf" / "base")
     (tmp_path / "conf" / "local").mkdir()
@@ -56,11 +74,11 @@ def test_projects_own_settings_pass(project: Path) -> None:
     ],
 )
 def test_wrong_airflow_yml_is_refused_with_the_dag_it_is_about(
-    project: Path, content: str, complaint: str
+    shipped: dict[str, Any], content: str, complaint: str
 ) -> None:
-    (project / "conf" / "local" / "airflow.yml").write_text(content)
+    # As Kedro merges an environment: what it names stands in place of the whole.
     with pytest.raises(ConfigurationError, match=f"(?s){complaint}"):
-        check_airflow_settings(project)
+        check_settings({**shipped, **yaml.safe_load(content)}, PIPELINES)
 
 
 def test_every_command_of_ours_is_one_of_kedros() -> None:

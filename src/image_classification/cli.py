@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,20 @@ def _create(metadata: ProjectMetadata, /, **options: Any) -> None:
 
 
 def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
-    """Check the DAG settings of every registered pipeline.
+    """Check the DAG settings of a project.
+
+    Raises:
+        ConfigurationError: see `check_settings`.
+    """
+    session = KedroSession.create(project_path=project_path, env=env)
+    settings = session.load_context().config_loader["airflow"]
+    from kedro.framework.project import pipelines  # noqa: PLC0415
+
+    check_settings(settings, list(pipelines))
+
+
+def check_settings(settings: Mapping[str, Any], pipelines: Sequence[str]) -> None:
+    """Check the settings of the DAG of each pipeline.
 
     Raises:
         ConfigurationError: a pipeline is unknown, a key is unknown or missing, or a value is not
@@ -60,10 +74,6 @@ def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
     """
     # Here, not above: importing Airflow takes seconds, and `kedro run` needs none of it.
     from image_classification.orchestration.settings import read_settings  # noqa: PLC0415
-
-    session = KedroSession.create(project_path=project_path, env=env)
-    settings = session.load_context().config_loader["airflow"]
-    from kedro.framework.project import pipelines  # noqa: PLC0415
 
     allowed = [*pipelines, "default"]
     for name in settings:
