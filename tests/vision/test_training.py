@@ -143,15 +143,18 @@ def test_pixels_that_do_not_fit_are_read_in_windows_and_learned_as_well(
     assert history.validation_accuracy[-1] >= 0.95
 
 
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_what_a_gpu_does_gives_what_a_cpu_gives(
-    fitted: tuple[Network, vision.History], monkeypatch: pytest.MonkeyPatch
+    fitted: tuple[Network, vision.History], monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
     # XLA and several steps at a time, the last of them not full: 40 images are 5 steps of 8.
+    assert training.JIT_ON_CARD
+    monkeypatch.setattr(training, "JIT_ON_CARD", compiled)
     monkeypatch.setattr(training, "_find_card", lambda: True)
     monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 2)
     _, history, setup = fit()
 
-    assert setup["jit_compile"]
+    assert setup["jit_compile"] is compiled
     assert setup["steps_per_execution"] == 2
     assert setup["device"] == "GPU"
     assert len(history.train_loss) == EPOCHS
