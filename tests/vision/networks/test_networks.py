@@ -118,9 +118,10 @@ def test_one_seed_gives_one_set_of_weights() -> None:
 def test_it_is_trained_in_any_precision_kept_in_float32_and_answers_alike_when_loaded(
     trained: str, precision: str, tmp_path: Path
 ) -> None:
+    side_px = max(32, NETWORKS[trained])
     targets = np.arange(60) % 2
-    pixels = draw(60, 32) // 4 + (targets * 130 + 30)[:, None, None, None].astype(np.uint8)
-    build = partial(vision.build_network, trained, 32, 2, 0.1)
+    pixels = draw(60, side_px) // 4 + (targets * 130 + 30)[:, None, None, None].astype(np.uint8)
+    build = partial(vision.build_network, trained, side_px, 2, 0.1)
     vision.set_seed(1)
     before = build().get_weights()
 
