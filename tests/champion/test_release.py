@@ -105,6 +105,11 @@ def decide(champion: str | None = None, **how: Any) -> dict[str, Any]:
     return judgement.judge(compare(champion=champion, **how), None, POLICY)
 
 
+def plan_move(old: str, new: str, reason: str = "odd") -> dict[str, str]:
+    """Return the plan of a rollback from one version to another, which Ada has asked for."""
+    return {"from": old, "to": new, "reason": reason, "by": "Ada"}
+
+
 def champion() -> str | None:
     return registry.find_champion(MODEL)
 
@@ -249,8 +254,7 @@ class TestPromotion:
     def test_a_run_whose_champion_was_rolled_back_does_not_promote_it_again(
         self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
     ) -> None:
-        plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
-        open_release(register("rollback")[0]).roll_back(plan)
+        open_release(register("rollback")[0]).roll_back(plan_move(second, first))
         with pytest.raises(ChampionMovedError, match="has made version 2 champion before"):
             open_release(run_of(second)).promote(second, decide(first))
         assert champion() == first
@@ -378,11 +382,10 @@ class TestRollback:
         open_release: Callable[..., Release],
         entries: LedgerDataset,
     ) -> None:
-        plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
         rollback_run, _ = register("rollback")
         asked = len(consumer.asked)
         for _ in range(2):  # a retry does it once
-            outcome = open_release(rollback_run).roll_back(plan)
+            outcome = open_release(rollback_run).roll_back(plan_move(second, first, "misses rings"))
         assert outcome == f"rolled back to v{first} from v{second}, by Ada: misses rings"
         assert champion() == first
         assert len(consumer.asked) > asked
@@ -410,9 +413,8 @@ class TestRollback:
         entries: LedgerDataset,
     ) -> None:
         consumer.difference = 0.5
-        plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
         with pytest.raises(VerificationError, match="The champion is version 2 again"):
-            open_release(register("rollback")[0]).roll_back(plan)
+            open_release(register("rollback")[0]).roll_back(plan_move(second, first))
         assert champion() == second
         assert events(entries)[-1] == ("failed verification", first, second, second)
 
@@ -422,9 +424,8 @@ class TestRollback:
         _, second = register("second")
         _, third = register("third")
         MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, third)
-        plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
         with pytest.raises(ChampionMovedError, match="expected version 2, found version 3"):
-            open_release(register("rollback")[0]).roll_back(plan)
+            open_release(register("rollback")[0]).roll_back(plan_move(second, first))
         assert champion() == third
         assert events(entries)[-1] == ("lost race", first, third, third)
 
@@ -435,8 +436,7 @@ class TestOutdatedMoves:
     @pytest.fixture
     def rolled_back(self, first: str, second: str, open_release: Callable[..., Release]) -> str:
         """A better version that was champion, and that Ada has rolled back."""
-        plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
-        open_release(register("rollback")[0]).roll_back(plan)
+        open_release(register("rollback")[0]).roll_back(plan_move(second, first, "misses rings"))
         return second
 
     def test_an_approval_that_waited_through_a_rollback_does_not_undo_it(
@@ -456,10 +456,9 @@ class TestOutdatedMoves:
         self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
     ) -> None:
         old, _ = register("old-rollback")
-        plan = {"from": second, "to": first, "reason": "misses rings", "by": "Ada"}
+        plan = plan_move(second, first, "misses rings")
         open_release(old).roll_back(plan)
-        back = {"from": first, "to": second, "reason": "it was right", "by": "Ada"}
-        open_release(register("back")[0]).roll_back(back)
+        open_release(register("back")[0]).roll_back(plan_move(first, second, "it was right"))
         known = len(events(entries))
         with pytest.raises(ChampionMovedError, match="has made version 1 champion before"):
             open_release(old).roll_back(plan)
@@ -539,8 +538,7 @@ class TestLock:
         monkeypatch.setattr(verification, "consume_version", answer)
         run_id, second = register("second")
         open_release(run_id).promote(second, decide(first))
-        plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
-        open_release(register("rollback")[0]).roll_back(plan)
+        open_release(register("rollback")[0]).roll_back(plan_move(second, first))
         assert len(tried) == 2
         with FileLock(store.ledger / ".lock", timeout=0):
             pass
@@ -643,8 +641,7 @@ class TestFacts:
     def test_a_version_that_was_rolled_back_is_known_to_be(
         self, first: str, second: str, open_release: Callable[..., Release]
     ) -> None:
-        plan = {"from": second, "to": first, "reason": "odd", "by": "Ada"}
-        open_release(register("rollback")[0]).roll_back(plan)
+        open_release(register("rollback")[0]).roll_back(plan_move(second, first))
         facts = open_release("another").gather_facts(second, compare(champion=first), None)
         assert facts["rolled_back"].startswith("by Ada on ")
         assert facts["rolled_back"].endswith(", odd")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import shutil
-import zipfile
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,19 +10,12 @@ from pathlib import Path
 import fsspec
 import pandas as pd
 import pytest
+from samples import zip_files
 
 from image_classification.datasets import ImageBatchesDataset, InboxDataset, IncomingBatch
 from image_classification.datasets import batch as module
 from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.errors import DataError
-
-
-def zip_files(files: Mapping[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path, data in files.items():
-            archive.writestr(path, data)
-    return content.getvalue()
 
 
 class TestBatches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -58,6 +59,15 @@ def fill_folder(root: Path, files: Mapping[str, bytes]) -> Path:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     return root
+
+
+def zip_files(files: Mapping[str, bytes]) -> bytes:
+    """Return a zip file of these files, given by their path in it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, data in files.items():
+            archive.writestr(path, data)
+    return content.getvalue()
 
 
 def draw_cells(labels: Iterable[str], images_per_label: int) -> dict[str, bytes]:

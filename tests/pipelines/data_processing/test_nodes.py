@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import time
-import zipfile
 
 import numpy as np
 import pandas as pd
@@ -19,18 +17,11 @@ from samples import (
     POSITIVE,
     draw_image,
     name_cell,
+    zip_files,
 )
 
 from image_classification import vision
 from image_classification.errors import ConfigurationError, ContractError
-
-
-def zip_files(files: dict[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path, data in files.items():
-            archive.writestr(path, data)
-    return content.getvalue()
 
 
 class TestArrival:
