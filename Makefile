@@ -60,7 +60,8 @@ lint: install ## Style, types, layers
 	$(BIN)/lint-imports
 
 # A file of tests is one process's: they share what they set up. Each process holds a TensorFlow.
-SPREAD := -n logical --maxprocesses 4 --dist loadfile
+# The order is that of tests/conftest.py, which begins with the longest files.
+SPREAD := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: install ## The tests that need no service
 	$(BIN)/python -m pytest $(SPREAD) -m "not slow and not end_to_end and not browser"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from arrivals import deliver_cells
-from storage_root import forget_mlflow_state
+from shortcuts import quick_stores
+from sqlalchemy import Engine, event
+from storage_root import copy_database, forget_mlflow_state, put_in_force
 
 # Before Airflow, Kedro or TensorFlow is imported.
 os.environ.update(
@@ -25,6 +29,29 @@ for name in list(os.environ):
         del os.environ[name]
 
 
+LONGEST = (
+    "tests/dags/test_outcomes.py",
+    "tests/dags/test_promotion_paths.py",
+    "tests/champion/test_release.py",
+    "tests/vision/test_training.py",
+    "tests/orchestration/test_kedro_run.py",
+)
+"""Files of which each takes longer than ten seconds, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no process is left alone with one at the end."""
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
+
+
+@event.listens_for(Engine, "connect")
+def _write_without_waiting(connection: Any, _: Any) -> None:
+    """Let no commit wait for the disk: these databases need not outlive a power cut."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
 @pytest.fixture(scope="session")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 240 synthetic cells of 30 patients, two classes. Do not change it."""
@@ -33,6 +60,16 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cells")
     make_cells(folder, range(1, 31), 8)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_made_once() -> Iterator[None]:
+    """Let MLflow make the tables of a store once: its many migrations take seconds."""
+    if "mlflow" in sys.modules:
+        with quick_stores():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +82,21 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def _used_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("used") / "mlflow.db"
+
+
 @pytest.fixture
-def mlflow_store(empty_store: Path, tmp_path: Path) -> str:
-    """The address of an empty MLflow store, connected to."""
+def mlflow_store(empty_store: Path, _used_store: Path) -> str:
+    """The address of an empty MLflow store, connected to.
+
+    It is one file for all tests, since MLflow checks each file that it has not met before.
+    """
     from image_classification import tracking
 
-    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
+    copy_database(empty_store, _used_store)
+    uri = f"sqlite:///{_used_store}"
     tracking.connect(uri)
     return uri
 
@@ -58,8 +104,7 @@ def mlflow_store(empty_store: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def storage(tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A storage root in force, where `cells` have arrived, with the `test` environment."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "storage"))
-    monkeypatch.setenv("KEDRO_ENV", "test")
+    put_in_force(monkeypatch, tmp_path / "storage")
     deliver_cells(cells, tmp_path / "storage")
     return tmp_path / "storage"
 

@@ -13,7 +13,7 @@ from judged import EXPERIMENT, MODEL, consume, judge_nights
 from kedro.framework.session import KedroSession
 from mlflow import MlflowClient
 from registered import register_version
-from storage_root import STORE, copy_storage, forget_mlflow_state, use_store
+from storage_root import STORE, copy_storage, forget_mlflow_state, put_in_force, use_store
 from terminal import call
 
 from image_classification import tracking, vision
@@ -35,8 +35,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _template(tmp_path_factory: pytest.TempPathFactory, delivered: Path, empty_store: Path) -> Path:
     storage = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
-        patch.setenv("KEDRO_ENV", "test")
+        put_in_force(patch, storage)
         tracking.connect(use_store(storage, empty_store))
         told = call("deliver", str(delivered), "--name", "first", "--labelled-by", "Dr. Osei")
         assert told.exit_code == 0, told.output
@@ -73,8 +72,7 @@ def laboratory(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def in_laboratory(laboratory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The laboratory in force, with the environment `test`."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(laboratory))
-    monkeypatch.setenv("KEDRO_ENV", "test")
+    put_in_force(monkeypatch, laboratory)
     return laboratory
 
 
@@ -101,8 +99,7 @@ def judged(_judged_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def in_judged(judged: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The judged nights in force, with the environment `test`; version 2 is champion."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(judged))
-    monkeypatch.setenv("KEDRO_ENV", "test")
+    put_in_force(monkeypatch, judged)
     monkeypatch.setattr(verification, "consume_version", consume)
     tracking.connect(f"sqlite:///{judged / STORE}")
     MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, "2")

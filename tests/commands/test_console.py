@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from kedro.io import DatasetError
+from storage_root import put_in_force
 
 from image_classification.commands import console
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
@@ -75,8 +76,7 @@ def test_a_table_is_not_written_to_another_kind_of_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def in_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path))
-    monkeypatch.setenv("KEDRO_ENV", "test")
+    put_in_force(monkeypatch, tmp_path)
     return tmp_path
 
 

@@ -11,6 +11,7 @@ import airflow_home  # noqa: F401 - before Airflow is imported
 import pytest
 from arrivals import deliver_cells
 from shortcuts import quick_dag_runs, quick_sessions
+from storage_root import put_in_force
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -65,8 +66,7 @@ def laboratory(
     folder = tmp_path_factory.mktemp("laboratory")
     deliver_cells(cells, folder / "storage")
     with pytest.MonkeyPatch.context() as patch, quick_sessions():
-        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder / "storage"))
-        patch.setenv("KEDRO_ENV", "test")
+        put_in_force(patch, folder / "storage")
         notes: list[tuple[str, str, str]] = []
         patch.setattr(
             "image_classification.orchestration.notices.note.write_dag_run_note",

@@ -14,6 +14,7 @@ import pytest
 import requests
 from arrivals import deliver_cells
 from dag_nights import Laboratory, quick_work
+from storage_root import put_in_force
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -82,8 +83,7 @@ def taken_in(
     storage = tmp_path_factory.mktemp("laboratory") / "storage"
     deliver_cells(cells, storage)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
-        patch.setenv("KEDRO_ENV", "test")
+        put_in_force(patch, storage)
         patch.setenv("MLFLOW_TRACKING_URI", server)
         kedro_run("data_processing")
         yield storage, server

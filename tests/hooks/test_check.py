@@ -12,6 +12,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
+from storage_root import put_in_force
 
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.errors import ConfigurationError, TrackingError
@@ -23,8 +24,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty storage root in force, with the `test` environment."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "storage"))
-    monkeypatch.setenv("KEDRO_ENV", "test")
+    put_in_force(monkeypatch, tmp_path / "storage")
     return tmp_path / "storage"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kedro.io import DatasetError
 from samples import draw_cells, fill_folder
-from storage_root import use_store
+from storage_root import put_in_force, use_store
 
 from image_classification import tracking
 from image_classification.orchestration.kedro_run import KedroRun
@@ -28,8 +28,7 @@ TASK = {
 @pytest.fixture
 def storage(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A storage root in force, where two images have arrived."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path))
-    monkeypatch.setenv("KEDRO_ENV", "test")
+    put_in_force(monkeypatch, tmp_path)
     use_store(tmp_path, empty_store)
     arrived = fill_folder(
         tmp_path / "incoming" / "first", draw_cells(["Parasitized", "Uninfected"], 1)

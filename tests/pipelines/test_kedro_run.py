@@ -15,6 +15,7 @@ from arrivals import deliver_cells
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
+from storage_root import put_in_force
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
@@ -54,8 +55,7 @@ class Retrained:
 def retrained(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Iterator[Retrained]:
     storage = tmp_path_factory.mktemp("storage")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
-        patch.setenv("KEDRO_ENV", "test")
+        put_in_force(patch, storage)
         deliver_cells(cells, storage)
         kedro_run("retraining", **ANY_GAIN)
         yield Retrained(storage, f"sqlite:///{storage}/mlflow/mlflow.db")

@@ -14,6 +14,22 @@ from mlflow.models import Model
 from image_classification.champion import registry
 
 
+def log_model(run_id: str, files: Path | None = None) -> str:
+    """Log a model for a run; return its id.
+
+    Args:
+        run_id: the run.
+        files: a folder whose files become those of the model.
+    """
+    client = MlflowClient()
+    experiment_id = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+    if files is not None:
+        client.log_model_artifacts(logged.model_id, str(files))
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    return str(logged.model_id)
+
+
 def register_version(
     model_name: str, run_id: str, tags: Mapping[str, str], network: Path | None = None
 ) -> str:
@@ -25,23 +41,18 @@ def register_version(
         tags: of the version.
         network: a Keras file of two classes, which can then be opened; None for an empty model.
     """
-    client = MlflowClient()
-    experiment_id = client.get_run(run_id).info.experiment_id
-    logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
-    if network is not None:
-        _log_parts(logged.model_id, network)
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    with TemporaryDirectory() as made:
+        folder = _lay_out_parts(Path(made), network) if network is not None else None
+        log_model(run_id, folder)
     return str(registry.register_challenger(model_name, run_id, tags).version)
 
 
-def _log_parts(model_id: str, network: Path) -> None:
-    """Log what `registry.open_parts` looks for, where kedro-mlflow puts it."""
+def _lay_out_parts(folder: Path, network: Path) -> Path:
+    """Write what `registry.open_parts` looks for, where kedro-mlflow puts it."""
     paths = {"network": "artifacts/network.keras", "class_names": "artifacts/class_names.json"}
     parts = {name: {"path": path} for name, path in paths.items()}
-    with TemporaryDirectory() as made:
-        folder = Path(made)
-        (folder / "artifacts").mkdir()
-        (folder / paths["network"]).write_bytes(network.read_bytes())
-        (folder / paths["class_names"]).write_text(json.dumps(["Parasitized", "Uninfected"]))
-        Model(flavors={"python_function": {"artifacts": parts}}).save(folder / "MLmodel")
-        MlflowClient().log_model_artifacts(model_id, str(folder))
+    (folder / "artifacts").mkdir()
+    (folder / paths["network"]).write_bytes(network.read_bytes())
+    (folder / paths["class_names"]).write_text(json.dumps(["Parasitized", "Uninfected"]))
+    Model(flavors={"python_function": {"artifacts": parts}}).save(folder / "MLmodel")
+    return folder

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelStatus
+from registered import log_model
+from storage_root import copy_database
 
 from image_classification import tracking
 from image_classification.champion import registry
@@ -40,7 +39,7 @@ class Store:
         """Keep what the store and the ledger hold now."""
         kept = self.folder / "kept" / name
         kept.mkdir(parents=True)
-        _copy_database(self.folder / "mlflow.db", kept / "mlflow.db")
+        copy_database(self.folder / "mlflow.db", kept / "mlflow.db")
         for part in ("ledger", "artifacts"):
             if (self.folder / part).exists():
                 shutil.copytree(self.folder / part, kept / part)
@@ -52,17 +51,12 @@ class Store:
     def put_back(self, name: str) -> None:
         """Put back what was kept under a name, and let MLflow use it."""
         kept = self.folder / "kept" / name
-        _copy_database(kept / "mlflow.db", self.folder / "mlflow.db")
+        copy_database(kept / "mlflow.db", self.folder / "mlflow.db")
         for part in ("ledger", "artifacts"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
             if (kept / part).exists():
                 shutil.copytree(kept / part, self.folder / part)
         self.connect()
-
-
-def _copy_database(source: Path, target: Path) -> None:
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
 
 
 @pytest.fixture(scope="session")
@@ -83,22 +77,6 @@ def store(shared_store: Store) -> Store:
 def open_run(name: str) -> str:
     """Open the MLflow run of a DAG run of this name; return its id."""
     return tracking.open_run(tracking.open_experiment(EXPERIMENT), f"retraining/{name}", name, {})
-
-
-def log_model(run_id: str, files: Path | None = None) -> str:
-    """Log a model for a run, without training one; return its id.
-
-    Args:
-        run_id: the run.
-        files: a folder whose files become those of the model.
-    """
-    client = MlflowClient()
-    experiment = client.get_run(run_id).info.experiment_id
-    logged = client.create_logged_model(experiment, name="model", source_run_id=run_id)
-    if files is not None:
-        client.log_model_artifacts(logged.model_id, str(files))
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    return str(logged.model_id)
 
 
 def register(

@@ -20,8 +20,7 @@ import pytest
 def quick_sessions() -> Iterator[None]:
     """Let each Kedro session find the configuration files read and resolved, if one has before.
 
-    What has another environment, storage root or parameters is read for itself. A new MLflow store
-    is a copy of the first one, before anything was written into it.
+    What has another environment, storage root or parameters is read for itself.
     """
     import dynaconf.loaders.py_loader
     import dynaconf.utils.files
@@ -44,17 +43,16 @@ def quick_sessions() -> Iterator[None]:
         patch.setattr(OmegaConfigLoader, "__getitem__", read_once)
         patch.setattr(dynaconf.loaders.py_loader, "inspect", frugal)
         patch.setattr(dynaconf.utils.files, "inspect", frugal)
-        with _quick_stores(patch):
-            yield
+        yield
 
 
 @contextmanager
-def _quick_stores(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the many migrations that make the tables of an MLflow store run once."""
+def quick_stores() -> Iterator[None]:
+    """Let a new MLflow store be a copy of the first one, before anything was written into it."""
     import mlflow.store.db.utils
 
     make_tables = mlflow.store.db.utils._initialize_tables
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         empty = Path(folder) / "empty.db"
 
         def copy_tables(engine: Any) -> None:

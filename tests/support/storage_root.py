@@ -8,8 +8,16 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 STORE = Path("mlflow", "mlflow.db")
 """MLflow's SQLite file below a storage root."""
+
+
+def put_in_force(patch: pytest.MonkeyPatch, storage: Path) -> None:
+    """Let commands and sessions work over a storage root, with the environment `test`."""
+    patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
+    patch.setenv("KEDRO_ENV", "test")
 
 
 def copy_storage(source: Path, target: Path) -> Path:
@@ -25,6 +33,13 @@ def copy_storage(source: Path, target: Path) -> Path:
     with closing(sqlite3.connect(target / STORE)) as store, store:
         store.executescript(script.replace(str(source), str(target)))
     return target
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Give an SQLite file the content of another, also while MLflow is connected to it."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        new.execute("PRAGMA synchronous = OFF")
+        old.backup(new)
 
 
 def use_store(storage: Path, empty_store: Path) -> str:

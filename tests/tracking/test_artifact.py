@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -25,8 +26,9 @@ SERVER = "http://mlflow:5000/"
 
 
 @pytest.fixture
-def run_id(mlflow_store: str) -> str:
-    return tracking.open_run(tracking.open_experiment("cells"), "retraining/1", "a night", {})
+def run_id(mlflow_store: str, tmp_path: Path) -> str:
+    experiment = tracking.open_experiment("cells", artifact_location=str(tmp_path))
+    return tracking.open_run(experiment, "retraining/1", "a night", {})
 
 
 def test_the_images_of_a_run_are_named_by_split_and_kept_as_a_table(run_id: str) -> None:
