@@ -16,7 +16,7 @@ from stored_predictions import CLASS_NAMES, read_images, read_parameters
 
 from image_classification import vision
 from image_classification.intake import statistic
-from image_classification.intake.index import split_patients
+from image_classification.intake.split import draw_splits
 from image_classification.local.synthetic import make_cells
 
 Random = np.random.Generator
@@ -168,7 +168,7 @@ class Plan:
 
 def list_sequences(quick: bool, real: bool) -> list[Sequence]:
     """Return the sequences: of the real images at least twelve, of made cells thirty."""
-    real_ones = list_kind("real", *((2, 1, 0) if quick else (8, 5, 1))) if real else []
+    real_ones = list_kind("real", *((2, 1, 0) if quick else (12, 5, 1))) if real else []
     made_ones = list_kind("made", *((2, 1, 0) if quick else (12, 9, 3)))
     return sorted([*real_ones, *made_ones], key=lambda one: (one.seed % 100, one.source))
 
@@ -246,7 +246,7 @@ def lay_out(sequence: Sequence, pool: Pool) -> Plan:
             for night, (group, fault) in enumerate(zip(groups, faults, strict=True))
         ],
         np.flatnonzero(pool.images["patient"].isin(patients[:kept])),
-        split_patients(pool.images["patient"], rule).to_numpy(str),
+        pool.images["patient"].map(draw_splits(pool.images["patient"], rule)).to_numpy(str),
     )
 
 
