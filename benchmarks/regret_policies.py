@@ -31,8 +31,18 @@ TIGHTER = {"maximum_sensitivity_fall": 0.01, "maximum_calibration_error_rise": 0
 """Guardrails that were in force before."""
 
 BEFORE = "surely better, 98 % (before)"
-LOSSES = ((0.001, 5), (0.002, 5), (0.003, 2), (0.003, 5), (0.003, 10), (0.005, 5))
-"""Of the rule `expected_loss`: largest loss, and imagined patients."""
+LOSSES = (
+    *(
+        (loss, patients, 0.0)
+        for loss, patients in ((0.001, 5), (0.002, 5), (0.003, 10), (0.005, 5))
+    ),
+    *((loss, 10, 0.003) for loss in (0.001, 0.002, 0.003, 0.005)),
+    *(
+        (0.003, patients, gain)
+        for patients, gain in ((5, 0.005), (10, 0.005), (20, 0.003), (20, 0.01))
+    ),
+)
+"""Of the rule `expected_loss`: largest loss, imagined patients, their gain."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +76,12 @@ def not_worse(margin: float, confidence: float) -> dict[str, Any]:
     return SHIPPED["improvement"] | {"rule": "non_inferiority", "non_inferiority": section}
 
 
-def lose(maximum: float, prior_patients: float) -> dict[str, Any]:
-    section = {"maximum_loss": maximum, "prior_patients": prior_patients}
+def lose(maximum: float, prior_patients: float, prior_gain: float) -> dict[str, Any]:
+    section = {
+        "maximum_loss": maximum,
+        "prior_patients": prior_patients,
+        "prior_gain": prior_gain,
+    }
     return SHIPPED["improvement"] | {"rule": "expected_loss", "expected_loss": section}
 
 
@@ -86,8 +100,10 @@ def list_policies() -> list[Policy]:
             for margin, confidence in ((0.005, 0.95), (0.01, 0.95), (0.01, 0.8), (0.02, 0.95))
         },
         **{
-            f"expected loss {100 * loss:g}, prior of {prior}": lose(loss, prior)
-            for loss, prior in LOSSES
+            f"expected loss {100 * loss:g}, prior of {prior} with {100 * gain:g}": lose(
+                loss, prior, gain
+            )
+            for loss, prior, gain in LOSSES
         },
         **{
             f"{SEQUENTIAL}, margin {100 * margin:g}": {
@@ -427,8 +443,6 @@ def decide_between(
     if custom == NEWEST:
         return True
     tests = Tests(gains, images, 0.95)
-    if tests["gain"] < 0:  # no rule promotes then
-        return False
     tests["names"] = range(len(gains))
     tests["only_challenger_right"] = int((difference > 0).sum())
     tests["only_champion_right"] = int((difference < 0).sum())

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from regret_policies import BEST, NEVER, NEWEST
 from scipy import stats
 
 HARM = (0.005, 0.01)
@@ -76,20 +75,22 @@ def show(results: pd.DataFrame) -> None:
             print("| " + " | ".join([row["policy"], *cells, f"{row['moves']:.1f}", year]) + " |")
 
 
-def draw(results: pd.DataFrame, shipped: str = "") -> Figure:
-    """Draw regret against harm, a mark per policy; below and to the left is better."""
-    table = summarise(results[results["table"] == "rules"])
-    table = table[table["policy"] != BEST]
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    axes = figure.subplots()
-    families = table["policy"].str.split(r"[,\d]", regex=True).str[0].str.strip()
-    for family, rows in table.groupby(families.replace({NEWEST: NEWEST, NEVER: NEVER})):
-        axes.scatter(rows["harm 1"], rows["all mean"], label=family, s=40)
-    axes.axvline(100 * BOUND, color="0.6", linestyle="--", linewidth=1)
-    axes.set_xlabel("Promotions that are worse by more than a point, % of all nights")
-    axes.set_ylabel("Mean regret, points of accuracy")
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    axes.set_title(shipped or "What each rule loses on patients that nobody saw")
+def draw(results: pd.DataFrame) -> Figure:
+    """Draw the mean regret of each rule with its interval, and beside it how often it harms."""
+    table = summarise(results[results["table"] == "rules"]).sort_values("all mean", ascending=False)
+    figure = Figure(figsize=(10, 0.32 * len(table) + 1.2), layout="constrained")
+    regret, harm = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    places = range(len(table))
+    within = table["harm 1"] <= 100 * BOUND
+    colours = ["#4c72b0" if one else "#c44e52" for one in within]
+    regret.barh(places, table["all mean"], xerr=table["all error"], color=colours, ecolor="0.3")
+    regret.set_yticks(places, table["policy"], fontsize=8)
+    regret.set_xlabel("Mean regret, points of accuracy, and its 95 % interval over sequences")
+    harm.barh(places, table["harm 1"], color=colours)
+    harm.axvline(100 * BOUND, color="0.3", linestyle="--", linewidth=1)
+    harm.set_xlabel("Promotions worse by over a point,\n% of the nights; the bound is 1")
+    for axes in (regret, harm):
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_xlim(left=0)
+    figure.suptitle("What each rule loses on patients that nobody saw")
     return figure

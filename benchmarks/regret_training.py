@@ -81,14 +81,16 @@ class Trainer:
             faults = contract.check_images(
                 images, CLASS_NAMES, self.parameters["data_processing"]["contract"]
             )
-            night["state"] = "held" if reasons else "waits" if faults else "trained"
+            night["state"] = (
+                "held" if reasons else "waits" if faults.missing or faults.breaches else "trained"
+            )
             if night["state"] == "trained":
                 answers.append(self.train(batch))
                 night["version"] = len(answers) - 1
             trained = images[images["split"] == "train"]
             night |= {"patients": int(trained["patient"].nunique()), "images": len(trained)}
             night["batches"] = [self.plan.batches.index(one) for one in self.known]
-            night["reasons"] = reasons or faults
+            night["reasons"] = reasons or [*faults.breaches, *faults.missing]
             nights.append(night)
         kept = len(self.plan.kept_back)
         everything = np.stack(answers) if answers else np.empty((0, kept + self.count_validation()))

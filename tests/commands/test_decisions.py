@@ -28,7 +28,7 @@ def test_the_ledger_is_listed_in_the_order_of_time() -> None:
     assert table["version"].tolist() == ["1", "2", "3"]
     reason = table["reason"].iloc[2]
     assert reason.startswith("challenger \N{MINUS SIGN}0.8 points (95 % CI ")
-    assert " over 12 patients), required: at least 0.0 points; P(better) = 0.2" in reason
+    assert " over 12 patients), the gain believed is " in reason
 
 
 def test_the_ledger_of_a_version_tells_what_concerns_it() -> None:
@@ -59,9 +59,9 @@ def test_a_version_that_was_not_promoted_is_explained_in_full(version: str) -> N
     assert result.output.startswith("# test-classifier, version 3 (challenger)\n")
     for text in (
         "champion kept against v3, by the policy; champion then: 2",
-        "required: at least 0.0 points",
+        "required: at least 0.0 points; P(better) = 0.",
         "| accuracy | 0.7917 | 0.8000 | \N{MINUS SIGN}0.8 points, worse |",
-        "| improvement | gain |",
+        "| improvement | believed gain |",
         "| floor | accuracy | 0.7917 | at least 0 | yes |",
         "data digest: three",
     ):

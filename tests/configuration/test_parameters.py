@@ -71,6 +71,7 @@ OUT_OF_RANGE = {
     "promotion.improvement.resamples": [99, 1000.5],
     "promotion.improvement.expected_loss.maximum_loss": [-0.01, 1.01],
     "promotion.improvement.expected_loss.prior_patients": [1.9],
+    "promotion.improvement.expected_loss.prior_gain": [-1.01, 1.01],
     "promotion.improvement.non_inferiority.margin": [-0.01, 1.01],
     "promotion.improvement.non_inferiority.confidence": [0.49, 1],
     "promotion.improvement.superiority.confidence": [0.49, 1],

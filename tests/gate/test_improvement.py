@@ -71,13 +71,21 @@ class TestNonInferiority:
 
 class TestExpectedLoss:
     def test_the_limit_itself_is_allowed_and_no_more(self) -> None:
-        loss = weigh_gain(TESTS["gain"], TESTS["spread"], TESTS["patients"], 10).expect_loss()
+        loss = weigh_gain(TESTS["gain"], TESTS["spread"], TESTS["patients"], 10, 0.0).expect_loss()
         for limit, passed in ((loss, True), (loss - 1e-6, False)):
             assert check("expected_loss", {}, maximum_loss=limit)["expected_loss"] is passed
 
     @pytest.mark.parametrize(("gain", "passed"), [(0.0, True), (-0.0001, False)])
-    def test_the_challenger_is_at_least_as_good(self, gain: float, passed: bool) -> None:
-        assert check("expected_loss", {"gain": gain}, maximum_loss=1.0)["gain"] is passed
+    def test_a_gain_is_believed(self, gain: float, passed: bool) -> None:
+        assert check("expected_loss", {"gain": gain}, maximum_loss=1.0)["believed_gain"] is passed
+
+    @pytest.mark.parametrize(("patients", "passed"), [(5, True), (10, True), (20, False)])
+    def test_a_prior_gain_outweighs_a_small_loss_over_few_patients(
+        self, patients: int, passed: bool
+    ) -> None:
+        tests = {"gain": -0.003, "patients": patients}
+        found = check("expected_loss", tests, maximum_loss=1.0, prior_gain=0.003)
+        assert found["believed_gain"] is passed
 
     def test_the_same_gain_over_more_patients_or_with_less_spread_is_surer(self) -> None:
         def lose(**tests: Any) -> float:
@@ -88,20 +96,22 @@ class TestExpectedLoss:
         assert lose(spread=0.01) < lose(spread=0.02)
 
     def test_a_sceptic_asks_for_more(self) -> None:
-        limit = weigh_gain(TESTS["gain"], TESTS["spread"], TESTS["patients"], 10).expect_loss()
+        limit = weigh_gain(TESTS["gain"], TESTS["spread"], TESTS["patients"], 10, 0.0).expect_loss()
         found = check("expected_loss", {}, maximum_loss=limit, prior_patients=20)
         assert found["expected_loss"] is False
 
     def test_a_gain_is_required_where_one_is(self) -> None:
-        assert check("expected_loss", {}, minimum_gain=0.01, maximum_loss=1.0)["gain"]
-        assert not check("expected_loss", {}, minimum_gain=0.0101, maximum_loss=1.0)["gain"]
+        believed = weigh_gain(TESTS["gain"], TESTS["spread"], TESTS["patients"], 10, 0.0).mean
+        for least, passed in ((believed, True), (believed + 1e-6, False)):
+            found = check("expected_loss", {}, minimum_gain=least, maximum_loss=1.0)
+            assert found["believed_gain"] is passed
 
     def test_the_sentence_says_how_sure_what_is_lost_and_what_would_decide(self) -> None:
         tests = {"gain": 0.01, "spread": 0.05, "patients": 8}
         comparison = make_comparison(tests=tests)
         rule = settle("expected_loss", maximum_loss=0.001)
         found = check_improvement(comparison, rule)
-        belief = weigh_gain(0.01, 0.05, 8, 10)
+        belief = weigh_gain(0.01, 0.05, 8, 10, 0.0)
         more = count_missing(comparison["tests"], rule)
         assert found[1]["sentence"] == (
             f"P(better) = {belief.measure_chance():.2f}, a switch loses "
@@ -122,7 +132,7 @@ class TestMissingPatients:
         more = count_missing(tests, rule)
         assert more is not None
         losses = [
-            weigh_gain(0.01, 0.05, 8 + number, 10).expect_loss() for number in (more - 1, more)
+            weigh_gain(0.01, 0.05, 8 + number, 10, 0.0).expect_loss() for number in (more - 1, more)
         ]
         assert losses[1] <= 0.001 < losses[0]
 
@@ -142,7 +152,7 @@ class TestSentences:
         )
 
     def test_a_promotion_says_how_sure_the_rule_in_force_is(self) -> None:
-        belief = weigh_gain(TESTS["gain"], TESTS["spread"], TESTS["patients"], 10)
+        belief = weigh_gain(TESTS["gain"], TESTS["spread"], TESTS["patients"], 10, 0.0)
         assert describe_odds(TESTS, settle("superiority")) == "exact McNemar p = 0.0065"
         assert describe_odds(TESTS, settle("non_inferiority")) == "surely not worse by 1 points"
         assert describe_odds(TESTS, settle("expected_loss")) == (
@@ -160,7 +170,7 @@ class TestSentences:
         (
             "expected_loss",
             0.005,
-            "the mean beyond this, and at most 0.1 points lost on average",
+            "belief beyond this, at most 0.1 points lost on average",
         ),
         ("non_inferiority", -0.005, "the whole interval beyond this"),
         ("superiority", 0.005, "the whole interval beyond this"),

@@ -60,7 +60,7 @@ def test_the_shipped_policy_checks_these_rules_in_this_order() -> None:
         ("guard", "run_of_today"),
         ("guard", "not_rolled_back"),
         *(("floor", name) for name in policy["floors"]),
-        ("improvement", "gain"),
+        ("improvement", "believed_gain"),
         ("improvement", "expected_loss"),
         *(("guardrail", name) for name in guarded),
         ("guardrail", "worst_patient"),

@@ -49,20 +49,20 @@ class TestWeighing:
         # Gelman et al. (2013), section 3.3, with prior mean 0, as many degrees as patients.
         prior, patients, gain, spread = 5, 15, 0.02, 0.04
         squares = prior * SPREAD**2 + patients * spread**2 + prior * patients / 20 * gain**2
-        belief = weigh_gain(gain, spread, patients, prior)
+        belief = weigh_gain(gain, spread, patients, prior, 0.0)
         assert belief.mean == pytest.approx(15 / 20 * gain)
         assert belief.scale == pytest.approx(np.sqrt(squares / 20 / 20))
         assert belief.degrees == 20
 
     def test_few_patients_are_not_believed(self) -> None:
-        believed = [weigh_gain(0.02, 0.01, patients, 10) for patients in (1, 5, 20, 80)]
+        believed = [weigh_gain(0.02, 0.01, patients, 10, 0.0) for patients in (1, 5, 20, 80)]
         assert [belief.mean for belief in believed] == sorted(belief.mean for belief in believed)
         losses = [belief.expect_loss() for belief in believed]
         assert losses == sorted(losses, reverse=True)
         assert losses[0] > 0.001 > losses[-1]
 
     def test_one_patient_whose_spread_is_unknown_leaves_the_doubt_of_the_prior(self) -> None:
-        assert weigh_gain(0.02, 0.0, 1, 10).scale > 0.005
+        assert weigh_gain(0.02, 0.0, 1, 10, 0.0).scale > 0.005
 
     def test_the_prior_has_a_gain_of_its_own(self) -> None:
-        assert weigh_gain(0.0, 0.03, 10, 10, prior_gain=0.02).mean == pytest.approx(0.01)
+        assert weigh_gain(0.0, 0.03, 10, 10, 0.02).mean == pytest.approx(0.01)

@@ -51,7 +51,7 @@ def make_policy(**changes: Any) -> PromotionPolicy:
         "improvement": {
             "rule": changes.pop("rule", "superiority"),
             "minimum_gain": 0.0,
-            "expected_loss": {"maximum_loss": 0.001, "prior_patients": 10},
+            "expected_loss": {"maximum_loss": 0.001, "prior_patients": 10, "prior_gain": 0.0},
             "non_inferiority": {"margin": 0.01, "confidence": 0.95},
             "superiority": {"confidence": 0.95, "significance": 0.05, "minimum_patients": 10},
             "resamples": 100,

@@ -15,7 +15,7 @@ from image_classification.gate.policy import Improvement
 from image_classification.gate.posterior import Belief, weigh_gain
 
 GROUP = "improvement"
-IN_POINTS = ("gain", "gain_over_patients", "expected_loss")
+IN_POINTS = ("gain", "gain_over_patients", "believed_gain", "expected_loss")
 """Names of the checks whose value is a share of accuracy."""
 
 MOST_PATIENTS = 1000
@@ -54,7 +54,7 @@ def describe_requirement(rule: Improvement) -> tuple[float, str]:
     least = rule["minimum_gain"]
     if rule["rule"] == "expected_loss":
         allowed = 100 * rule["expected_loss"]["maximum_loss"]
-        return least, f"the mean beyond this, and at most {allowed:g} points lost on average"
+        return least, f"belief beyond this, at most {allowed:g} points lost on average"
     margin = rule["non_inferiority"]["margin"] if rule["rule"] == "non_inferiority" else 0.0
     return least - margin, "the whole interval beyond this"
 
@@ -64,17 +64,23 @@ def count_missing(tests: Tests, rule: Improvement) -> int | None:
 
     It is assumed that the gain and the spread over patients stay as they are.
     """
-    wanted, least = rule["expected_loss"], rule["minimum_gain"]
-    if tests["gain"] <= least:
-        return None
-    losses = (_weigh(tests, rule, more).expect_loss(least) for more in range(1, MOST_PATIENTS))
-    enough = (number for number, loss in enumerate(losses, 1) if loss <= wanted["maximum_loss"])
-    return next(enough, None)
+    allowed, least = rule["expected_loss"]["maximum_loss"], rule["minimum_gain"]
+    for more in range(1, MOST_PATIENTS if tests["gain"] > least else 0):
+        belief = _weigh(tests, rule, more)
+        if belief.mean >= least and belief.expect_loss(least) <= allowed:
+            return more
+    return None
 
 
 def _weigh(tests: Tests, rule: Improvement, more: int = 0) -> Belief:
-    prior = rule["expected_loss"]["prior_patients"]
-    return weigh_gain(tests["gain"], tests["spread"], tests["patients"] + more, prior)
+    wanted = rule["expected_loss"]
+    return weigh_gain(
+        tests["gain"],
+        tests["spread"],
+        tests["patients"] + more,
+        wanted["prior_patients"],
+        wanted["prior_gain"],
+    )
 
 
 def _tell_odds(belief: Belief, least: float) -> str:
@@ -121,14 +127,22 @@ def _check_non_inferiority(tests: Tests, rule: Improvement) -> list[Check]:
 
 
 def _check_loss(tests: Tests, rule: Improvement) -> list[Check]:
-    """At least as good, and little lost on average where that is wrong."""
+    """A gain is believed, and little is lost on average where that is wrong."""
     allowed, least = rule["expected_loss"]["maximum_loss"], rule["minimum_gain"]
     belief = _weigh(tests, rule)
     loss = belief.expect_loss(least)
     more = count_missing(tests, rule)
     remedy = f"; about {more} more validation patients would decide" if more else ""
+    required = f"at least {format_points(least, '')} points"
     return [
-        _check_gain(tests, least),
+        make_check(
+            GROUP,
+            "believed_gain",
+            belief.mean,
+            required,
+            round(belief.mean - least, DECIMALS) >= 0,
+            f"the gain believed is {format_points(belief.mean)} points, required: {required}",
+        ),
         make_check(
             GROUP,
             "expected_loss",

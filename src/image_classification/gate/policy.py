@@ -56,11 +56,14 @@ class ExpectedLoss(TypedDict):
 
     Attributes:
         maximum_loss: share of accuracy.
-        prior_patients: imagined patients without a gain, who count beside those compared on.
+        prior_patients: imagined patients, who count beside those compared on.
+        prior_gain: of each of them, a share of accuracy: what a challenger is better by, since it
+            has had more patients to learn from.
     """
 
     maximum_loss: Share
     prior_patients: Annotated[float, Ge(2)]
+    prior_gain: Gain
 
 
 class NonInferiority(TypedDict):

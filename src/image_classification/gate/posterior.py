@@ -2,8 +2,9 @@
 
 Each patient gives one gain, and patients differ. With a conjugate prior for normal data of unknown
 mean and spread (normal-inverse-chi-squared: Gelman A. et al. (2013), Bayesian Data Analysis, 3rd
-ed., section 3.3) the belief about the mean is a Student t. The prior is that of a sceptic: a few
-imagined patients with no gain. So few patients are not believed, without a rule that counts them.
+ed., section 3.3) the belief about the mean is a Student t. The prior is a few imagined patients
+with a small gain, since a challenger has had more patients to learn from. So few real ones are
+hardly believed, for it or against it, without a rule that counts them.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def measure_spread(gains: npt.NDArray[np.floating], images: npt.NDArray[np.float
 
 
 def weigh_gain(
-    gain: float, spread: float, patients: int, prior_patients: float, prior_gain: float = 0.0
+    gain: float, spread: float, patients: int, prior_patients: float, prior_gain: float
 ) -> Belief:
     """Return what is believed of the gain, after some patients.
 

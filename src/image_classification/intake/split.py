@@ -72,7 +72,7 @@ def draw_splits(
     test, has at most as many patients as are enough, all who belong there go there. Beyond that the
     share falls as enough / number, and the others are trained on. So the number never stops
     growing, since stains and cameras change and new ones must be measured, too; it grows as the
-    square root of all patients: of 10,000 some 490 are in validation, where enough are 60.
+    square root of all patients: of 10,000 some 345 are in validation, where enough are 30.
 
     Args:
         patients: names, any number of times each.
