@@ -122,6 +122,10 @@ def list_policies() -> list[Policy]:
         NEVER: {"custom": NEVER},
         BEST: {"custom": BEST},
     }
+    rules = {
+        f"{name} (default)" if rule == SHIPPED["improvement"] else name: rule
+        for name, rule in rules.items()
+    }
     bare = {NEWEST, NEVER, BEST}
     return [
         Policy(name, rule, guardrails=None) if name in bare else Policy(name, rule)
