@@ -125,7 +125,7 @@ def test_too_few_images_say_how_many_are_required() -> None:
 
 
 def test_a_decision_that_cannot_be_judged_says_why() -> None:
-    found = finding.make_unknown(make_past(), "version 4 is gone", NOW)
+    found = finding.make_unknown(make_past(), "version 4 is gone.", NOW)
     assert list(found) == finding.FINDING_COLUMNS
     assert (found["outcome"], found["gain"]) == ("cannot be told", None)
     assert found["sentence"] == (

@@ -86,6 +86,7 @@ def make_finding(
 
 def make_unknown(decision: PastDecision, fault: str, now: datetime) -> dict[str, Any]:
     """Return that a decision cannot be judged again, and why, `FINDING_COLUMNS`."""
+    opening = describe_decision(decision, now)
     return {
         "recorded_at": now.isoformat(timespec="seconds"),
         **{name: decision[name] for name in ("run_id", "at", "event", "version", "against")},
@@ -95,7 +96,7 @@ def make_unknown(decision: PastDecision, fault: str, now: datetime) -> dict[str,
         "outcome": NOT_KNOWN,
         "nights": 0,
         "misread": 0,
-        "sentence": f"{describe_decision(decision, now)}; hindsight {NOT_KNOWN}: {fault}",
+        "sentence": f"{opening}; hindsight {NOT_KNOWN}: {fault.rstrip('.')}",
     }
 
 
