@@ -236,7 +236,7 @@ def test_a_challenger_that_is_not_better_is_kept_out_with_the_numbers(
     assert night.aliases["champion"] == "1"
     assert night.outcome.startswith("kept v1: challenger ")
     assert "% CI" in night.outcome
-    assert night.outcome.endswith("required: lower bound > 100")
+    assert "required: at least 100.0 points" in night.outcome
     assert told == []
     assert_recorded_everywhere(laboratory, night, "kept champion")
 
@@ -297,7 +297,7 @@ def test_an_approved_challenger_is_promoted_in_the_name_of_who_approved_it(
     assert "**v2: challenger " in question.body
     assert "[Model version 2](" in question.body
     assert "| measure | this version | champion v1 | difference |" in question.body
-    assert "| improvement | gain over patients |" in question.body
+    assert "| improvement | believed gain |" in question.body
     waiting = [note for note in night.notes if "required_actions" in note]
     assert len(waiting) == 1
     assert f"/runs/{night.dag_run_id[:6]}" in waiting[0]

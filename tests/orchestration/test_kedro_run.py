@@ -143,4 +143,5 @@ def test_an_intake_finds_what_arrived_and_what_was_left_undone_and_an_answer_unt
     make_run(run_id).run_node("index_images")
     assert make_run().account.find_batches() == []
     assert make_run(run_id).account.count_new_images() == 0
+    make_run(run_id).run_node("check_contract")
     assert "240 rejected" in make_run(run_id).account.describe_outcome()

@@ -296,7 +296,7 @@ def test_three_classes_come_to_a_decision_through_the_files_between_the_tasks(
     assert comparison["champion"]["version"] == "1"
     assert comparison["tests"]["gain"] == 0
     assert comparison["challenger"]["metrics"] == pytest.approx(direct["challenger"]["metrics"])
-    assert judge(comparison, None, policy)["verdict"] == "keep"
+    assert judge(comparison, None, policy)["verdict"] == "promote"
 
 
 def test_golden_cells_are_the_example_with_what_the_network_answers(

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from image_classification.configuration.tag import HINDSIGHT
 from image_classification.pipelines.hindsight.nodes import (
     choose_later_images,
     judge_past_decisions,
@@ -56,5 +57,5 @@ def create_pipeline() -> Pipeline:
                 name="judge_past_decisions",
             ),
         ],
-        tags="hindsight",
+        tags=HINDSIGHT,
     )
