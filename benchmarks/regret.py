@@ -17,6 +17,8 @@ there was that night.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import multiprocessing
 import os
 import pickle
@@ -41,6 +43,7 @@ from regret_policies import (
 )
 from regret_sequences import Sequence, list_sequences, read_pool
 from regret_training import Played, play, start_worker
+from stored_predictions import read_parameters
 
 
 def main() -> None:
@@ -75,16 +78,24 @@ def parse() -> argparse.Namespace:
 
 
 def locate(sequence: Sequence, cache: Path) -> Path:
-    """Return where a sequence is kept whose nights are all trained."""
-    return cache / "sequences" / f"{sequence.name.replace(' ', '_')}.pickle"
+    """Return where a sequence is kept whose nights are all trained.
+
+    The folder is named after what its nights depend on: images, training and intake.
+    """
+    parameters = read_parameters()
+    ids = pd.read_parquet(cache / f"{sequence.source}.parquet", columns=["image_id"])["image_id"]
+    intake = [parameters["data_processing"][name] for name in ("contract", "screening")]
+    key = [sorted(ids), parameters["training"], parameters["image_size_px"], intake]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    return cache / f"sequences-{digest}" / f"{sequence.name.replace(' ', '_')}.pickle"
 
 
 def train_all(sequences: list[Sequence], options: argparse.Namespace) -> None:
     """Train the nights of every sequence that are not kept yet, in a process for each core."""
-    missing = [one for one in sequences if not locate(one, options.cache).exists()]
-    began, done = time.monotonic(), len(sequences) - len(missing)
     for source in {options.data, None}:
         read_pool(source, options.cache)
+    missing = [one for one in sequences if not locate(one, options.cache).exists()]
+    began, done = time.monotonic(), len(sequences) - len(missing)
     context = multiprocessing.get_context("spawn")  # a fork of TensorFlow's threads may hang
     arguments = (options.data, options.cache)
     with ProcessPoolExecutor(os.cpu_count(), context, start_worker, arguments) as pool:

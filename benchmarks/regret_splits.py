@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from regret import locate
 from regret_policies import NEVER, SHIPPED, Nights, Policy, live
+from regret_sequences import list_sequences
 from regret_training import Played
 
 BINS = (0, 8, 12, 16, 24, 32, 48)
@@ -26,8 +28,9 @@ SHARES = (0.25, 0.5, 1.0, 2.0, 3.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=Path(".local/benchmarks/regret"))
-    folder = parser.parse_args().cache / "sequences"
-    sequences = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("*.pickle"))]  # noqa: S301 - own
+    cache = parser.parse_args().cache
+    paths = [locate(one, cache) for one in list_sequences(quick=False, real=True)]
+    sequences = [pickle.loads(path.read_bytes()) for path in paths if path.exists()]  # noqa: S301 - own
     clean = [one for one in sequences if one.sequence.faults == "none"]
     show_curve(clean)
     show_shares(sequences)
