@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from judgement import TESTS, make_comparison, make_policy
 
+from image_classification.errors import DataError
 from image_classification.gate.improvement import (
     check_improvement,
     count_missing,
@@ -123,6 +124,12 @@ class TestExpectedLoss:
         comparison = make_comparison(tests={"gain": -0.01})
         found = check_improvement(comparison, settle("expected_loss"))
         assert "would decide" not in found[1]["sentence"]
+
+
+def test_a_comparison_of_an_earlier_release_is_to_be_made_again() -> None:
+    tests = {name: value for name, value in TESTS.items() if name != "spread"}
+    with pytest.raises(DataError, match="Run compare_models and what follows it again"):
+        check_improvement({"tests": tests}, settle("expected_loss"))
 
 
 class TestMissingPatients:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from image_classification.errors import DataError
 from image_classification.gate.check import Check, make_check
 from image_classification.gate.number import DECIMALS, format_points
 from image_classification.gate.policy import Improvement
@@ -73,6 +74,11 @@ def count_missing(tests: Tests, rule: Improvement) -> int | None:
 
 
 def _weigh(tests: Tests, rule: Improvement, more: int = 0) -> Belief:
+    if "spread" not in tests:
+        raise DataError(
+            "The comparison was made by an earlier release and lacks the spread of the patients' "
+            "gains. Run compare_models and what follows it again."
+        )
     wanted = rule["expected_loss"]
     return weigh_gain(
         tests["gain"],
