@@ -123,7 +123,7 @@ def approve(airflow: Page, nights: Nights, run_id: str) -> None:
     expect(airflow.get_by_text("May the challenger become champion?").first).to_be_visible(
         timeout=PATIENCE_MS
     )
-    for text in ("95 % CI", "gain over patients", "sensitivity", "champion v"):
+    for text in ("95 % CI", "believed gain", "sensitivity", "champion v"):
         expect(airflow.get_by_text(text).first).to_be_attached()
     airflow.locator("input[name=element_reason]").fill(WHY)
     keep_picture(airflow, "airflow-approval")
@@ -243,5 +243,5 @@ def test_the_ledger_lists_every_step(journey: Journey) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for text in (WHY, WHY_BACK, f"champion v{journey.before}", "gain over patients"):
+    for text in (WHY, WHY_BACK, f"champion v{journey.before}", "believed gain"):
         assert text in done.stdout
