@@ -59,6 +59,18 @@ class TestNonInferiority:
     def test_the_challenger_is_at_least_as_good(self, gain: float, passed: bool) -> None:
         assert check("non_inferiority", {"gain": gain})["gain"] is passed
 
+    def test_the_gain_is_told_with_what_is_required(self) -> None:
+        comparison = make_comparison(tests={"gain": 0.004})
+        found = check_improvement(comparison, settle("non_inferiority", minimum_gain=0.01))
+        assert found[0] == {
+            "group": "improvement",
+            "name": "gain",
+            "value": 0.004,
+            "required": "at least 1.0 points",
+            "passed": False,
+            "sentence": "required: at least 1.0 points",
+        }
+
     @pytest.mark.parametrize(("low", "passed"), [(-0.01, False), (-0.0099, True)])
     def test_and_surely_not_worse_by_the_margin(self, low: float, passed: bool) -> None:
         assert check("non_inferiority", {"low": low})["gain_over_patients"] is passed
@@ -106,6 +118,19 @@ class TestExpectedLoss:
         for least, passed in ((believed, True), (believed + 1e-6, False)):
             found = check("expected_loss", {}, minimum_gain=least, maximum_loss=1.0)
             assert found["believed_gain"] is passed
+
+    def test_the_gain_believed_is_told_with_what_is_required(self) -> None:
+        comparison = make_comparison(tests={"gain": -0.022, "patients": 10})
+        found = check_improvement(comparison, settle("expected_loss"))
+        assert found[0] == {
+            "group": "improvement",
+            "name": "believed_gain",
+            "value": pytest.approx(-0.011),
+            "required": "at least 0.0 points",
+            "passed": False,
+            "sentence": "the gain believed is \N{MINUS SIGN}1.1 points, required: at least 0.0 points",
+        }
+        assert (found[1]["group"], found[1]["required"]) == ("improvement", "at most 0.1 points")
 
     def test_the_sentence_says_how_sure_what_is_lost_and_what_would_decide(self) -> None:
         tests = {"gain": 0.01, "spread": 0.05, "patients": 8}
