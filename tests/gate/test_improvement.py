@@ -128,7 +128,9 @@ class TestExpectedLoss:
             "value": pytest.approx(-0.011),
             "required": "at least 0.0 points",
             "passed": False,
-            "sentence": "the gain believed is \N{MINUS SIGN}1.1 points, required: at least 0.0 points",
+            "sentence": (
+                "the gain believed is \N{MINUS SIGN}1.1 points, required: at least 0.0 points"
+            ),
         }
         assert (found[1]["group"], found[1]["required"]) == ("improvement", "at most 0.1 points")
 
