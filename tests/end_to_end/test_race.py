@@ -68,7 +68,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
         try:
             if requests.get(f"{address}/health", timeout=5).ok:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.2)
     raise AssertionError(f"MLflow did not answer:\n{log.read_text()[-2000:]}")
 
