@@ -6,10 +6,11 @@ import io
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
+from samples import draw_bomb
 
 from image_classification import vision
+from image_classification.errors import DataError
 from image_classification.vision import pixels as decoding
 from image_classification.vision.pixels import FEW_IMAGES, _decode_files
 
@@ -98,18 +99,63 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
-def test_a_file_that_cannot_be_decoded_is_told_before_and_refused(content: bytes) -> None:
-    reason = vision.find_decoding_error(content)
+def test_a_file_that_cannot_be_decoded_is_told_and_refused(content: bytes) -> None:
+    (reason,) = vision.decode_sound_images([content], 16)[1]
 
     assert reason.startswith("the file cannot be decoded: ")
     assert "{{" not in reason
     assert "[Op:" not in reason
     assert "\n" not in reason
     for others in (1, FEW_IMAGES):  # one by one, and in a graph
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            vision.decode_images([draw()] * others + [content], 16)
+        contents = [draw()] * others + [content]
+        with pytest.raises(DataError, match=f"The first is number {others + 1}: the file cannot"):
+            vision.decode_images(contents, 16)
+        pixels, reasons = vision.decode_sound_images(contents, 16)
+        assert reasons == [""] * others + [reason]
+        np.testing.assert_array_equal(pixels[:-1], [open_pixels(draw())] * others)
+        assert not pixels[-1].any()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
-def test_a_whole_image_has_no_decoding_error(kind: str) -> None:
-    assert vision.find_decoding_error(draw(kind=kind)) == ""
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "GIF"])
+def test_a_whole_image_has_no_reason_against_it(kind: str) -> None:
+    assert vision.decode_sound_images([draw(kind=kind)], 16)[1] == [""]
+
+
+def test_a_large_image_and_one_for_pillow_have_the_pixels_that_they_have_among_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contents = [draw(seed, (40, 61), kind) for seed, kind in enumerate(("PNG", "TIFF", "JPEG"))]
+    together = vision.decode_images(contents, 16)
+
+    monkeypatch.setattr(decoding, "LARGE_PIXELS", 40 * 60)
+
+    np.testing.assert_array_equal(vision.decode_images(contents, 16), together)
+    same = [draw(1, (40, 61), kind) for kind in ("PNG", "TIFF")]
+    first, second = vision.decode_images(same, 16)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_damaged_files_are_told_one_by_one_and_leave_the_others_as_they_are() -> None:
+    random = np.random.default_rng(0)
+    kinds = ("PNG", "JPEG", "BMP", "TIFF", "GIF")
+    contents = []
+    for number in range(200):
+        content = bytearray(draw(number, kind=kinds[number % 5]))
+        for place in random.integers(0, len(content), random.integers(0, 4)):
+            content[place] = random.integers(0, 256)
+        contents.append(bytes(content))
+
+    pixels, reasons = vision.decode_sound_images(contents, 16)
+
+    assert 0 < sum(reason == "" for reason in reasons) < len(contents)
+    for content, image, reason in zip(contents, pixels, reasons, strict=True):
+        (alone,), told = vision.decode_sound_images([content], 16)
+        assert told == [reason]
+        np.testing.assert_array_equal(image, alone)
+
+
+def test_an_image_too_large_to_be_decoded_is_told_and_not_decoded() -> None:
+    pixels, reasons = vision.decode_sound_images([draw(), draw_bomb(2**13, 2**13 + 1)], 16)
+
+    assert reasons == ["", "8192 x 8193 pixels: at most 67108864 can be read"]
+    np.testing.assert_array_equal(pixels[0], open_pixels(draw()))

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from image_classification.vision.pixels import (
         decode_images,
         decode_sound_images,
-        find_decoding_error,
     )
     from image_classification.vision.scoring import (
         embed_pixels,
@@ -36,7 +35,6 @@ _HOMES = {
     "build_network": "networks",
     "decode_images": "pixels",
     "decode_sound_images": "pixels",
-    "find_decoding_error": "pixels",
     "embed_pixels": "scoring",
     "load_network": "scoring",
     "score_images": "scoring",
@@ -61,7 +59,6 @@ __all__ = [
     "decode_images",
     "decode_sound_images",
     "embed_pixels",
-    "find_decoding_error",
     "fit_network",
     "load_network",
     "read_chunks",

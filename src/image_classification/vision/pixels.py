@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -10,17 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from PIL import Image
+
+from image_classification.errors import DataError
+from image_classification.intake.picture import UnclearImageError, read_header, read_rgb
 
 Pixels = npt.NDArray[np.uint8]
-
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 
 FEW_IMAGES = 16
 """Up to so many are decoded one by one: making a tf.data pipeline takes as long as that."""
 
 GROUP = 16
 """So many are decoded by one step of a tf.data pipeline, which costs a tenth of an image itself."""
+
+LARGE_PIXELS = 2**22
+"""Images of more pixels are decoded one at a time, which bounds memory."""
 
 _MARKS = re.compile(r"\{\{function_node [^}]*\}\}|\[Op:\w+\]")
 """What TensorFlow adds to a message for its own developers."""
@@ -29,33 +32,102 @@ _MARKS = re.compile(r"\{\{function_node [^}]*\}\}|\[Op:\w+\]")
 def decode_images(contents: Sequence[bytes], size_px: int) -> Pixels:
     """Decode image files and resize each to a square.
 
-    Training and inference both come through here, so that they see the same pixels. The
-    aspect ratio is not kept: a cut-out cell fills its frame. Resizing averages over areas,
-    which does not alias when a large original is made small.
+    Intake, training, scoring and the packaged model come through here, so that they see the same
+    pixels. The aspect ratio is not kept: a cut-out cell fills its frame. Resizing averages over
+    areas, which does not alias when a large original is made small.
 
     Args:
-        contents: the bytes of PNG, JPEG, BMP or TIFF files.
+        contents: the bytes of image files, of `picture.FORMATS`.
         size_px: side of the square, in pixels.
 
     Returns:
         Array of shape ``(len(contents), size_px, size_px, 3)``, dtype uint8, RGB, 0 to 255.
 
     Raises:
-        tensorflow.errors.InvalidArgumentError: a file is not a whole image of these formats.
+        DataError: a file is not a whole image of these formats, or means nothing certain in RGB.
     """
-    if not len(contents):
+    pixels, reasons = decode_sound_images(contents, size_px)
+    refused = [number for number, reason in enumerate(reasons) if reason]
+    if refused:
+        raise DataError(
+            f"{len(refused)} of {len(contents)} images cannot be decoded. The first is number "
+            f"{refused[0] + 1}: {reasons[refused[0]]}."
+        )
+    return pixels
+
+
+def decode_sound_images(contents: Sequence[bytes], size_px: int) -> tuple[Pixels, list[str]]:
+    """Decode as `decode_images`, and say of each file why it cannot be, "" where it can.
+
+    Returns:
+        Pixels ``(len(contents), size_px, size_px, 3)``, zeros where a file cannot be decoded, and
+        the reasons.
+    """
+    reasons = [""] * len(contents)
+    together: list[int] = []
+    alone: list[int] = []
+    for number, content in enumerate(contents):
+        try:
+            header = read_header(content)
+        except ValueError as error:
+            reasons[number] = f"the file cannot be decoded: {error}"
+            continue
+        reasons[number] = header.refusal
+        if not header.refusal:
+            small = header.width * header.height <= LARGE_PIXELS
+            (together if header.plain and small else alone).append(number)
+    if len(together) == len(contents):  # nearly always, and then nothing is copied
+        with contextlib.suppress(tf.errors.OpError):
+            return _decode_together(contents, size_px), reasons
+        together, alone = [], together
+    pixels = np.zeros((len(contents), size_px, size_px, 3), np.uint8)
+    try:
+        if together:
+            found = [contents[number] for number in together]
+            pixels[together] = _decode_together(found, size_px)
+    except tf.errors.OpError:
+        alone += together
+    for number in alone:
+        reasons[number] = _decode_alone(contents[number], pixels[number])
+    return pixels, reasons
+
+
+def _decode_together(files: Sequence[bytes], size_px: int) -> Pixels:
+    """Decode plain files."""
+    if not len(files):
         return np.empty((0, size_px, size_px, 3), np.uint8)
-    readable = [_as_readable(file) for file in contents]
     with tf.device("/CPU:0"):  # a GPU has no kernels for strings
-        if len(readable) <= FEW_IMAGES:
-            return np.stack([_decode(file, size_px).numpy() for file in readable])
-        files = tf.constant(readable, tf.string)
-        pixels: Pixels = _decode_files(files, tf.constant(size_px)).numpy()
+        if len(files) <= FEW_IMAGES:
+            return np.stack([_decode(file, size_px).numpy() for file in files])
+        tensor = tf.constant(files, tf.string)
+        pixels: Pixels = _decode_files(tensor, tf.constant(size_px)).numpy()
         return pixels
+
+
+def _decode_alone(content: bytes, pixels: Pixels) -> str:
+    """Decode a file into `pixels` ``(size, size, 3)``; return why it cannot be, "" if it can."""
+    try:
+        with tf.device("/CPU:0"):
+            plain = read_header(content).plain
+            size_px = len(pixels)
+            image = _decode(content, size_px) if plain else _resize(read_rgb(content), size_px)
+    except UnclearImageError as error:
+        return str(error)
+    except ValueError as error:
+        return f"the file cannot be decoded: {error}"
+    except tf.errors.OpError as error:
+        said = _MARKS.sub("", error.message.splitlines()[0]).strip()
+        return f"the file cannot be decoded: {said}"
+    pixels[:] = image.numpy()
+    return ""
 
 
 def _decode(content: tf.Tensor | bytes, size_px: tf.Tensor | int) -> tf.Tensor:
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    return _resize(image, size_px)
+
+
+def _resize(image: tf.Tensor | Pixels, size_px: tf.Tensor | int) -> tf.Tensor:
     return tf.cast(tf.round(tf.image.resize(image, (size_px, size_px), "area")), tf.uint8)
 
 
@@ -91,44 +163,3 @@ def without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
-
-
-def decode_sound_images(contents: Sequence[bytes], size_px: int) -> tuple[Pixels, list[str]]:
-    """Decode as `decode_images`, and say of each file why it cannot be, "" where it can.
-
-    Returns:
-        Pixels ``(len(contents), size_px, size_px, 3)``, zeros where a file cannot be decoded, and
-        the reasons.
-    """
-    try:
-        return decode_images(contents, size_px), [""] * len(contents)
-    except tf.errors.InvalidArgumentError:
-        reasons = [find_decoding_error(content) for content in contents]
-    pixels = np.zeros((len(contents), size_px, size_px, 3), np.uint8)
-    sound = [number for number, reason in enumerate(reasons) if not reason]
-    pixels[sound] = decode_images([contents[number] for number in sound], size_px)
-    return pixels, reasons
-
-
-def find_decoding_error(content: bytes) -> str:
-    """Return why `decode_images` cannot decode a file, in one line; "" if it can."""
-    try:
-        with tf.device("/CPU:0"):
-            tf.io.decode_image(_as_readable(content), channels=3, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        said = _MARKS.sub("", error.message.splitlines()[0]).strip()
-        return f"the file cannot be decoded: {said}"
-    return ""
-
-
-def _as_readable(content: bytes) -> bytes:
-    """Return a file that TensorFlow reads: a TIFF as BMP, without loss; all others as they are."""
-    if not content.startswith(TIFF_SIGNATURES):
-        return content
-    converted = io.BytesIO()
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.convert("RGB").save(converted, "BMP")
-    except (OSError, ValueError, SyntaxError):
-        return content  # left to TensorFlow to refuse
-    return converted.getvalue()

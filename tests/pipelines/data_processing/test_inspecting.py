@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import queue
 import threading
 import warnings
@@ -16,19 +17,24 @@ from samples import CELLS, POSITIVE, draw_bomb, draw_image, name_cell
 
 from image_classification.pipelines.data_processing import inspecting
 
+
+def draw_transparent() -> bytes:
+    content = io.BytesIO()
+    Image.new("RGBA", (12, 10), (90, 60, 120, 254)).save(content, "PNG")
+    return content.getvalue()
+
+
 BAD_FILES = {
     "empty": (b"", "the file is empty (0 bytes)"),
     "no image": (
         b"These are not the bytes you are looking for.",
-        "cannot be read as an image: it has no known format; PNG, JPEG, BMP, TIFF are allowed",
+        "cannot be read as an image: it has no known format; PNG, JPEG, BMP, TIFF, GIF are allowed",
     ),
     "truncated": (draw_image(99)[:200], "cannot be decoded"),
     "truncated in the header": (draw_image(99)[:20], "cannot be read as an image"),
-    "greyscale": (draw_image(99, mode="L"), "the colour mode is L: RGB is allowed"),
-    "transparent": (draw_image(99, mode="RGBA"), "the colour mode is RGBA: RGB is allowed"),
-    "palette": (draw_image(99, mode="P"), "the colour mode is P: RGB is allowed"),
-    "GIF": (draw_image(99, mode="P", kind="GIF"), "the format is GIF: PNG, JPEG, BMP, TIFF"),
-    "CMYK": (draw_image(99, mode="CMYK", kind="JPEG"), "the colour mode is CMYK"),
+    "transparent": (draw_transparent(), "the image has pixels that are not opaque"),
+    "WebP": (draw_image(99, kind="WEBP"), "the format is WEBP: PNG, JPEG, BMP, TIFF, GIF are"),
+    "CMYK": (draw_image(99, mode="CMYK", kind="JPEG"), "the colour mode is CMYK, which is no RGB"),
     "truncated JPEG": (draw_image(99, (64, 64), kind="JPEG")[:-900], "cannot be decoded"),
     "truncated TIFF": (draw_image(99, (64, 64), kind="TIFF")[:5000], "cannot be"),
     "small": (draw_image(99, (3, 30)), "3 x 30 pixels: at least 4 a side are required"),

@@ -21,7 +21,7 @@ from samples import (
 )
 
 from image_classification import vision
-from image_classification.errors import ConfigurationError, ContractError
+from image_classification.errors import ConfigurationError, ContractError, DataError
 
 
 class TestArrival:
@@ -326,18 +326,27 @@ class TestPacking:
     def test_another_size_is_packed_from_the_files_once(
         self, filled: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        decode, counts = vision.decode_images, []
+        decode, counts = vision.decode_sound_images, []
 
-        def count(contents: list[bytes], size_px: int) -> np.ndarray:
+        def count(contents: list[bytes], size_px: int) -> tuple[np.ndarray, list[str]]:
             counts.append((len(contents), size_px))
             return decode(contents, size_px)
 
-        monkeypatch.setattr(vision, "decode_images", count)
+        monkeypatch.setattr(vision, "decode_sound_images", count)
         filled.size_px = 12
         filled.take_in()
         filled.take_in()
         assert counts == [(40, 12)]
         assert len(filled.catalog().load("packed_pixels").image_ids(12)) == 40
+
+    def test_an_accepted_image_that_is_no_longer_read_is_named_with_what_to_do(
+        self, filled: Laboratory
+    ) -> None:
+        path = filled.index()["path"].iloc[0]
+        (filled.storage / "images" / path).write_bytes(draw_image(1, mode="CMYK", kind="JPEG"))
+        filled.size_px = 12
+        with pytest.raises(DataError, match=rf"'{path}' is an .* at 12 px: .* CMYK.*Reject its"):
+            filled.take_in("pack_images")
 
     def test_held_images_are_packed_but_not_at_sizes_asked_for_later(
         self, laboratory: Laboratory

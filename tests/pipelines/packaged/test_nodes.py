@@ -7,23 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
-from kedro_datasets.json import JSONDataset
-from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.tensorflow import TensorFlowModelDataset
-from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
+from packaged_model import package
 from samples import draw_image
 
 from image_classification import vision
 from image_classification.errors import DataError
-from image_classification.pipeline_registry import register_pipelines
 from image_classification.vision import scoring
 
 CLASSES = ["healthy", "ring"]
@@ -31,35 +26,6 @@ PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 IMAGES = pd.DataFrame(
     {"image_name": [f"{n}.png" for n in range(5)], "image": [draw_image(n) for n in range(5)]}
 )
-
-
-def package(folder: Path, network: Any, **changes: Any) -> PyFuncModel:
-    """Log a network as a run does at its end, and load it as anybody would."""
-    folder.mkdir()
-    catalog = DataCatalog(
-        {
-            "network": changes.pop("dataset", vision.NetworkDataset)(
-                filepath=str(folder / "network.keras")
-            ),
-            "class_names": JSONDataset(filepath=str(folder / "class_names.json")),
-            "images": ParquetDataset(filepath=str(folder / "images.parquet")),
-            "params:inference.batch_size": MemoryDataset(2),
-        }
-    )
-    for name, value in {"network": network, "class_names": CLASSES, "images": IMAGES}.items():
-        catalog.save(name, value)
-    pipeline = register_pipelines()["training"]
-    vars(pipeline).update(changes)
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    mlflow.create_experiment("here", artifact_location=str(folder / "artifacts"))
-    mlflow.set_experiment("here")
-    hook = MlflowHook()
-    hook._already_active_mlflow = True
-    inputs = DataCatalog({name: catalog[name] for name in catalog.keys()})  # noqa: SIM118
-    with mlflow.start_run():
-        hook.after_pipeline_run(run_params={}, pipeline=pipeline, catalog=inputs)
-    (logged,) = mlflow.search_logged_models(output_format="list")
-    return mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +36,7 @@ def network() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, network: keras.Model) -> PyFuncModel:
-    return package(tmp_path_factory.mktemp("packaged") / "here", network)
+    return package(tmp_path_factory.mktemp("packaged") / "here", network, CLASSES, IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +117,9 @@ def test_a_table_without_images_is_refused(model: PyFuncModel) -> None:
 def test_a_model_packaged_with_the_runner_and_dataset_of_before_answers_the_same(
     tmp_path: Path, network: keras.Model, expected: np.ndarray
 ) -> None:
-    before = package(tmp_path / "before", network, kpm_kwargs={}, dataset=TensorFlowModelDataset)
+    before = package(
+        tmp_path / "before", network, CLASSES, IMAGES, kpm_kwargs={}, dataset=TensorFlowModelDataset
+    )
 
     assert type(before.unwrap_python_model().runner) is SequentialRunner
     assert_right(before.predict(IMAGES), expected)
@@ -171,7 +139,7 @@ def mixed(network: keras.Model) -> keras.Model:
 def test_a_network_of_mixed_precision_answers_nearly_as_an_exact_one(
     tmp_path: Path, mixed: keras.Model, expected: np.ndarray
 ) -> None:
-    model = package(tmp_path / "mixed", mixed)
+    model = package(tmp_path / "mixed", mixed, CLASSES, IMAGES)
 
     answer = model.predict(IMAGES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ from image_classification.datasets import ImageBatches, PackedPixels, Registered
 from image_classification.errors import DataError
 from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
+
+logger = logging.getLogger(__name__)
 
 REFERENCE_IMAGES = 3000
 """A batch is compared with about this many accepted images: enough to know the patients, and
@@ -113,4 +116,9 @@ class Judge:
         ids = images["image_id"].tolist()
         if self._pixels.image_ids(size_px).issuperset(ids):
             return self._pixels.read(ids, size_px)
-        return vision.decode_images(self._batches.read(images["path"].tolist()), size_px)
+        paths = images["path"].tolist()
+        pixels, reasons = vision.decode_sound_images(self._batches.read(paths), size_px)
+        for path, reason in zip(paths, reasons, strict=True):
+            if reason:  # of an image accepted before such ones were refused: no night stops for it
+                logger.warning("'%s' is judged as if it were black: %s", path, reason)
+        return pixels

@@ -21,7 +21,7 @@ from image_classification.datasets import (
     PixelShard,
     Records,
 )
-from image_classification.errors import ContractError
+from image_classification.errors import ContractError, DataError
 from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
 from image_classification.intake.inspection import compile_pattern
@@ -281,6 +281,9 @@ def pack_images(
 
     Yields:
         Shards of at most `inspecting.CHUNK_IMAGES` images, uint8.
+
+    Raises:
+        DataError: an accepted image cannot be decoded.
     """
     new = image_index.head(0)
     # Nearly always there is nothing to do; then nothing is settled or listed.
@@ -291,10 +294,22 @@ def pack_images(
     logger.info("%d images are new at %d px", len(new), image_size_px)
     packed = 0
     for chunk in cut_chunks(new):
-        contents = image_batches.read(chunk["path"].tolist())
-        yield PixelShard(chunk["image_id"].tolist(), vision.decode_images(contents, image_size_px))
+        paths = chunk["path"].tolist()
+        pixels, reasons = vision.decode_sound_images(image_batches.read(paths), image_size_px)
+        _check_accepted(paths, reasons, image_size_px)
+        yield PixelShard(chunk["image_id"].tolist(), pixels)
         packed += len(chunk)
         logger.info("Packed %d of %d images", packed, len(new))
+
+
+def _check_accepted(paths: Sequence[str], reasons: Sequence[str], image_size_px: int) -> None:
+    for path, reason in zip(paths, reasons, strict=True):
+        if reason:  # it was accepted before such images were refused, or changed on the disk
+            raise DataError(
+                f"'{path}' is an accepted image and cannot be packed at {image_size_px} px: "
+                f"{reason}. Reject its batch (image-classification review) and deliver it mended, "
+                "or go back to the size before (image_size_px)."
+            )
 
 
 def _preview(

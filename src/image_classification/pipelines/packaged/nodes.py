@@ -18,8 +18,8 @@ def classify_images(
     """Classify encoded images. The packaged model calls this function.
 
     Args:
-        images: one row per image. `image` holds the bytes of a PNG, JPEG, BMP or TIFF file, or the
-            path of one (str). The column `image_name` (str) is optional and returned unchanged;
+        images: one row per image. `image` holds the bytes of an image file (docs/images.md), or
+            the path of one (str). The column `image_name` (str) is optional and returned unchanged;
             without it, images are named by the number of their row.
         network: takes ``(n, size, size, 3)``, values 0 to 255.
         class_names: the classes, in the order of the network's outputs.
@@ -30,7 +30,8 @@ def classify_images(
         summing to 1), and `category`, the class of the highest.
 
     Raises:
-        DataError: the column `image` is missing, or an image cannot be decoded.
+        DataError: the column `image` is missing, or an image cannot be decoded, or
+            means nothing certain in RGB: the message names it, and says why.
     """
     if "image" not in images:
         raise DataError(

@@ -43,7 +43,8 @@ def describe_batch(
     """
     record = find_screening(batch_screenings, batch)
     suspects = pd.DataFrame(record["suspects"], columns=["image_id", "path", "label", "patient"])
-    pixels = vision.decode_images(image_batches.read(suspects["path"].tolist()), SHEET_PX)
+    contents = image_batches.read(suspects["path"].tolist())
+    pixels, _ = vision.decode_sound_images(contents, SHEET_PX)
     answers = [answer for answer in batch_reviews.values() if answer["batch"] == batch]
     return (
         figures.plot_suspects(batch, suspects, pixels),
