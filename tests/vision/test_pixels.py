@@ -127,7 +127,8 @@ def test_a_large_image_and_one_for_pillow_have_the_pixels_that_they_have_among_o
     contents = [draw(seed, (40, 61), kind) for seed, kind in enumerate(("PNG", "TIFF", "JPEG"))]
     together = vision.decode_images(contents, 16)
 
-    monkeypatch.setattr(decoding, "LARGE_PIXELS", 40 * 60)
+    for name in ("LARGE_PIXELS", "SMALL_PIXELS"):
+        monkeypatch.setattr(decoding, name, 40 * 60)
 
     np.testing.assert_array_equal(vision.decode_images(contents, 16), together)
     same = [draw(1, (40, 61), kind) for kind in ("PNG", "TIFF")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from PIL import Image
 
 from image_classification.errors import DataError
 from image_classification.intake.picture import UnclearImageError, read_header, read_rgb
@@ -21,6 +23,9 @@ FEW_IMAGES = 16
 
 GROUP = 16
 """So many are decoded by one step of a tf.data pipeline, which costs a tenth of an image itself."""
+
+SMALL_PIXELS = 2**18
+"""Images of no more pixels that TensorFlow does not read are handed to it as bitmaps."""
 
 LARGE_PIXELS = 2**22
 """Images of more pixels are decoded one at a time, which bounds memory."""
@@ -64,32 +69,50 @@ def decode_sound_images(contents: Sequence[bytes], size_px: int) -> tuple[Pixels
         the reasons.
     """
     reasons = [""] * len(contents)
-    together: list[int] = []
+    together: dict[int, bytes] = {}
     alone: list[int] = []
     for number, content in enumerate(contents):
-        try:
-            header = read_header(content)
-        except ValueError as error:
-            reasons[number] = f"the file cannot be decoded: {error}"
-            continue
-        reasons[number] = header.refusal
-        if not header.refusal:
-            small = header.width * header.height <= LARGE_PIXELS
-            (together if header.plain and small else alone).append(number)
+        file, reasons[number] = _prepare(content)
+        if file is not None:
+            together[number] = file
+        elif not reasons[number]:
+            alone.append(number)
     if len(together) == len(contents):  # nearly always, and then nothing is copied
         with contextlib.suppress(tf.errors.OpError):
-            return _decode_together(contents, size_px), reasons
-        together, alone = [], together
+            return _decode_together(list(together.values()), size_px), reasons
+        together, alone = {}, list(together)
     pixels = np.zeros((len(contents), size_px, size_px, 3), np.uint8)
     try:
         if together:
-            found = [contents[number] for number in together]
-            pixels[together] = _decode_together(found, size_px)
+            pixels[list(together)] = _decode_together(list(together.values()), size_px)
     except tf.errors.OpError:
         alone += together
     for number in alone:
         reasons[number] = _decode_alone(contents[number], pixels[number])
     return pixels, reasons
+
+
+def _prepare(content: bytes) -> tuple[bytes | None, str]:
+    """Return a file to decode with others, None where it is decoded alone or not; and why not."""
+    try:
+        header = read_header(content)
+        size = header.width * header.height
+        if not header.refusal and header.plain and size <= LARGE_PIXELS:
+            return content, ""
+        if not header.refusal and not header.plain and size <= SMALL_PIXELS:
+            return _as_bitmap(read_rgb(content)), ""
+    except UnclearImageError as error:
+        return None, str(error)
+    except ValueError as error:
+        return None, f"the file cannot be decoded: {error}"
+    return None, header.refusal
+
+
+def _as_bitmap(pixels: Pixels) -> bytes:
+    """Return pixels as a file that is decoded together with plain ones, without loss."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "BMP")
+    return content.getvalue()
 
 
 def _decode_together(files: Sequence[bytes], size_px: int) -> Pixels:
