@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import os
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,7 @@ import fsspec
 import pytest
 
 from image_classification.datasets import delivery
+from image_classification.datasets.archive import REMEDY
 from image_classification.datasets.delivery import Source, deliver, split_by_date
 from image_classification.errors import DataError
 
@@ -206,7 +208,7 @@ def test_a_path_in_a_zip_cannot_lead_out_of_the_batch(tmp_path: Path) -> None:
         for name in ("../../P/1.png", "/abs/P/2.png"):
             archive.writestr(name, name)
     deliver(Source(tmp_path / "data.zip"), str(tmp_path / "incoming"), "night")
-    assert images(tmp_path) == ["incoming/night/abs/P/2.png"]
+    assert images(tmp_path) == ["incoming/night/P/1.png", "incoming/night/abs/P/2.png"]
 
 
 def test_a_zip_of_the_same_name_that_was_not_taken_in_is_in_the_way(tmp_path: Path) -> None:
@@ -288,7 +290,7 @@ def test_more_nights_than_days_cut_days(tmp_path: Path) -> None:
     [
         ("missing", "is neither a folder nor a .zip file."),
         ("missing.zip", "does not exist."),
-        ("broken.zip", "is not a zip file, or not a whole one."),
+        ("broken.zip", f"is not a whole zip file: File is not a zip file. {REMEDY}."),
         ("flat", NO_IMAGE),
         ("empty", NO_IMAGE),
     ],
@@ -300,3 +302,45 @@ def test_names_what_is_wrong_with_the_source(tmp_path: Path, name: str, message:
     with pytest.raises(DataError) as raised:
         Source(tmp_path / name)
     assert str(raised.value) == f"'{tmp_path / name}' {message}"
+
+
+def test_a_file_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", *NAMES)
+    source = Source(data)
+    (data / NAMES[-1]).unlink()
+    with pytest.raises(DataError) as raised:
+        deliver(source, str(tmp_path / "incoming"), "night")
+    assert str(raised.value).startswith(
+        f"'{data}' was not delivered to {tmp_path}/incoming, and nothing of it lies there: "
+    )
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_a_zip_that_is_damaged_inside_is_named_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("P/1.png", b"1" * 100)
+    path.write_bytes(path.read_bytes().replace(b"1" * 100, b"1" * 50 + b"2" * 50))
+    source = Source(path)
+    with pytest.raises(DataError) as raised:
+        deliver(source, str(tmp_path / "incoming"), "night")
+    assert str(raised.value) == (
+        f"'{path}' cannot be unpacked, because of 'P/1.png' in it: Bad CRC-32 for file 'P/1.png'. "
+        f"{REMEDY}."
+    )
+    assert [path.name for path in tmp_path.rglob("*")] == ["data.zip"]
+
+
+def test_a_folder_that_is_called_like_a_zip_is_a_folder(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data.zip", *NAMES)
+    assert len(Source(data).files) == len(NAMES)
+
+
+def test_a_name_that_is_not_utf8_is_delivered_and_labelled(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", "P/1.png")
+    (data / "P" / "1.png").rename(os.fsdecode(os.fsencode(data) + b"/P/caf\xe9.png"))
+    deliver(Source(data), str(tmp_path / "incoming"), "night", labelled_by="Ada")
+    table = (tmp_path / "incoming" / "night" / "labels.csv").read_text()
+    assert r"caf\xe9.png,Ada," in table
+    (file,) = (tmp_path / "incoming" / "night" / "P").iterdir()
+    assert os.fsencode(file.name) == b"caf\xe9.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from image_classification.datasets.file import (
     PARTIAL,
     PIECE_BYTES,
     TRIED_ALONE,
+    decode_name,
+    encode_name,
     is_local,
     open_filesystem,
     read_file,
@@ -161,3 +164,30 @@ def test_files_are_tried_alone_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     paths = [str(number) for number in range(2 * TRIED_ALONE + 3)]
     assert read_in_parts(read, paths, 4, alone=True) == paths
     assert parts == [TRIED_ALONE, TRIED_ALONE, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"1.png", "1.png"),
+        ("Zürich 日本.png".encode(), "Zürich 日本.png"),
+        (b"caf\xe9.png", r"caf\xe9.png"),
+        (rb"caf\xe9.png", r"caf\x5cxe9.png"),
+        (rb"\x41\a\x5cxe9", r"\x41\a\x5cx5cxe9"),
+        (b"\xff\xfe\\", "\\xff\\xfe\\"),
+    ],
+)
+def test_a_name_that_is_not_utf8_is_text_that_leads_back_to_it(
+    tmp_path: Path, name: bytes, text: str
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    path.write_bytes(name)
+    assert encode_name(path.name) == text
+    assert text.encode().decode() == text
+    assert decode_name(f"{tmp_path}/{text}") == str(path)
+    assert read_file(fsspec.filesystem("file"), f"{tmp_path}/{text}") == name
+
+
+def test_a_name_with_backslashes_from_an_older_index_is_read(tmp_path: Path) -> None:
+    (tmp_path / r"caf\xe9.png").write_bytes(b"1")
+    assert read_file(fsspec.filesystem("file"), rf"{tmp_path}/caf\xe9.png") == b"1"

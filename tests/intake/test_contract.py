@@ -54,7 +54,7 @@ def test_the_share_of_refused_files_may_be_as_high_as_the_limit() -> None:
     assert check_batch(tabulate_files(8, 1), CLASSES, CONTRACT) == [
         (
             "11.1% of the 9 files are no usable images; at most 10.0% is allowed "
-            "(contract.maximum_refused_share)."
+            "(contract.maximum_refused_share). 1 of 9: empty."
         )
     ]
 

@@ -6,8 +6,8 @@ import io
 import json
 import logging
 import posixpath
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,15 @@ from typing import Any
 import fsspec
 import pandas as pd
 
-from image_classification.datasets.file import PARTIAL, FilesystemDataset, is_local, write_whole
+from image_classification.datasets.archive import ArchiveError
+from image_classification.datasets.fault import describe_error, escape_text, is_passing
+from image_classification.datasets.file import (
+    PARTIAL,
+    FilesystemDataset,
+    decode_name,
+    is_local,
+    write_whole,
+)
 from image_classification.datasets.folder import (
     LASTING_ERRORS,
     list_images,
@@ -86,8 +94,11 @@ class ImageBatches:
         try:
             content = io.BytesIO(self.filesystem.cat_file(path))
             table = pd.read_csv(content, dtype=str, keep_default_na=False)
-        except (ValueError, pd.errors.ParserError) as error:
-            raise DataError(f"{LABELS} of batch '{batch}' cannot be read: {error}") from None
+        except Exception as error:
+            if is_passing(error):
+                raise
+            reason = describe_error(error)
+            raise DataError(f"{LABELS} of batch '{batch}' cannot be read: {reason}") from None
         if missing := [name for name in LABEL_COLUMNS if name not in table]:
             raise DataError(
                 f"{LABELS} of batch '{batch}' has no column {', '.join(missing)}: expected "
@@ -137,9 +148,22 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     def save(self, data: IncomingBatch) -> None:
         """Take a batch in: move it here.
 
-        A batch whose name another one has already gets a number behind its name. A damaged zip is
-        taken in as it is, with its `fault` in the manifest.
+        A batch whose name another one has already gets a number behind its name. A zip that cannot
+        be unpacked is taken in as it is, with its `fault` in the manifest. A batch that cannot be
+        taken in stays where it is, which is logged: the others of the night do not wait for it.
         """
+        try:
+            self._move(data)
+        except Exception as error:
+            logger.warning(
+                "Batch '%s' was not taken in whole, and the next intake tries again: %s. Whoever "
+                "delivered it may have to give read and write access to it",
+                escape_text(data.delivered_as),
+                describe_error(error),
+                exc_info=not isinstance(error, OSError),
+            )
+
+    def _move(self, data: IncomingBatch) -> None:
         if not data.is_taken:
             name, is_known = self._find_place(data)
             if not is_known:
@@ -169,30 +193,40 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
         aside = f".{name}{PARTIAL}" if is_local(self._filesystem) else name
         try:
             self._write_files(aside, batch.read_files())
-        except zipfile.BadZipFile as error:
+        except ArchiveError as error:
             # It is taken in as it is: the screening quarantines it, and so a person learns of it.
-            facts["fault"] = f"'{batch.delivered_as}' is not a whole zip file: {error}."
+            facts["fault"] = str(error)
             self._write_files(aside, batch.read_raw())
         write_whole(self._filesystem, self._locate(aside, MANIFEST), _encode(facts))
         if aside != name:
             Path(self._locate(aside)).rename(self._locate(name))
 
     def _write_files(self, name: str, files: Iterator[tuple[str, bytes]]) -> None:
+        """Write files into a folder of their own. One that is not whole does not stay there."""
+        self._clear(name)
+        try:
+            for path, content in files:
+                write_whole(self._filesystem, self._locate(name, path), content)
+        except Exception:
+            with suppress(OSError):
+                self._clear(name)
+            raise
+
+    def _clear(self, name: str) -> None:
         if self._filesystem.exists(self._locate(name)):
             self._filesystem.rm(self._locate(name), recursive=True)
-        for path, content in files:
-            write_whole(self._filesystem, self._locate(name, path), content)
 
     def _rename(self, batch: IncomingBatch, name: str, manifest: bytes) -> bool:
         """Move a folder by renaming it; return False if that is not possible."""
         if batch.is_zip or not (is_local(self._filesystem) and is_local(batch.filesystem)):
             return False
         Path(self._root).mkdir(parents=True, exist_ok=True)
-        write_whole(batch.filesystem, posixpath.join(batch.path, MANIFEST), manifest)
         try:
+            write_whole(batch.filesystem, posixpath.join(batch.path, MANIFEST), manifest)
             Path(batch.path).rename(self._locate(name))
-        except OSError:  # another disk
-            Path(batch.path, MANIFEST).unlink()
+        except OSError:  # another disk, or a folder of somebody else
+            with suppress(OSError):
+                Path(batch.path, MANIFEST).unlink()
             return False
         return True
 
@@ -237,6 +271,7 @@ def _remove(batch: IncomingBatch) -> None:
 
 
 def _remove_file(filesystem: fsspec.AbstractFileSystem, path: str) -> None:
+    path = decode_name(path) if is_local(filesystem) else path
     if filesystem.exists(path):
         filesystem.rm_file(path)
 

@@ -7,15 +7,23 @@ import io
 import itertools
 import posixpath
 import re
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import fsspec
 
+from image_classification.datasets.archive import open_archive
 from image_classification.datasets.batch import LABEL_COLUMNS, LABELS
-from image_classification.datasets.file import PARTIAL, is_local, open_filesystem, write_whole
+from image_classification.datasets.fault import describe_error
+from image_classification.datasets.file import (
+    PARTIAL,
+    encode_name,
+    is_local,
+    open_filesystem,
+    write_whole,
+)
 from image_classification.datasets.folder import IMAGE_SUFFIXES
 from image_classification.datasets.inbox import READY, clean_name
 from image_classification.errors import DataError
@@ -38,7 +46,7 @@ class Source:
             DataError: there is no such folder or zip, or no image in a class folder.
         """
         self.path = path
-        self.is_zip = path.suffix.lower() == ".zip"
+        self.is_zip = path.suffix.lower() == ".zip" and not path.is_dir()
         sizes = _list_zip(path) if self.is_zip else _list_folder(path)
         self.files = self._drop_copies(
             {file: size for file, size in sizes.items() if _is_image(file)}
@@ -53,9 +61,9 @@ class Source:
     def read(self, paths: Sequence[PurePosixPath]) -> Iterator[bytes]:
         """Yield the content of each file."""
         if self.is_zip:
-            with zipfile.ZipFile(self.path) as archive:
-                for path in paths:
-                    yield archive.read(str(path))
+            with self.path.open("rb") as file, open_archive(file, str(self.path)) as archive:
+                members = {PurePosixPath(member.path): member for member in archive.members}
+                yield from archive.read([members[path] for path in paths])
         else:
             for path in paths:
                 yield (self.path / path).read_bytes()
@@ -96,7 +104,7 @@ def deliver(
         The name of the batch.
 
     Raises:
-        DataError: a batch of this name lies there already.
+        DataError: a batch of this name lies there already, or a file cannot be read or written.
     """
     files = source.files if files is None else files
     today = datetime.now(UTC).date().isoformat()
@@ -111,11 +119,21 @@ def deliver(
     aside = posixpath.join(root, f".{name}{PARTIAL}") if is_local(filesystem) else folder
     if aside != folder and filesystem.exists(aside):
         filesystem.rm(aside, recursive=True)
-    for file, content in zip(files, source.read(files), strict=True):
-        write_whole(filesystem, posixpath.join(aside, *_clean_parts(file)), content)
-    if labels := _write_labels(source, files, labelled_by, today):
-        write_whole(filesystem, posixpath.join(aside, LABELS), labels)
-    _make_ready(filesystem, aside, folder)
+    try:
+        for file, content in zip(files, source.read(files), strict=True):
+            write_whole(filesystem, posixpath.join(aside, *_clean_parts(file)), content)
+        if labels := _write_labels(source, files, labelled_by, today):
+            write_whole(filesystem, posixpath.join(aside, LABELS), labels)
+        _make_ready(filesystem, aside, folder)
+    except Exception as error:
+        with suppress(OSError):
+            filesystem.rm(aside, recursive=True)
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"'{source.path}' was not delivered to {incoming}, and nothing of it lies there: "
+            f"{describe_error(error)}."
+        ) from error
     return name
 
 
@@ -158,12 +176,9 @@ def _list_folder(path: Path) -> dict[PurePosixPath, int]:
 def _list_zip(path: Path) -> dict[PurePosixPath, int]:
     if not path.is_file():
         raise DataError(f"'{path}' does not exist.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-    except zipfile.BadZipFile:
-        raise DataError(f"'{path}' is not a zip file, or not a whole one.") from None
-    return {PurePosixPath(member.filename): member.file_size for member in members}
+    with path.open("rb") as file, open_archive(file, str(path)) as archive:
+        archive.check()
+        return {PurePosixPath(path): info.file_size for path, info in archive.members}
 
 
 def _is_image(path: PurePosixPath) -> bool:
@@ -186,7 +201,8 @@ def _write_labels(
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(LABEL_COLUMNS)
-    writer.writerows([name, labelled_by, today] for name in sorted({file.name for file in files}))
+    names = sorted({encode_name(file.name) for file in files})
+    writer.writerows([name, labelled_by, today] for name in names)
     return table.getvalue().encode()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,9 @@ TRIED_ALONE = 16
 FROM_MEMORY_S = 2e-4
 """Seconds a file: faster files come from memory (a few kB take a tenth of it), slower ones from a
 disk or network."""
+
+ESCAPED = re.compile(r"\\x([89a-f][0-9a-f]|5c)")
+"""How a byte of a name that is not UTF-8 is written."""
 
 Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")
@@ -71,9 +76,30 @@ def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
     return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
 
+def encode_name(name: str) -> str:
+    r"""Return the name of a local file as text that tables can hold, and `decode_name` undoes.
+
+    Bytes that are not UTF-8 become ``\xe9``. So does the backslash of a name that looks like it.
+    """
+    if name.isascii() and "\\x" not in name:
+        return name
+    escaped = ESCAPED.sub(lambda found: f"\\x5cx{found[1]}", name)
+    return escaped.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def decode_name(path: str) -> str:
+    """Return the path of a local file that `encode_name` was given; others stay as they are."""
+    if "\\x" not in path:
+        return path
+    content = ESCAPED.sub(lambda found: chr(int(found[1], 16)), path.encode().decode("latin-1"))
+    decoded = os.fsdecode(content.encode("latin-1"))
+    return decoded if os.path.lexists(decoded) or not os.path.lexists(path) else path
+
+
 def read_file(filesystem: fsspec.AbstractFileSystem, path: str) -> bytes:
     """Return the content of a file; a local one takes a fifth of the time that fsspec needs."""
     if is_local(filesystem):
+        path = decode_name(path)
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - making a Path takes as long as reading
             return file.readall()
     return bytes(filesystem.cat_file(path))

@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 import pandas as pd
 
-from image_classification.datasets.file import is_local, read_file, read_in_parts
+from image_classification.datasets.file import encode_name, is_local, read_file, read_in_parts
 from image_classification.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -89,7 +89,8 @@ def try_read_files(
 def _walk(folder: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield path and facts of each file below a local folder, at a fifth of the cost of fsspec.
 
-    A folder that may not be read, or a file that vanishes meanwhile, is left out. A link counts as
+    A folder that may not be read, or a file that vanishes meanwhile, is left out. Names are those
+    of `encode_name`. A link counts as
     a file of its target's size.
     """
     try:
@@ -99,9 +100,9 @@ def _walk(folder: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{below}{entry.name}/")
+            yield from _walk(entry.path, f"{below}{encode_name(entry.name)}/")
         elif facts := _stat(entry):
-            yield below + entry.name, facts
+            yield below + encode_name(entry.name), facts
 
 
 def _stat(entry: os.DirEntry[str]) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import posixpath
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from typing import Any, Never
 import fsspec
 from kedro.io import DatasetError
 
-from image_classification.datasets.file import FilesystemDataset
+from image_classification.datasets.archive import open_archive
+from image_classification.datasets.file import FilesystemDataset, encode_name, read_file
 from image_classification.datasets.folder import find_files
 
 READY = "_READY"
@@ -29,9 +29,6 @@ TAKEN = "_TAKEN.json"
 
 MARKERS = (READY, MANIFEST, TAKEN)
 """Files in the folder of a batch that are not files of the batch."""
-
-MAXIMUM_MEMBER_BYTES = 256 * 1024**2
-"""A larger file in a zip is refused before it is unpacked."""
 
 MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
 """What filesystems call the time of a change: local, S3, Google, Azure, memory."""
@@ -49,6 +46,7 @@ class IncomingBatch:
         changed_at: when its newest file was written; None where the filesystem does not tell.
         is_ready: it carries the marker.
         is_taken: it was copied already, and removing it was interrupted.
+        is_zip: it is a zip file, and no folder of such a name.
     """
 
     name: str
@@ -59,11 +57,7 @@ class IncomingBatch:
     changed_at: datetime | None
     is_ready: bool
     is_taken: bool = False
-
-    @property
-    def is_zip(self) -> bool:
-        """Whether it is a zip file."""
-        return self.path.lower().endswith(".zip")
+    is_zip: bool = False
 
     @property
     def digest(self) -> str:
@@ -83,13 +77,13 @@ class IncomingBatch:
         """Yield path and content of each file; those of a zip are unpacked.
 
         Raises:
-            zipfile.BadZipFile: the zip is damaged or not whole.
+            ArchiveError: the zip cannot be unpacked.
         """
         if self.is_zip:
             yield from self._read_members()
         else:
             for path in self.files:
-                yield path, self.filesystem.cat_file(posixpath.join(self.path, path))
+                yield path, read_file(self.filesystem, posixpath.join(self.path, path))
 
     def read_raw(self) -> Iterator[tuple[str, bytes]]:
         """Yield a zip's own name and content."""
@@ -98,19 +92,13 @@ class IncomingBatch:
     def _read_members(self) -> Iterator[tuple[str, bytes]]:
         with (
             self.filesystem.open(self.path, "rb") as file,
-            zipfile.ZipFile(io.BufferedReader(file)) as archive,
+            open_archive(io.BufferedReader(file), self.delivered_as) as archive,
         ):
-            for member in archive.infolist():
-                if member.is_dir():
-                    continue
-                if member.file_size > MAXIMUM_MEMBER_BYTES:
-                    raise zipfile.BadZipFile(
-                        f"'{member.filename}' says it is {member.file_size} bytes: at most "
-                        f"{MAXIMUM_MEMBER_BYTES} are allowed"
-                    )
-                # A name may not lead out of the batch's own folder.
-                parts = [part for part in member.filename.split("/") if part not in ("", ".", "..")]
-                yield "/".join(parts).replace("\\", "_"), archive.read(member)
+            archive.check()
+            # The markers of the system are its own: a zip may not bring them.
+            members = [member for member in archive.members if member.path not in MARKERS]
+            for member, content in zip(members, archive.read(members), strict=True):
+                yield member.path, content
 
 
 @dataclass(frozen=True)
@@ -145,7 +133,7 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
                 continue
             if entry["type"] == "directory":
                 batches.append(self._describe_folder(name))
-            elif name.lower().endswith(".zip"):
+            elif entry["type"] == "file" and name.lower().endswith(".zip"):
                 batches.append(self._describe_zip(name, entry, f"{name}.{READY}" in entries))
             else:
                 stray.append(name)
@@ -157,7 +145,7 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
         files = {file: info for file, info in entries.items() if file not in MARKERS}
         return IncomingBatch(
             name=clean_name(name),
-            delivered_as=name,
+            delivered_as=encode_name(name),
             path=path,
             filesystem=self._filesystem,
             files={file: int(info["size"] or 0) for file, info in files.items()},
@@ -169,12 +157,13 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
     def _describe_zip(self, name: str, entry: dict[str, Any], ready: bool) -> IncomingBatch:
         return IncomingBatch(
             name=clean_name(name[: -len(".zip")]),
-            delivered_as=name,
+            delivered_as=encode_name(name),
             path=posixpath.join(self._root, name),
             filesystem=self._filesystem,
             files={name: int(entry["size"] or 0)},
             changed_at=_changed_at(entry),
             is_ready=ready,
+            is_zip=True,
         )
 
     def save(self, data: Never) -> Never:  # noqa: ARG002

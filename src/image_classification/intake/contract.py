@@ -67,6 +67,7 @@ def check_batch(
         *(
             f"{value:.1%} of the {len(inspections)} files are no usable images; at most "
             f"{maximum:.1%} is allowed (contract.maximum_refused_share)."
+            f"{_name_commonest(inspections)}"
             for _, value in _find_faults(share, "le", maximum)
         ),
         *(
@@ -74,6 +75,15 @@ def check_batch(
             for _, value in _find_faults(labels, *_allow_labels(classes))
         ),
     ]
+
+
+def _name_commonest(inspections: pd.DataFrame) -> str:
+    """Say for which reason most of the refused files were refused; "" where there is none."""
+    reasons = Counter(inspections.loc[inspections["refusal"] != "", "refusal"])
+    if not reasons:
+        return ""
+    reason, count = reasons.most_common(1)[0]
+    return f" {count} of {len(inspections)}: {reason}."
 
 
 def check_rows(images: pd.DataFrame, class_names: Sequence[str]) -> list[str]:

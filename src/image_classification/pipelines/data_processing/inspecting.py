@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PixelShard
+from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.errors import DataError
 from image_classification.intake import index, statistic
 from image_classification.intake.inspection import inspect_header, read_name, refuse_folder
@@ -89,6 +91,37 @@ def _read_ahead(
             contents = ahead.pop().result()
             ahead += [reader.submit(read, following) for following in chunks[number + 1 :][:1]]
             yield chunk, contents
+
+
+def inspect_batch(
+    image_batches: ImageBatches,
+    batch: str,
+    image_size_px: int,
+    pattern: re.Pattern[str],
+    parameters: DataProcessingParameters,
+) -> Iterator[tuple[PixelShard, dict[str, pd.DataFrame]]]:
+    """Yield the pixels of a batch, a shard at a time, and its inspections once it is done.
+
+    Whatever goes wrong is this batch's affair. Where another try may mend it, the batch is left to
+    the next run. Otherwise all of its files are refused for that reason.
+    """
+    empty = PixelShard.empty(image_size_px)
+    try:
+        files = image_batches.list_files(batch)
+        logger.info("Batch '%s': %d files", batch, len(files))
+        parts = []
+        for inspected, shard in inspect_files(image_batches, files, image_size_px, parameters):
+            parts.append(inspected)
+            yield shard, {}
+            logger.info("Inspected %d of %d files", sum(map(len, parts)), len(files))
+        yield empty, {batch: complete_inspections(parts, image_batches, batch, pattern, parameters)}
+    except Exception as error:
+        reason = describe_error(error)
+        if is_passing(error):
+            logger.warning("Batch '%s' is left to the next intake: %s", batch, reason)
+            return
+        logger.warning("Batch '%s' cannot be inspected: %s", batch, reason, exc_info=True)
+        yield empty, {batch: _refuse_batch(image_batches, batch, image_size_px, reason)}
 
 
 def inspect_files(
@@ -187,3 +220,25 @@ def complete_inspections(
         return table
     found = labelled.reindex(table["image_name"]).fillna("")
     return table.assign(**{str(name): values.tolist() for name, values in found.items()})
+
+
+def _refuse_batch(
+    image_batches: ImageBatches, batch: str, image_size_px: int, reason: str
+) -> pd.DataFrame:
+    """Return the inspections of a batch none of whose files can be used, for one reason."""
+    try:
+        files = image_batches.list_files(batch)
+    except Exception:
+        logger.warning("The files of batch '%s' cannot be listed", batch, exc_info=True)
+        files = pd.DataFrame([[f"{batch}/", "", "", 0]], columns=FILE_COLUMNS[:4])
+    return files.assign(
+        image_id=hashlib.sha256(b"").hexdigest(),
+        width=0,
+        height=0,
+        refusal=f"the batch cannot be inspected: {reason}",
+        packed_px=image_size_px,
+        **dict.fromkeys(statistic.STATISTICS, np.nan),
+        **dict.fromkeys(["patient", "captured_on", "labelled_by", "labelled_on"], ""),
+        batch=batch,
+        first_seen=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -13,6 +13,7 @@ import pandas as pd
 from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
+from image_classification.datasets.fault import describe_error
 from image_classification.errors import DataError
 from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
@@ -30,6 +31,8 @@ CHUNK_IMAGES = 2048
 
 MAXIMUM_SUSPECTS = 24
 """At most this many images are shown to a reviewer."""
+
+UNJUDGED = "It cannot be judged: {}. The next intake tries again (see the log of screen_batches)."
 
 
 class Judge:
@@ -62,17 +65,46 @@ class Judge:
         Returns:
             `verdict` (accepted, held or quarantined), `reasons` and `notes` (sentences), `numbers`,
             counts of `files`, `images` and `patients`, `suspects` (the most suspicious images),
-            `champion` (the version that looked at it, or None) and `screened_at`.
+            `champion` (the version that looked at it, or None) and `screened_at`. A batch that
+            cannot be judged is `waiting`, with the error: the next run judges it again.
         """
+        try:
+            return self._screen(batch, inspections)
+        except Exception as error:
+            logger.warning("Batch '%s' cannot be judged", batch, exc_info=True)
+            return self._record(
+                inspections,
+                screening.Screening(
+                    held=False, reasons=[], notes=[], numbers={}, suspicion=np.zeros(0)
+                ),
+                verdict="waiting",
+                reasons=[UNJUDGED.format(describe_error(error))],
+            )
+
+    def _screen(self, batch: str, inspections: pd.DataFrame) -> dict[str, Any]:
         usable = index.select_usable(inspections)
         breaches = self._find_breaches(batch, inspections)
         evidence = self._gather(usable)
         found = screening.screen_batch(evidence, self._reference, self._parameters["screening"])
+        verdict = "quarantined" if breaches else "held" if found.held else "accepted"
+        return self._record(
+            inspections, found, verdict=verdict, reasons=[*breaches, *found.reasons]
+        )
+
+    def _record(
+        self,
+        inspections: pd.DataFrame,
+        found: screening.Screening,
+        *,
+        verdict: str,
+        reasons: list[str],
+    ) -> dict[str, Any]:
+        usable = index.select_usable(inspections)
         order = found.suspicion.argsort()[::-1][:MAXIMUM_SUSPECTS]
         suspects = usable[["image_id", "path", "label", "patient"]].iloc[order]
         return {
-            "verdict": "quarantined" if breaches else "held" if found.held else "accepted",
-            "reasons": [*breaches, *found.reasons],
+            "verdict": verdict,
+            "reasons": reasons,
             "notes": found.notes,
             "numbers": found.numbers,
             "files": len(inspections),

@@ -33,11 +33,7 @@ from image_classification.intake.status import (
     read_statuses,
 )
 from image_classification.intake.waiting import describe_missing
-from image_classification.pipelines.data_processing.inspecting import (
-    complete_inspections,
-    cut_chunks,
-    inspect_files,
-)
+from image_classification.pipelines.data_processing.inspecting import cut_chunks, inspect_batch
 from image_classification.pipelines.data_processing.judging import Judge
 
 logger = logging.getLogger(__name__)
@@ -90,17 +86,7 @@ def inspect_images(
     """
     pattern = compile_pattern(parameters["name_pattern"])
     for batch in sorted(set(image_batches.names()) - set(known_inspections.names())):
-        files = image_batches.list_files(batch)
-        logger.info("Batch '%s': %d files", batch, len(files))
-        parts = []
-        for inspected, shard in inspect_files(image_batches, files, image_size_px, parameters):
-            parts.append(inspected)
-            yield shard, {}
-            logger.info("Inspected %d of %d files", sum(map(len, parts)), len(files))
-        yield (
-            PixelShard.empty(image_size_px),
-            {batch: complete_inspections(parts, image_batches, batch, pattern, parameters)},
-        )
+        yield from inspect_batch(image_batches, batch, image_size_px, pattern, parameters)
     # Kedro needs at least one item of a node with two outputs.
     yield PixelShard.empty(image_size_px), {}
 

@@ -1,0 +1,56 @@
+"""What went wrong with something that was delivered: for how long, and in one line."""
+
+from __future__ import annotations
+
+import errno
+
+LASTING_ERRNOS = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EILSEQ,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENXIO,
+        errno.EPERM,
+    }
+)
+"""Errors of a file system that lie in what was delivered. All others lie in the machine, the disk
+or the network: trying again may mend them."""
+
+PASSING_ERRORS = (ConnectionError, TimeoutError, InterruptedError, MemoryError)
+
+NETWORK_PACKAGES = frozenset(
+    {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests", "s3fs"}
+)
+"""Packages that speak with object stores: their own errors are those of a network."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether another try may succeed: nothing is said against what was delivered."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno not in LASTING_ERRNOS
+    package = type(error).__module__.partition(".")[0]
+    return isinstance(error, PASSING_ERRORS) or package in NETWORK_PACKAGES
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error in one line, without a full stop; its kind where it says nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return escape_text(text.rstrip("."))
+
+
+def escape_text(text: str) -> str:
+    """Return text that each screen, table and log can hold.
+
+    What is not UTF-8, and what a terminal would take as a command, is written with a backslash.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    whole = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)

@@ -1,0 +1,187 @@
+"""A batch is judged alone: whatever is wrong with one, the others of the night are taken in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from laboratory import Laboratory
+from samples import CELLS, NEGATIVE, POSITIVE, draw_image, name_cell, zip_files
+
+from image_classification.datasets import ImageBatches
+from image_classification.errors import ContractError
+from image_classification.intake import screening
+
+ZIP = zip_files({f"{POSITIVE}/{name_cell(n)}": draw_image(n) for n in range(100, 104)})
+CENTRAL = ZIP.index(b"PK\x01\x02")
+
+
+def night(laboratory: Laboratory) -> dict[str, str]:
+    """Let a night pass beside a good batch; return the verdict of each batch."""
+    laboratory.deliver("z-good", CELLS)
+    with suppress(ContractError):  # a batch that is quarantined stops the training of one night
+        laboratory.take_in()
+    index = laboratory.index()
+    assert (index.loc[index["batch"] == "z-good", "status"] == "accepted").sum() == 40
+    records = laboratory.catalog().load("batch_screenings")
+    return {name: record["verdict"] for name, record in records.items()}
+
+
+def put(laboratory: Laboratory, name: str, content: bytes) -> None:
+    laboratory.incoming.mkdir(parents=True, exist_ok=True)
+    (laboratory.incoming / name).write_bytes(content)
+    (laboratory.incoming / f"{name}._READY").touch()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ZIP[:6] + b"\1" + ZIP[7 : CENTRAL + 8] + b"\1" + ZIP[CENTRAL + 9 :],
+        ZIP[:50] + b"\xff" * 9 + ZIP[59:],
+        ZIP[:900] + ZIP[1000:],
+        ZIP[:200],
+        zip_files({f"{POSITIVE}/{'x' * 300}.png": b"x"}),
+        zip_files({f"{POSITIVE}/a.png": b"x", f"{POSITIVE}/a.png/b.png": b"x"}),
+        b"",
+        b"Rar!",
+    ],
+)
+def test_a_zip_that_cannot_be_read_is_quarantined_with_its_reason(
+    laboratory: Laboratory, content: bytes
+) -> None:
+    put(laboratory, "a.zip", content)
+    assert night(laboratory) == {"a": "quarantined", "z-good": "accepted"}
+    (reason,) = laboratory.verdict("a")["reasons"]
+    assert reason.startswith("'a.zip' ")
+    assert list(laboratory.incoming.iterdir()) == []
+    laboratory.take_in()
+    before = laboratory.snapshot()
+    laboratory.take_in()
+    assert laboratory.snapshot() == before
+
+
+def test_a_folder_called_like_a_zip_is_a_batch_as_any(laboratory: Laboratory) -> None:
+    laboratory.deliver("x.zip", {path: draw_image(n) for n, path in enumerate(CELLS, 100)})
+    assert night(laboratory) == {"x.zip": "accepted", "z-good": "accepted"}
+
+
+def test_names_that_are_not_utf8_are_kept_escaped_and_their_images_are_read(
+    laboratory: Laboratory,
+) -> None:
+    folder = laboratory.deliver("a", {f"{POSITIVE}/{name_cell(100)}": draw_image(100)})
+    odd = {b"C101_caf\xe9.png": r"C101_caf\xe9.png", b"C102_\\xe9.png": r"C102_\x5cxe9.png"}
+    for number, name in enumerate(odd, 101):
+        path = os.fsencode(folder / POSITIVE) + b"/" + name
+        Path(os.fsdecode(path)).write_bytes(draw_image(number))
+    other = Path(os.fsdecode(os.fsencode(folder / NEGATIVE) + b"/\xff\xfe"))
+    other.mkdir(parents=True)
+    (other / "1.png").write_bytes(draw_image(103))
+    laboratory.parameters["contract"]["maximum_refused_share"] = 0.5
+    laboratory.parameters["classes"] = None
+
+    assert night(laboratory)["a"] in ("accepted", "held")
+
+    index = laboratory.index()
+    names = set(index.loc[index["batch"] == "a", "image_name"])
+    assert names == {name_cell(100), "1.png", *odd.values()}
+    assert r"\xff\xfe" in set(index["label"])
+    images = laboratory.catalog().load("image_batches")
+    paths = index.loc[index["batch"] == "a", "path"].tolist()
+    assert sorted(images.read(paths)) == sorted(draw_image(n) for n in range(100, 104))
+
+
+def fail(error: BaseException) -> Callable[..., object]:
+    """Return what fails for the batch `a` alone, whatever it is asked."""
+
+    def raise_it(*arguments: object, **_: object) -> object:
+        if any(str(given) == "a" or str(given).startswith("['a/") for given in arguments):
+            raise error
+        return SOUND[raise_it](*arguments)  # type: ignore[index]
+
+    return raise_it
+
+
+SOUND: dict[object, Callable[..., object]] = {}
+
+
+def break_method(patch: pytest.MonkeyPatch, owner: object, name: str, error: BaseException) -> None:
+    broken = fail(error)
+    SOUND[broken] = getattr(owner, name)
+    patch.setattr(owner, name, broken)
+
+
+@pytest.mark.parametrize("method", ["list_files", "read_manifest", "read_labels"])
+def test_an_error_that_nobody_thought_of_refuses_the_files_of_one_batch(
+    laboratory: Laboratory, method: str
+) -> None:
+    laboratory.deliver("a", {f"{POSITIVE}/{name_cell(100)}": draw_image(100)})
+    with pytest.MonkeyPatch.context() as patch:
+        break_method(patch, ImageBatches, method, ZeroDivisionError("of a library"))
+        assert night(laboratory)["a"] in ("quarantined", "waiting")
+    assert any("of a library" in reason for reason in laboratory.verdict("a")["reasons"])
+
+
+def test_a_disk_that_fails_leaves_the_batch_to_the_next_night(laboratory: Laboratory) -> None:
+    laboratory.deliver("a", {f"{POSITIVE}/{name_cell(100)}": draw_image(100)})
+    with pytest.MonkeyPatch.context() as patch:
+        break_method(patch, ImageBatches, "list_files", OSError(5, "Input/output error"))
+        assert night(laboratory) == {"z-good": "accepted"}
+    laboratory.take_in()
+    assert laboratory.verdict("a")["verdict"] == "accepted"
+
+
+def test_a_batch_that_cannot_be_judged_waits_and_is_judged_again(laboratory: Laboratory) -> None:
+    laboratory.deliver("a", {f"{POSITIVE}/{name_cell(100)}": draw_image(100)})
+    sound = screening.screen_batch
+
+    def screen(evidence: screening.Evidence, *rest: object) -> screening.Screening:
+        if len(evidence.images) == 1:
+            raise KeyError("contrast")
+        return sound(evidence, *rest)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screening, "screen_batch", screen)
+        assert night(laboratory) == {"a": "waiting", "z-good": "accepted"}
+    (reason,) = laboratory.verdict("a")["reasons"]
+    assert reason.startswith("It cannot be judged: 'contrast'. The next intake tries again")
+    laboratory.take_in()
+    assert laboratory.verdict("a")["verdict"] == "accepted"
+
+
+def test_a_batch_that_cannot_be_taken_in_stays_where_it_is_and_is_tried_again(
+    laboratory: Laboratory, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(laboratory, "a.zip", ZIP)
+    sound = Path.mkdir
+
+    def refuse(self: Path, *arguments: object, **options: object) -> None:
+        if "images/.a.partial" in self.as_posix():
+            raise OSError(28, "No space left on device")
+        sound(self, *arguments, **options)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "mkdir", refuse)
+        assert night(laboratory) == {"z-good": "accepted"}
+    assert "Batch 'a.zip' was not taken in whole" in caplog.text
+    assert sorted(path.name for path in (laboratory.storage / "images").iterdir()) == ["z-good"]
+    assert sorted(path.name for path in laboratory.incoming.iterdir()) == ["a.zip", "a.zip._READY"]
+    laboratory.take_in()
+    assert laboratory.verdict("a")["verdict"] == "accepted"
+
+
+def test_the_commonest_reason_is_named_with_the_share_that_is_refused(
+    laboratory: Laboratory,
+) -> None:
+    files = {f"{POSITIVE}/{name_cell(n)}": b"no image" for n in range(100, 103)}
+    laboratory.deliver("a", {**files, f"{POSITIVE}/{name_cell(103)}": b""})
+    assert night(laboratory)["a"] == "quarantined"
+    (reason,) = laboratory.verdict("a")["reasons"]
+    assert reason.endswith(
+        " 3 of 4: the file cannot be read as an image: it has no known format; PNG, JPEG, BMP, "
+        "TIFF are allowed."
+    )
+    assert isinstance(laboratory.quarantine(), pd.DataFrame)
