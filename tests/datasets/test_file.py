@@ -14,9 +14,11 @@ import pytest
 from image_classification.datasets import RecordsDataset
 from image_classification.datasets import file as file_module
 from image_classification.datasets.file import (
+    MAXIMUM_FILE_BYTES,
     PARTIAL,
     PIECE_BYTES,
     TRIED_ALONE,
+    NotRegularError,
     decode_name,
     encode_name,
     is_local,
@@ -191,3 +193,55 @@ def test_a_name_that_is_not_utf8_is_text_that_leads_back_to_it(
 def test_a_name_with_backslashes_from_an_older_index_is_read(tmp_path: Path) -> None:
     (tmp_path / r"caf\xe9.png").write_bytes(b"1")
     assert read_file(fsspec.filesystem("file"), rf"{tmp_path}/caf\xe9.png") == b"1"
+
+
+class TestWithin:
+    """A file of a batch: nothing but a regular file inside it is read, and nothing waits."""
+
+    def read(self, batch: Path, name: str) -> bytes:
+        return read_file(fsspec.filesystem("file"), str(batch / name), str(batch))
+
+    @pytest.fixture
+    def batch(self, tmp_path: Path) -> Path:
+        (tmp_path / "b" / "P").mkdir(parents=True)
+        (tmp_path / "b" / "P" / "1.png").write_bytes(b"1")
+        (tmp_path / "beside").mkdir()
+        (tmp_path / "beside" / "2.png").write_bytes(b"2")
+        (tmp_path / "b-2.png").write_bytes(b"3")
+        return tmp_path / "b"
+
+    def test_a_link_is_followed_within_the_batch_and_not_out_of_it(self, batch: Path) -> None:
+        for number, target in enumerate(["P/1.png", "../beside/2.png", "../b-2.png"]):
+            (batch / f"{number}.png").symlink_to(target)
+        (batch / "folder").symlink_to("../beside")
+        (batch / "far.png").symlink_to("folder/2.png")
+        assert self.read(batch, "0.png") == b"1"
+        for name in ("1.png", "2.png", "far.png"):
+            with pytest.raises(NotRegularError, match="it is a link that leads out of its batch"):
+                self.read(batch, name)
+            assert read_file(fsspec.filesystem("file"), str(batch / name)) in {b"2", b"3"}
+
+    @pytest.mark.parametrize("within", [True, False])
+    def test_what_is_no_file_is_refused_at_once(self, batch: Path, within: bool) -> None:
+        os.mkfifo(batch / "pipe")
+        (batch / "device").symlink_to("/dev/zero")
+        (batch / "pipe link").symlink_to("pipe")
+        folder = str(batch) if within else None
+        for name in ("pipe", "pipe link", "device", "P"):
+            with pytest.raises(NotRegularError):
+                read_file(fsspec.filesystem("file"), str(batch / name), folder)
+
+    def test_a_pipe_that_takes_the_place_of_a_file_is_refused_at_once(
+        self, batch: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        os.mkfifo(batch / "pipe")
+        sound, status = os.lstat, os.lstat(batch / "P" / "1.png")
+        monkeypatch.setattr(os, "lstat", lambda path: status if "pipe" in path else sound(path))
+        with pytest.raises(NotRegularError, match="it is a pipe, and no file"):
+            self.read(batch, "pipe")
+
+    def test_a_hole_of_any_size_is_not_read(self, batch: Path) -> None:
+        with (batch / "hole.png").open("wb") as file:
+            file.truncate(MAXIMUM_FILE_BYTES + 1)
+        with pytest.raises(NotRegularError, match=f"at most {MAXIMUM_FILE_BYTES} are allowed"):
+            self.read(batch, "hole.png")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import fsspec
@@ -10,6 +12,10 @@ import pytest
 from image_classification.datasets import folder
 from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.datasets.folder import (
+    BROKEN_LINK,
+    CLOSED_FOLDER,
+    LINK_OUT,
+    LINKED_FOLDER,
     find_files,
     list_images,
     read_files,
@@ -32,7 +38,9 @@ def test_files_on_a_disk_are_found_as_fsspec_finds_them(tmp_path: Path) -> None:
     assert [f"{root}/{path}" for path in found] == list(expected)
     for path, facts in found.items():
         told = expected[f"{root}/{path}"]
-        assert facts == {"size": told["size"], "mtime": told["mtime"]}
+        assert (facts["size"], facts["mtime"]) == (told["size"], told["mtime"])
+    kinds = {path: facts["kind"] for path, facts in found.items() if "kind" in facts}
+    assert kinds == {"folder": LINKED_FOLDER, "gone.png": BROKEN_LINK}
     assert find_files(filesystem, f"{root}/absent") == {}
 
 
@@ -96,6 +104,65 @@ def test_a_store_that_tells_no_size_is_listed(monkeypatch: pytest.MonkeyPatch) -
     found = {f"{path}/P/1.png": {"size": None}}
     monkeypatch.setattr(type(filesystem), "find", lambda *_, **__: found)
     assert list_images(filesystem, path)[0]["size_bytes"].tolist() == [0]
+
+
+def test_what_is_no_regular_file_is_found_with_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside.png").write_bytes(b"1")
+    folder = tmp_path / "a"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.png")
+    monkeypatch.chdir(folder)
+    socket.socket(socket.AF_UNIX).bind("socket.png")
+    (folder / "own.png").write_bytes(b"12")
+    (folder / "inside.png").symlink_to("own.png")
+    (folder / "outside.png").symlink_to("../outside.png")
+    (folder / "device.png").symlink_to("/dev/zero")
+    (folder / "loop.png").symlink_to("loop.png")
+    found = find_files(fsspec.filesystem("file"), str(folder))
+    assert {path: facts.get("kind") for path, facts in found.items()} == {
+        "device.png": "device",
+        "inside.png": None,
+        "loop.png": BROKEN_LINK,
+        "outside.png": LINK_OUT,
+        "own.png": None,
+        "pipe.png": "pipe",
+        "socket.png": "socket",
+    }
+    assert found["inside.png"]["size"] == 2
+
+
+def test_a_folder_that_cannot_be_opened_is_found_and_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("P/1.png", "closed.png/2.png"):
+        write_whole(fsspec.filesystem("file"), f"{tmp_path}/{name}", b"1")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed.png"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    filesystem = fsspec.filesystem("file")
+    found = find_files(filesystem, str(tmp_path))
+    assert {path: facts.get("kind") for path, facts in found.items()} == {
+        "P/1.png": None,
+        "closed.png/": CLOSED_FOLDER,
+    }
+    assert list_images(filesystem, str(tmp_path))[0]["path"].tolist() == ["P/1.png"]
+
+
+def test_folders_as_deep_as_a_disk_allows_are_walked(tmp_path: Path) -> None:
+    place = str(tmp_path)
+    for _ in range(1500):
+        place += "/d"
+        Path(place).mkdir()
+    Path(f"{place}/1.png").write_bytes(b"1")
+    assert len(find_files(fsspec.filesystem("file"), str(tmp_path))) == 1
+    os.system(f"rm -rf '{tmp_path}/d'")  # noqa: S605 - pytest's own way to remove it recurses
 
 
 class TestReading:

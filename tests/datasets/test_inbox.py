@@ -95,6 +95,41 @@ class TestListing:
         folder, _ = load("memory://bucket/incoming").batches
         assert (folder.files, folder.changed_at) == ({"P/1.png": 0}, None)
 
+    def test_a_link_or_a_pipe_is_left_alone_with_the_reason(self, tmp_path: Path) -> None:
+        put(str(tmp_path), "elsewhere/P/1.png", "incoming/b/P/1.png", "elsewhere/c.zip")
+        (tmp_path / "incoming" / "a").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "incoming" / "c.zip").symlink_to(tmp_path / "elsewhere" / "c.zip")
+        os.mkfifo(tmp_path / "incoming" / "d.zip")
+        inbox = load(f"{tmp_path}/incoming")
+        assert [batch.name for batch in inbox.batches] == ["b"]
+        assert inbox.aside == {
+            "a": "it is a link: deliver the folder or zip itself",
+            "c.zip": "it is a link: deliver the folder or zip itself",
+            "d.zip": "it is a pipe: deliver the folder or zip itself",
+        }
+
+    def test_what_cannot_be_looked_at_is_left_alone_and_the_rest_is_listed(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(f"{root}/incoming", "a/P/1.png", "b.zip")
+        monkeypatch.setattr(inbox, "find_files", lambda *_: 1 / 0)
+        found = load(f"{root}/incoming")
+        assert [batch.name for batch in found.batches] == ["b"]
+        assert found.aside == {"a": "it cannot be looked at: division by zero"}
+
+    def test_what_is_no_regular_file_is_none_of_the_batch(self, tmp_path: Path) -> None:
+        put(str(tmp_path), "b/P/1.png", "outside.png")
+        os.mkfifo(tmp_path / "b" / "P" / "pipe.png")
+        (tmp_path / "b" / "P" / "out.png").symlink_to(tmp_path / "outside.png")
+        (batch,) = load(str(tmp_path)).batches
+        assert batch.files == {"P/1.png": 9}
+        assert batch.others == {"P/pipe.png": "pipe", "P/out.png": "link out of the batch"}
+        assert list(batch.read_files()) == [("P/1.png", b"b/P/1.png")]
+
+    @pytest.mark.parametrize("time", [-(10**11), 10**17])
+    def test_a_disk_may_hold_times_of_any_year(self, time: int) -> None:
+        assert inbox._changed_at({"mtime": time}) is not None
+
     def test_an_empty_zip_has_no_size(self, root: str) -> None:
         write_whole(*open_filesystem(f"{root}/incoming/b.zip"), b"")
         (batch,) = load(f"{root}/incoming").batches

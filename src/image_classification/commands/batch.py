@@ -53,8 +53,11 @@ def batches() -> None:
         click.echo(f"{name}: {verdict} ({len(rows)} images)")
         for reason in record["reasons"] if record else []:
             click.echo(f"  - {reason}")
-    for batch in load_entry(context, names.INCOMING_BATCHES).batches:
+    inbox = load_entry(context, names.INCOMING_BATCHES)
+    for batch in inbox.batches:
         click.echo(f"{batch.delivered_as}: in the incoming folder")
+    for name, reason in inbox.aside.items():
+        click.echo(f"{name}: left alone in the incoming folder\n  - {reason}")
 
 
 @click.command()

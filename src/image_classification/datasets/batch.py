@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from image_classification.datasets.file import (
     FilesystemDataset,
     decode_name,
     is_local,
+    read_file,
     write_whole,
 )
 from image_classification.datasets.folder import (
@@ -88,11 +90,12 @@ class ImageBatches:
         folder = posixpath.join(self.root, batch)
         folders = [folder, *_list_folders(self.filesystem, folder)]
         paths = (posixpath.join(place, LABELS) for place in folders)
-        path = next(filter(self.filesystem.exists, paths), None)
+        exists = os.path.lexists if is_local(self.filesystem) else self.filesystem.exists
+        path = next(filter(exists, paths), None)
         if path is None:
             return pd.DataFrame(columns=LABEL_COLUMNS, dtype=str)
         try:
-            content = io.BytesIO(self.filesystem.cat_file(path))
+            content = io.BytesIO(read_file(self.filesystem, path, folder))
             table = pd.read_csv(content, dtype=str, keep_default_na=False)
         except Exception as error:
             if is_passing(error):
@@ -118,7 +121,7 @@ class ImageBatches:
         Raises:
             DataError: a file cannot be read.
         """
-        return read_files(self.filesystem, self.root, paths)
+        return read_files(self.filesystem, self.root, paths, apart=True)
 
     def try_read(self, paths: Sequence[str]) -> list[bytes | None]:
         """Return the content of files as `read` does, or None for a file that is missing or closed.
@@ -126,11 +129,15 @@ class ImageBatches:
         Raises:
             OSError: a file cannot be read for another reason, such as a network that is down.
         """
-        contents: list[bytes | None] = []
-        for content in try_read_files(self.filesystem, self.root, paths):
+        contents = self.try_open(paths)
+        return [content if isinstance(content, bytes) else None for content in contents]
+
+    def try_open(self, paths: Sequence[str]) -> list[bytes | OSError]:
+        """Return the content of files as `try_read` does, or why one is not read."""
+        contents = try_read_files(self.filesystem, self.root, paths, apart=True)
+        for content in contents:
             if isinstance(content, OSError) and not isinstance(content, LASTING_ERRORS):
                 raise content
-            contents.append(None if isinstance(content, OSError) else content)
         return contents
 
 

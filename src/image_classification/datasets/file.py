@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,18 @@ disk or network."""
 
 ESCAPED = re.compile(r"\\x([89a-f][0-9a-f]|5c)")
 """How a byte of a name that is not UTF-8 is written."""
+
+MAXIMUM_FILE_BYTES = 256 * 1024**2
+"""A larger file of a batch is not read: it may be a hole of any size."""
+
+KINDS = {
+    stat.S_ISDIR: "folder",
+    stat.S_ISFIFO: "pipe",
+    stat.S_ISSOCK: "socket",
+    stat.S_ISCHR: "device",
+    stat.S_ISBLK: "device",
+}
+"""What may lie in the place of a file."""
 
 Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")
@@ -96,13 +109,61 @@ def decode_name(path: str) -> str:
     return decoded if os.path.lexists(decoded) or not os.path.lexists(path) else path
 
 
-def read_file(filesystem: fsspec.AbstractFileSystem, path: str) -> bytes:
-    """Return the content of a file; a local one takes a fifth of the time that fsspec needs."""
-    if is_local(filesystem):
-        path = decode_name(path)
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - making a Path takes as long as reading
-            return file.readall()
-    return bytes(filesystem.cat_file(path))
+class NotRegularError(OSError):
+    """What lies in the place of a file is none: nothing is read of it, and nothing waits for it."""
+
+
+def read_file(filesystem: fsspec.AbstractFileSystem, path: str, within: str | None = None) -> bytes:
+    """Return the content of a file; a local one takes a fifth of the time that fsspec needs.
+
+    Args:
+        filesystem: where it lies.
+        path: its path there.
+        within: the folder that a link must not lead out of, and in which a file may not be larger
+            than `MAXIMUM_FILE_BYTES`; None where whoever names the file may read all.
+
+    Raises:
+        NotRegularError: it is a pipe, a socket, a device, or a link out of the folder.
+    """
+    if not is_local(filesystem):
+        return bytes(filesystem.cat_file(path))
+    path = decode_name(path)
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        path = os.path.realpath(path)
+        if not os.path.lexists(path):
+            raise NotRegularError("it is a link to a file that is not there")
+        if within is not None and not lies_within(path, within):
+            raise NotRegularError("it is a link that leads out of its batch")
+        status = os.lstat(path)
+    _check_regular(status)
+    if within is not None and status.st_size > MAXIMUM_FILE_BYTES:
+        raise NotRegularError(
+            f"it is {status.st_size} bytes: at most {MAXIMUM_FILE_BYTES} are allowed"
+        )
+    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        _check_regular(os.fstat(file.fileno()))
+        return file.readall()
+
+
+def lies_within(path: str, folder: str) -> bool:
+    """Return whether a local path, all links followed, lies below a folder."""
+    return os.path.realpath(path).startswith(os.path.realpath(folder).rstrip("/") + "/")
+
+
+def name_kind(mode: int) -> str:
+    """Return what lies in the place of a file, by its mode; "" for a regular file."""
+    return next((kind for test, kind in KINDS.items() if test(mode)), "")
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if kind := name_kind(status.st_mode):
+        raise NotRegularError(f"it is a {kind}, and no file")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file as it is: where a pipe or a link has taken its place, do not wait or follow."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
 
 
 def read_in_parts(

@@ -10,7 +10,15 @@ from typing import Any
 import fsspec
 import pandas as pd
 
-from image_classification.datasets.file import encode_name, is_local, read_file, read_in_parts
+from image_classification.datasets.file import (
+    NotRegularError,
+    encode_name,
+    is_local,
+    lies_within,
+    name_kind,
+    read_file,
+    read_in_parts,
+)
 from image_classification.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -19,15 +27,26 @@ FILE_COLUMNS = ["path", "image_name", "label", "size_bytes"]
 READERS = 16
 """Files that are read at the same time: an object store lets each of them wait long."""
 
-LASTING_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+LASTING_ERRORS = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+    NotRegularError,
+)
 """Errors that trying again does not mend."""
+
+
+CLOSED_FOLDER = "folder that cannot be opened"
+BROKEN_LINK = "link to a file that is not there"
+LINK_OUT = "link out of the batch"
+LINKED_FOLDER = "link to a folder"
+"""What may lie in a folder beside files, pipes, sockets and devices."""
 
 
 def find_files(filesystem: fsspec.AbstractFileSystem, root: str) -> dict[str, dict[str, Any]]:
     """Return what the filesystem tells of each file below a folder, sorted by its path there.
 
-    This is always its `size` (bytes), and mostly the time of its last change. A folder that does
-    not exist, or may not be read, has no files.
+    This is always its `size` (bytes), and mostly the time of its last change. Of what is no
+    regular file it is also the `kind`: a pipe, a link out of the folder, a folder that cannot be
+    opened. A folder that does not exist has no files.
     """
     if is_local(filesystem):
         return dict(sorted(_walk(root)))
@@ -46,20 +65,28 @@ def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.Da
     found = find_files(filesystem, root)
     rows = []
     for path in sorted(filter(_is_image, found)):
+        if found[path].get("kind") == CLOSED_FOLDER:
+            continue
         folder, _, name = path.rpartition("/")
         rows.append((path, name, folder.rpartition("/")[2], int(found[path]["size"] or 0)))
     return pd.DataFrame(rows, columns=FILE_COLUMNS), len(found) - len(rows)
 
 
 def read_files(
-    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str]
+    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str], *, apart: bool = False
 ) -> list[bytes]:
     """Return the content of files below a folder, in order, read several at a time.
+
+    Args:
+        filesystem: where they lie.
+        root: the folder.
+        paths: of the files, below it.
+        apart: each folder directly below `root` is somebody else's: no link is followed out of it.
 
     Raises:
         DataError: a file cannot be read.
     """
-    contents = try_read_files(filesystem, root, paths)
+    contents = try_read_files(filesystem, root, paths, apart=apart)
     for path, content in zip(paths, contents, strict=True):
         if isinstance(content, OSError):
             raise DataError(
@@ -70,15 +97,16 @@ def read_files(
 
 
 def try_read_files(
-    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str]
+    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str], *, apart: bool = False
 ) -> list[bytes | OSError]:
-    """Return the content of files below a folder, in order, or why one cannot be read."""
+    """Return the content of files as `read_files` does, or why one cannot be read."""
 
     def try_read(some: Sequence[str]) -> list[bytes | OSError]:
         contents: list[bytes | OSError] = []
         for path in some:
             try:
-                contents.append(read_file(filesystem, f"{root}/{path}"))
+                within = f"{root}/{path.partition('/')[0]}" if apart else None
+                contents.append(read_file(filesystem, f"{root}/{path}", within))
             except OSError as error:
                 contents.append(error)
         return contents
@@ -86,37 +114,50 @@ def try_read_files(
     return read_in_parts(try_read, paths, READERS, alone=is_local(filesystem))
 
 
-def _walk(folder: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def _walk(root: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield path and facts of each file below a local folder, at a fifth of the cost of fsspec.
 
-    A folder that may not be read, or a file that vanishes meanwhile, is left out. Names are those
-    of `encode_name`. A link counts as
-    a file of its target's size.
+    A file that vanishes meanwhile is left out. Names are those of `encode_name`. A link counts as a
+    file of its target's size, and no link to a folder is followed.
     """
-    try:
-        with os.scandir(folder) as listing:
-            entries = list(listing)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{below}{encode_name(entry.name)}/")
-        elif facts := _stat(entry):
-            yield below + encode_name(entry.name), facts
+    folders = [(root, "")]
+    while folders:
+        folder, below = folders.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            yield below, {"size": 0, "mtime": 0.0, "kind": CLOSED_FOLDER}
+            continue
+        for entry in entries:
+            path = below + encode_name(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((entry.path, f"{path}/"))
+            elif facts := _stat(entry, root):
+                yield path, facts
 
 
-def _stat(entry: os.DirEntry[str]) -> dict[str, Any] | None:
+def _stat(entry: os.DirEntry[str], root: str) -> dict[str, Any] | None:
     try:
         own = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
+    except OSError:
         return None
-    size = own.st_size
+    size, kind = own.st_size, name_kind(own.st_mode)
     if entry.is_symlink():
         try:
-            size = entry.stat().st_size
-        except OSError:  # a link to nothing
-            size = 0
-    return {"size": size, "mtime": own.st_mtime}
+            target = entry.stat()
+        except OSError:
+            size, kind = 0, BROKEN_LINK
+        else:
+            size, kind = target.st_size, name_kind(target.st_mode)
+            if kind == "folder":
+                kind = LINKED_FOLDER
+            elif not kind and not lies_within(entry.path, root):
+                kind = LINK_OUT
+    facts = {"size": size, "mtime": own.st_mtime}
+    return facts | {"kind": kind} if kind else facts
 
 
 def _is_image(path: str) -> bool:

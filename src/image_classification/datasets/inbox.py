@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import os
 import posixpath
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Never
@@ -15,8 +19,17 @@ import fsspec
 from kedro.io import DatasetError
 
 from image_classification.datasets.archive import open_archive
-from image_classification.datasets.file import FilesystemDataset, encode_name, read_file
+from image_classification.datasets.fault import describe_error
+from image_classification.datasets.file import (
+    FilesystemDataset,
+    encode_name,
+    is_local,
+    name_kind,
+    read_file,
+)
 from image_classification.datasets.folder import find_files
+
+logger = logging.getLogger(__name__)
 
 READY = "_READY"
 """A file of this name in a batch, or ``<batch>.zip._READY`` beside a zip: it is complete."""
@@ -33,6 +46,9 @@ MARKERS = (READY, MANIFEST, TAKEN)
 MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
 """What filesystems call the time of a change: local, S3, Google, Azure, memory."""
 
+EARLIEST_S, LATEST_S = -(2.0**31), 2.0**37
+"""Between these times, in seconds since 1970, a date has a year of four digits."""
+
 
 @dataclass(frozen=True)
 class IncomingBatch:
@@ -47,6 +63,8 @@ class IncomingBatch:
         is_ready: it carries the marker.
         is_taken: it was copied already, and removing it was interrupted.
         is_zip: it is a zip file, and no folder of such a name.
+        others: what lies below the folder and is no regular file, by path: a pipe, a link out of
+            the batch, a folder that cannot be opened. Nothing of it is read.
     """
 
     name: str
@@ -58,6 +76,7 @@ class IncomingBatch:
     is_ready: bool
     is_taken: bool = False
     is_zip: bool = False
+    others: dict[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -83,7 +102,7 @@ class IncomingBatch:
             yield from self._read_members()
         else:
             for path in self.files:
-                yield path, read_file(self.filesystem, posixpath.join(self.path, path))
+                yield path, read_file(self.filesystem, posixpath.join(self.path, path), self.path)
 
     def read_raw(self) -> Iterator[tuple[str, bytes]]:
         """Yield a zip's own name and content."""
@@ -108,10 +127,12 @@ class Inbox:
     Attributes:
         batches: folders and zips, by name.
         stray: images that lie in no batch's folder.
+        aside: what is left alone, with the reason, by name: links, pipes, what cannot be looked at.
     """
 
     batches: list[IncomingBatch] = field(default_factory=list)
     stray: list[str] = field(default_factory=list)
+    aside: dict[str, str] = field(default_factory=dict)
 
 
 class InboxDataset(FilesystemDataset[Never, Inbox]):
@@ -122,33 +143,61 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
         self._filesystem.invalidate_cache()
         if not self._filesystem.isdir(self._root):
             return Inbox()
-        entries = {
-            posixpath.basename(entry["name"].rstrip("/")): entry
-            for entry in self._filesystem.ls(self._root, detail=True)
-        }
-        batches, stray = [], []
+        batches, stray, aside = [], [], {}
+        entries = self._list_entries()
         for name in sorted(entries):
             entry = entries[name]
             if name.startswith(".") or name.endswith(READY):
                 continue
-            if entry["type"] == "directory":
-                batches.append(self._describe_folder(name))
-            elif entry["type"] == "file" and name.lower().endswith(".zip"):
-                batches.append(self._describe_zip(name, entry, f"{name}.{READY}" in entries))
-            else:
-                stray.append(name)
-        return Inbox(batches, stray)
+            try:
+                if kind := entry.get("kind"):
+                    aside[encode_name(name)] = f"it is a {kind}: deliver the folder or zip itself"
+                elif entry["type"] == "directory":
+                    batches.append(self._describe_folder(name))
+                elif name.lower().endswith(".zip"):
+                    batches.append(self._describe_zip(name, entry, f"{name}.{READY}" in entries))
+                else:
+                    stray.append(encode_name(name))
+            except Exception as error:
+                logger.warning("'%s' cannot be looked at", encode_name(name), exc_info=True)
+                aside[encode_name(name)] = f"it cannot be looked at: {describe_error(error)}"
+        return Inbox(batches, stray, aside)
+
+    def _list_entries(self) -> dict[str, dict[str, Any]]:
+        """Return what lies directly in the incoming folder, by name. No link is followed."""
+        if not is_local(self._filesystem):
+            listed = self._filesystem.ls(self._root, detail=True)
+            return {posixpath.basename(entry["name"].rstrip("/")): entry for entry in listed}
+        found: dict[str, dict[str, Any]] = {}
+        with os.scandir(self._root) as listing:
+            for entry in listing:
+                with suppress(FileNotFoundError):  # it was there a moment ago
+                    status = entry.stat(follow_symlinks=False)
+                    found[entry.name] = {
+                        "type": "directory" if stat.S_ISDIR(status.st_mode) else "file",
+                        "size": status.st_size,
+                        "mtime": status.st_mtime,
+                    }
+                    kind = "link" if entry.is_symlink() else name_kind(status.st_mode)
+                    if kind not in ("", "folder"):
+                        found[entry.name]["kind"] = kind
+        return found
 
     def _describe_folder(self, name: str) -> IncomingBatch:
         path = posixpath.join(self._root, name)
         entries = find_files(self._filesystem, path)
-        files = {file: info for file, info in entries.items() if file not in MARKERS}
+        files = {
+            file: info
+            for file, info in entries.items()
+            if file not in MARKERS and "kind" not in info
+        }
         return IncomingBatch(
             name=clean_name(name),
             delivered_as=encode_name(name),
             path=path,
             filesystem=self._filesystem,
             files={file: int(info["size"] or 0) for file, info in files.items()},
+            others={file: info["kind"] for file, info in entries.items() if "kind" in info},
             changed_at=max(filter(None, map(_changed_at, files.values())), default=None),
             is_ready=READY in entries,
             is_taken=TAKEN in entries,
@@ -179,7 +228,8 @@ def clean_name(name: str) -> str:
 def _changed_at(info: dict[str, Any]) -> datetime | None:
     changed = next((info[key] for key in MODIFIED_KEYS if info.get(key)), None)
     if isinstance(changed, int | float):
-        return datetime.fromtimestamp(changed, UTC)
+        # A disk may hold times of any year.
+        return datetime.fromtimestamp(min(max(changed, EARLIEST_S), LATEST_S), UTC)
     if isinstance(changed, str):
         changed = datetime.fromisoformat(changed.replace("Z", "+00:00"))
     if isinstance(changed, datetime):

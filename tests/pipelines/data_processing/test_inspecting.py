@@ -70,7 +70,9 @@ class TestBadFiles:
         (folder / POSITIVE / "gone.png").symlink_to(folder / "nowhere.png")
         laboratory.take_in()
         reasons = laboratory.quarantine().set_index("path")["reason"]
-        assert reasons[f"b/{POSITIVE}/gone.png"] == "the file cannot be opened"
+        assert reasons[f"b/{POSITIVE}/gone.png"] == (
+            "the file cannot be opened: it is a link to a file that is not there"
+        )
         assert reasons["b/top.png"] == "the file lies in no class folder"
         assert len(laboratory.index()) == 40
 
@@ -117,13 +119,13 @@ class TestBadFiles:
         laboratory.take_in("collect_batches")
         batches = laboratory.catalog().load("image_batches")
         read: queue.Queue[list[str]] = queue.Queue()
-        sound = type(batches).try_read
+        sound = type(batches).try_open
 
         def record(self: object, paths: list[str]) -> object:
             read.put(paths)
             return sound(self, paths)
 
-        monkeypatch.setattr(type(batches), "try_read", record)
+        monkeypatch.setattr(type(batches), "try_open", record)
         monkeypatch.setattr(inspecting, "CHUNK_IMAGES", 16)
         files = batches.list_files("b")
         chunks = inspecting._read_ahead(batches, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -185,3 +186,48 @@ def test_the_commonest_reason_is_named_with_the_share_that_is_refused(
         "TIFF are allowed."
     )
     assert isinstance(laboratory.quarantine(), pd.DataFrame)
+
+
+def make_special(kind: str, path: Path, outside: Path) -> None:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(path.parent)
+            socket.socket(socket.AF_UNIX).bind(path.name)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to({"device": "/dev/zero", "link": outside, "gone": "/nowhere"}[kind])
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link", "gone"])
+def test_what_is_no_file_is_refused_with_what_it_is(
+    laboratory: Laboratory, tmp_path: Path, kind: str
+) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(draw_image(200))
+    files = {f"{POSITIVE}/{name_cell(n)}": draw_image(n) for n in range(100, 120)}
+    folder = laboratory.deliver("a", files)
+    make_special(kind, folder / POSITIVE / "C999.png", outside)
+    assert night(laboratory) == {"a": "accepted", "z-good": "accepted"}
+    (refused,) = laboratory.quarantine().to_dict("records")
+    assert refused["path"] == f"a/{POSITIVE}/C999.png"
+    out = "it is a link that leads out of its batch"
+    gone = "it is a link to a file that is not there"
+    others = {"link": out, "device": out, "gone": gone}
+    reason = others.get(kind, f"it is a {kind}, and no file")
+    assert refused["reason"] == f"the file cannot be opened: {reason}"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link", "gone", "folder"])
+def test_a_table_of_labels_that_is_no_file_quarantines_its_batch(
+    laboratory: Laboratory, tmp_path: Path, kind: str
+) -> None:
+    outside = tmp_path / "labels.csv"
+    outside.write_text("image_name,labelled_by,labelled_on\n")
+    folder = laboratory.deliver("a", {f"{POSITIVE}/{name_cell(100)}": draw_image(100)})
+    make_special(kind, folder / "labels.csv", outside)
+    assert night(laboratory) == {"a": "quarantined", "z-good": "accepted"}
+    (reason,) = laboratory.verdict("a")["reasons"]
+    assert reason.startswith("labels.csv of batch 'a' cannot be read: ")

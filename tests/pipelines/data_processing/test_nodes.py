@@ -192,9 +192,9 @@ class TestRepetition:
         read: list[str] = []
         sound = folder.try_read_files
 
-        def record(filesystem: object, root: str, paths: list[str]) -> object:
+        def record(filesystem: object, root: str, paths: list[str], **options: bool) -> object:
             read.extend(paths)
-            return sound(filesystem, root, paths)
+            return sound(filesystem, root, paths, **options)
 
         monkeypatch.setattr("image_classification.datasets.batch.try_read_files", record)
         monkeypatch.setattr(folder, "try_read_files", record)

@@ -19,6 +19,7 @@ from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PixelShard
 from image_classification.datasets.fault import describe_error, is_passing
+from image_classification.datasets.file import NotRegularError
 from image_classification.errors import DataError
 from image_classification.intake import index, statistic
 from image_classification.intake.inspection import inspect_header, read_name, refuse_folder
@@ -57,10 +58,11 @@ COLUMNS = [
 
 
 class _Content(NamedTuple):
-    """The content of a file, None if it is missing or closed, and its sha256."""
+    """The content of a file, None if it cannot be opened, its sha256, and why not."""
 
     data: bytes | None
     image_id: str
+    fault: str
 
 
 def cut_chunks(files: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -75,6 +77,12 @@ def cut_chunks(files: pd.DataFrame) -> Iterator[pd.DataFrame]:
         start = end
 
 
+def _hash_content(found: bytes | OSError) -> _Content:
+    data = found if isinstance(found, bytes) else None
+    fault = f": {found}" if isinstance(found, NotRegularError) else ""
+    return _Content(data, hashlib.sha256(data or b"").hexdigest(), fault)
+
+
 def _read_ahead(
     image_batches: ImageBatches, files: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, list[_Content]]]:
@@ -82,8 +90,7 @@ def _read_ahead(
     chunks = list(cut_chunks(files))
 
     def read(chunk: pd.DataFrame) -> list[_Content]:
-        contents = image_batches.try_read(chunk["path"].tolist())
-        return [_Content(data, hashlib.sha256(data or b"").hexdigest()) for data in contents]
+        return [_hash_content(found) for found in image_batches.try_open(chunk["path"].tolist())]
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = [reader.submit(read, chunk) for chunk in chunks[:1]]
@@ -163,8 +170,8 @@ def _inspect_headers(
         width=[width for width, _, _ in found],
         height=[height for _, height, _ in found],
         refusal=[
-            refuse_folder(label, parameters["classes"]) or refusal
-            for label, (_, _, refusal) in zip(labels, found, strict=True)
+            refuse_folder(label, parameters["classes"]) or refusal + content.fault
+            for label, (_, _, refusal), content in zip(labels, found, contents, strict=True)
         ],
     )
 

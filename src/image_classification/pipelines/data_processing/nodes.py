@@ -55,6 +55,8 @@ def collect_batches(
     now = datetime.now(UTC)
     for path in incoming_batches.stray:
         logger.warning("'%s' lies in no batch: put it into incoming/<batch>/<class>/", path)
+    for name, reason in incoming_batches.aside.items():
+        logger.warning("'%s' stays in the incoming folder: %s", name, reason)
     for batch in incoming_batches.batches:
         if batch.is_complete(parameters["settle_minutes"], now):
             yield batch
