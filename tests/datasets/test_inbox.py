@@ -54,12 +54,10 @@ class TestListing:
         ]
 
     @pytest.mark.parametrize(
-        ("marker", "ready", "taken"),
-        [("_READY", True, False), ("_BATCH.json", False, False), ("_TAKEN.json", False, True)],
+        ("marker", "ready"),
+        [("_READY", True), ("_BATCH.json", False)],
     )
-    def test_markers_are_never_counted_as_files(
-        self, root: str, marker: str, ready: bool, taken: bool
-    ) -> None:
+    def test_markers_are_never_counted_as_files(self, root: str, marker: str, ready: bool) -> None:
         put(f"{root}/incoming", "b/P/1.png")
         (before,) = load(f"{root}/incoming").batches
         put(f"{root}/incoming", f"b/{marker}")
@@ -67,7 +65,7 @@ class TestListing:
         assert batch.files == before.files == {"P/1.png": 9}
         assert batch.digest == before.digest
         assert batch.changed_at == before.changed_at
-        assert (batch.is_ready, batch.is_taken) == (ready, taken)
+        assert batch.is_ready == ready
 
     def test_a_marker_in_a_folder_of_a_class_is_a_file_as_any(self, root: str) -> None:
         put(f"{root}/incoming", "b/P/_READY")
@@ -168,9 +166,6 @@ class TestCompleteness:
         assert make_batch(is_ready=True).is_complete(None, NOON)
         assert make_batch(is_ready=True, files={}).is_complete(10, NOON)
 
-    def test_one_that_was_copied_before_is_complete(self) -> None:
-        assert make_batch(is_taken=True).is_complete(None, NOON)
-
     def test_without_a_marker_it_must_not_have_changed_for_so_many_minutes(self) -> None:
         assert make_batch().is_complete(10, self.LATER)
         assert not make_batch().is_complete(10, self.LATER - timedelta(seconds=1))
@@ -231,7 +226,7 @@ class TestZip:
         with pytest.raises(ArchiveError):
             list(batch.read_files())
 
-    @pytest.mark.parametrize("marker", ["_BATCH.json", "../_READY", "_TAKEN.json"])
+    @pytest.mark.parametrize("marker", ["_BATCH.json", "../_READY"])
     def test_it_brings_no_markers_of_the_system(self, tmp_path: Path, marker: str) -> None:
         assert self.read(tmp_path, (marker, b"{}"), ("P/1.png", b"1")) == {"P/1.png": b"1"}
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import posixpath
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from image_classification.datasets.fault import describe_error, escape_text, is_
 from image_classification.datasets.file import (
     PARTIAL,
     FilesystemDataset,
-    decode_name,
     is_local,
     read_file,
     write_whole,
@@ -33,13 +33,17 @@ from image_classification.datasets.folder import (
     read_files,
     try_read_files,
 )
-from image_classification.datasets.inbox import MANIFEST, READY, TAKEN, IncomingBatch
+from image_classification.datasets.inbox import MANIFEST, IncomingBatch
+from image_classification.datasets.removal import remove_taken
 from image_classification.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 LABELS = "labels.csv"
 """The file of a batch that says who labelled its images, and when."""
+
+REMOVALS = ".removals"
+"""Holds a list per delivery that was copied: what of it is to be removed where it was."""
 
 LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
 
@@ -163,20 +167,31 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
             self._move(data)
         except Exception as error:
             logger.warning(
-                "Batch '%s' was not taken in whole, and the next intake tries again: %s. Whoever "
-                "delivered it may have to give read and write access to it",
+                "Batch '%s' stays in the incoming folder, at least in part, and the next intake "
+                "tries again: %s. Whoever delivered it may have to give read and write access",
                 escape_text(data.delivered_as),
                 describe_error(error),
                 exc_info=not isinstance(error, OSError),
             )
 
     def _move(self, data: IncomingBatch) -> None:
-        if not data.is_taken:
+        # What is left to be removed is written down here, where no depositor can write.
+        left = self._locate(REMOVALS, f"{data.digest_of_name}.json")
+        if not self._filesystem.exists(left):
+            began = time.time()
             name, is_known = self._find_place(data)
-            if not is_known:
-                self._take_in(data, name)
+            is_gone = not is_known and self._take_in(data, name)
             logger.info("Took in batch '%s'", name)
-        _remove(data)
+            if is_gone:
+                return
+            facts = {"files": data.files, "before": began}
+            write_whole(self._filesystem, left, json.dumps(facts).encode())
+        facts = json.loads(self._filesystem.cat_file(left))
+        remove_taken(data, facts["files"], facts["before"])
+        self._filesystem.rm_file(left)
+        if is_local(self._filesystem):
+            with suppress(OSError):  # another one is being removed
+                Path(self._locate(REMOVALS)).rmdir()
 
     def _find_place(self, batch: IncomingBatch) -> tuple[str, bool]:
         """Return the batch's name here, and whether an interrupted save has copied all of it."""
@@ -188,14 +203,15 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
             name = f"{batch.name}-{number}"
         return name, False
 
-    def _take_in(self, batch: IncomingBatch, name: str) -> None:
+    def _take_in(self, batch: IncomingBatch, name: str) -> bool:
+        """Rename or copy a batch; return whether nothing of it is left where it was."""
         facts = {
             "delivered_as": batch.delivered_as,
             "delivery": batch.digest,
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         if self._rename(batch, name, _encode(facts)):
-            return
+            return True
         # On a disk it is written aside first, so that the folder of a batch is never half full.
         aside = f".{name}{PARTIAL}" if is_local(self._filesystem) else name
         try:
@@ -207,6 +223,7 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
         write_whole(self._filesystem, self._locate(aside, MANIFEST), _encode(facts))
         if aside != name:
             Path(self._locate(aside)).rename(self._locate(name))
+        return False
 
     def _write_files(self, name: str, files: Iterator[tuple[str, bytes]]) -> None:
         """Write files into a folder of their own. One that is not whole does not stay there."""
@@ -255,37 +272,3 @@ def _list_folders(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]
 
 def _encode(manifest: Mapping[str, str]) -> bytes:
     return json.dumps(manifest, indent=2).encode()
-
-
-def _remove(batch: IncomingBatch) -> None:
-    """Remove what was taken in from the incoming folder, and nothing that came later."""
-    filesystem = batch.filesystem
-    if not filesystem.exists(batch.path):
-        return
-    if batch.is_zip:
-        # The zip first: a marker left alone does no harm, a zip left alone may be taken in again.
-        _remove_file(filesystem, batch.path)
-        _remove_file(filesystem, f"{batch.path}.{READY}")
-        return
-    taken = posixpath.join(batch.path, TAKEN)
-    if not batch.is_taken:
-        write_whole(filesystem, taken, json.dumps(sorted(batch.files)).encode())
-    for path in [READY, *json.loads(filesystem.cat_file(taken))]:
-        _remove_file(filesystem, posixpath.join(batch.path, path))
-    _remove_file(filesystem, taken)
-    if is_local(filesystem):
-        _remove_empty_folders(Path(batch.path))
-
-
-def _remove_file(filesystem: fsspec.AbstractFileSystem, path: str) -> None:
-    path = decode_name(path) if is_local(filesystem) else path
-    if filesystem.exists(path):
-        filesystem.rm_file(path)
-
-
-def _remove_empty_folders(root: Path) -> None:
-    for folder in sorted(root.rglob("*"), reverse=True):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-    if not any(root.iterdir()):
-        root.rmdir()

@@ -37,10 +37,7 @@ READY = "_READY"
 MANIFEST = "_BATCH.json"
 """Written last into the folder of a batch that is taken in: a folder without it is not whole."""
 
-TAKEN = "_TAKEN.json"
-"""Written into an incoming folder that was copied: lists the files to be removed from it."""
-
-MARKERS = (READY, MANIFEST, TAKEN)
+MARKERS = (READY, MANIFEST)
 """Files in the folder of a batch that are not files of the batch."""
 
 MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
@@ -61,7 +58,6 @@ class IncomingBatch:
         files: size in bytes of each file below the folder, or of the zip itself; no markers.
         changed_at: when its newest file was written; None where the filesystem does not tell.
         is_ready: it carries the marker.
-        is_taken: it was copied already, and removing it was interrupted.
         is_zip: it is a zip file, and no folder of such a name.
         others: what lies below the folder and is no regular file, by path: a pipe, a link out of
             the batch, a folder that cannot be opened. Nothing of it is read.
@@ -74,7 +70,6 @@ class IncomingBatch:
     files: dict[str, int]
     changed_at: datetime | None
     is_ready: bool
-    is_taken: bool = False
     is_zip: bool = False
     others: dict[str, str] = field(default_factory=dict)
 
@@ -84,9 +79,14 @@ class IncomingBatch:
         facts = sorted(self.files.items())
         return hashlib.sha256(repr((facts, self.changed_at)).encode()).hexdigest()
 
+    @property
+    def digest_of_name(self) -> str:
+        """Tells what lies at one place of the incoming folder from what lies at another."""
+        return hashlib.sha256(repr((self.delivered_as, self.is_zip)).encode()).hexdigest()
+
     def is_complete(self, settle_minutes: float | None, now: datetime) -> bool:
         """Return whether nothing more will come: by the marker, or by the time since a change."""
-        if self.is_ready or self.is_taken:
+        if self.is_ready:
             return True
         if settle_minutes is None or self.changed_at is None or not self.files:
             return False
@@ -200,7 +200,6 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
             others={file: info["kind"] for file, info in entries.items() if "kind" in info},
             changed_at=max(filter(None, map(_changed_at, files.values())), default=None),
             is_ready=READY in entries,
-            is_taken=TAKEN in entries,
         )
 
     def _describe_zip(self, name: str, entry: dict[str, Any], ready: bool) -> IncomingBatch:

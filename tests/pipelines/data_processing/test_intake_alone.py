@@ -167,7 +167,7 @@ def test_a_batch_that_cannot_be_taken_in_stays_where_it_is_and_is_tried_again(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "mkdir", refuse)
         assert night(laboratory) == {"z-good": "accepted"}
-    assert "Batch 'a.zip' was not taken in whole" in caplog.text
+    assert "Batch 'a.zip' stays in the incoming folder" in caplog.text
     assert sorted(path.name for path in (laboratory.storage / "images").iterdir()) == ["z-good"]
     assert sorted(path.name for path in laboratory.incoming.iterdir()) == ["a.zip", "a.zip._READY"]
     laboratory.take_in()
