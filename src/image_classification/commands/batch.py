@@ -51,8 +51,10 @@ def batches() -> None:
         if len(answered) and answered["reviewed_by"].iloc[-1]:
             verdict = "{}, after a review by {}: {}".format(*answered.iloc[-1])
         click.echo(f"{name}: {verdict} ({len(rows)} images)")
-        for reason in record["reasons"] if record else []:
-            click.echo(f"  - {reason}")
+        left_out = [note for note in record["notes"] if "left_out" in record] if record else []
+        told = [note for note in left_out if note.startswith("Left out: ")]
+        for line in [*record["reasons"], *told] if record else []:
+            click.echo(f"  - {line}")
     inbox = load_entry(context, names.INCOMING_BATCHES)
     for batch in inbox.batches:
         click.echo(f"{batch.delivered_as}: in the incoming folder")

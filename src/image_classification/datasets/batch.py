@@ -30,10 +30,11 @@ from image_classification.datasets.file import (
 from image_classification.datasets.folder import (
     LASTING_ERRORS,
     list_images,
+    list_left_out,
     read_files,
     try_read_files,
 )
-from image_classification.datasets.inbox import MANIFEST, IncomingBatch
+from image_classification.datasets.inbox import MANIFEST, MARKERS, IncomingBatch
 from image_classification.datasets.removal import remove_taken
 from image_classification.errors import DataError
 
@@ -79,6 +80,13 @@ class ImageBatches:
         """Return one row per image file of a batch, as `list_images`; paths below `root`."""
         files, _ = list_images(self.filesystem, posixpath.join(self.root, batch))
         return files.assign(path=batch + "/" + files["path"].astype(str))
+
+    def list_left_out(self, batch: str) -> dict[str, list[str]]:
+        """Return the files of a batch that are no images, by kind, without the system's own."""
+        found = list_left_out(self.filesystem, posixpath.join(self.root, batch))
+        own = {*MARKERS, LABELS}
+        left = {kind: [path for path in paths if path not in own] for kind, paths in found.items()}
+        return {kind: paths for kind, paths in left.items() if paths}
 
     def read_labels(self, batch: str) -> pd.DataFrame:
         """Return who labelled which image of a batch, and when: the batch's `labels.csv`.

@@ -72,6 +72,20 @@ def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.Da
     return pd.DataFrame(rows, columns=FILE_COLUMNS), len(found) - len(rows)
 
 
+def list_left_out(filesystem: fsspec.AbstractFileSystem, root: str) -> dict[str, list[str]]:
+    """Return what `list_images` leaves out, as paths by kind, sorted.
+
+    A kind is what lies in the place of a file, or the ending of a file that is no image.
+    """
+    left: dict[str, list[str]] = {}
+    for path, facts in find_files(filesystem, root).items():
+        kind = facts.get("kind", "")
+        if kind == CLOSED_FOLDER or not _is_image(path):
+            ending = posixpath.splitext(path)[1].lower()
+            left.setdefault(kind or ending or "without an ending", []).append(path)
+    return dict(sorted(left.items()))
+
+
 def read_files(
     filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str], *, apart: bool = False
 ) -> list[bytes]:

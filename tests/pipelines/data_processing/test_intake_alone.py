@@ -231,3 +231,31 @@ def test_a_table_of_labels_that_is_no_file_quarantines_its_batch(
     assert night(laboratory) == {"a": "quarantined", "z-good": "accepted"}
     (reason,) = laboratory.verdict("a")["reasons"]
     assert reason.startswith("labels.csv of batch 'a' cannot be read: ")
+
+
+def test_what_is_left_out_is_counted_by_kind_with_the_first_name(laboratory: Laboratory) -> None:
+    names = [f"{POSITIVE}/{name}" for name in ("b.JFIF", "a.jfif", "c.webp", ".d.png")]
+    files = {f"{POSITIVE}/{name_cell(100)}": draw_image(100), "labels": b"x"}
+    laboratory.deliver("a", files | dict.fromkeys(names, b"1"))
+    night(laboratory)
+    record = laboratory.verdict("a")
+    assert record["left_out"] == {".jfif": 2, ".png": 1, ".webp": 1, "without an ending": 1}
+    assert f"Left out: 2 (.jfif), the first is '{POSITIVE}/a.jfif'." in record["notes"]
+    found = sum(record["left_out"].values()) + record["files"]
+    assert found == len(files) + len(names)
+
+
+def test_a_folder_that_cannot_be_opened_quarantines_its_batch(laboratory: Laboratory) -> None:
+    files = {f"{label}/{name_cell(100)}": draw_image(100) for label in (POSITIVE, NEGATIVE)}
+    laboratory.deliver("a", files)
+    scan = os.scandir
+
+    def refuse(path: str = ".") -> object:
+        if str(path).endswith(f"a/{NEGATIVE}"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert night(laboratory) == {"a": "quarantined", "z-good": "accepted"}
+    assert f"the first is '{NEGATIVE}/'." in laboratory.verdict("a")["reasons"][0]

@@ -14,6 +14,7 @@ from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.datasets.fault import describe_error
+from image_classification.datasets.folder import CLOSED_FOLDER
 from image_classification.errors import DataError
 from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
@@ -33,6 +34,13 @@ MAXIMUM_SUSPECTS = 24
 """At most this many images are shown to a reviewer."""
 
 UNJUDGED = "It cannot be judged: {}. The next intake tries again (see the log of screen_batches)."
+
+LEFT_OUT = "Left out: {} ({}), the first is '{}'."
+
+CLOSED = (
+    "{} folders cannot be opened by the user of the intake, the first is '{}'. Give read access "
+    "(chmod -R a+rX), reject this batch, and deliver it again."
+)
 
 
 class Judge:
@@ -84,12 +92,20 @@ class Judge:
     def _screen(self, batch: str, inspections: pd.DataFrame) -> dict[str, Any]:
         usable = index.select_usable(inspections)
         breaches = self._find_breaches(batch, inspections)
+        left_out = self._batches.list_left_out(batch)
+        if closed := left_out.get(CLOSED_FOLDER):
+            breaches.append(CLOSED.format(len(closed), closed[0]))
         evidence = self._gather(usable)
         found = screening.screen_batch(evidence, self._reference, self._parameters["screening"])
         verdict = "quarantined" if breaches else "held" if found.held else "accepted"
-        return self._record(
+        record = self._record(
             inspections, found, verdict=verdict, reasons=[*breaches, *found.reasons]
         )
+        notes = [LEFT_OUT.format(len(paths), kind, paths[0]) for kind, paths in left_out.items()]
+        return record | {
+            "notes": [*record["notes"], *notes],
+            "left_out": {kind: len(paths) for kind, paths in left_out.items()},
+        }
 
     def _record(
         self,
