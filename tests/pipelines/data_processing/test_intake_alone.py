@@ -183,7 +183,7 @@ def test_the_commonest_reason_is_named_with_the_share_that_is_refused(
     (reason,) = laboratory.verdict("a")["reasons"]
     assert reason.endswith(
         " 3 of 4: the file cannot be read as an image: it has no known format; PNG, JPEG, BMP, "
-        "TIFF are allowed."
+        "TIFF, GIF are allowed."
     )
     assert isinstance(laboratory.quarantine(), pd.DataFrame)
 
