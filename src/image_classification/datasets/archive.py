@@ -90,10 +90,7 @@ class Archive:
                 # not know, damaged bytes, an end too early, a place before the beginning.
                 if is_passing(error):
                     raise
-                method = METHODS.get(info.compress_type, str(info.compress_type))
-                unknown = isinstance(error, NotImplementedError)
-                reason = f"packed by {method}, which is not known here" if unknown else ""
-                raise self._refuse(path, reason or describe_error(error)) from error
+                raise self._refuse(path, _explain(error, info)) from error
             yield content
 
     def _refuse(self, path: str, reason: str) -> ArchiveError:
@@ -102,6 +99,14 @@ class Archive:
             f"'{escape_text(self._name)}' cannot be unpacked, because of '{shown}' in it: "
             f"{reason}. {REMEDY}."
         )
+
+
+def _explain(error: Exception, info: zipfile.ZipInfo) -> str:
+    # Python has one class of error for every way to pack that it lacks, and does not name the way.
+    if isinstance(error, NotImplementedError):
+        method = METHODS.get(info.compress_type, str(info.compress_type))
+        return f"packed by {method}, which is not known here"
+    return describe_error(error)
 
 
 @contextmanager
