@@ -130,6 +130,6 @@ def test_neither_a_network_nor_a_version_can_be_saved() -> None:
         network.save(object())
     versions = RegisteredVersionsDataset(model_name="cells")
     with pytest.raises(
-        Exception, match=r"^A registered version cannot be saved through the catalog\.$"
+        Exception, match=r"^A registered model cannot be saved through the catalog\.$"
     ):
         versions.save(object())

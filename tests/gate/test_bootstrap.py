@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from image_classification.gate import bootstrap
-from image_classification.gate.bootstrap import bootstrap_patients
+from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
 
 
 def estimate(sums: list[float], images: Any = 20.0, confidence: float = 0.95) -> Any:
@@ -118,3 +119,10 @@ def test_where_the_correction_is_not_defined_the_percentiles_are_used(
     monkeypatch.setattr(bootstrap.stats, "bootstrap", fail)
     low, high = estimate([3, 1, 0, -1, 2])
     assert -0.05 <= low < 0.05 < high <= 0.15
+
+
+def test_values_are_summed_by_patient_in_the_order_of_their_names() -> None:
+    patients = pd.Series(["b", "a", "b", "b"], index=[7, 7, 1, 0])
+    sums, images = sum_by_patient(patients, np.array([1, -1, 0, 1]))
+    assert sums.tolist() == [-1.0, 2.0]
+    assert images.tolist() == [1.0, 3.0]

@@ -10,6 +10,7 @@ import pytest
 
 from image_classification.gate.prediction import (
     PREDICTION_NAMES,
+    find_right,
     read_predictions,
     tabulate_predictions,
 )
@@ -63,3 +64,9 @@ def test_a_name_is_read_as_it_was_written(column: str, name: str) -> None:
 def test_an_empty_cell_is_read_as_missing() -> None:
     read = read_predictions(io.BytesIO(b"image_id,model_version\nid-1,\n"))
     assert read["model_version"].isna().tolist() == [True]
+
+
+def test_an_image_is_right_where_it_was_called_by_its_label() -> None:
+    table = pd.DataFrame({"label": ["a", "b"], "category": ["a", "a"], "version": ["b", "b"]})
+    assert find_right(table).tolist() == [1, 0]
+    assert find_right(table, "version").tolist() == [0, 1]

@@ -103,8 +103,8 @@ class RegisteredNetworkDataset(AbstractDataset[Never, RegisteredNetwork | OpenNe
         return {"model_name": self._model_name, "alias": self._alias, "required": self._required}
 
 
-class RegisteredVersionsDataset(AbstractDataset[Never, list[dict[str, Any]]]):
-    """The versions of a registered model, oldest first: `version`, `aliases` and `tags`."""
+class RegisteredModelBase(AbstractDataset[Never, Any]):
+    """What is read of a registered model as a whole; nothing is saved."""
 
     def __init__(self, *, model_name: str, metadata: dict[str, Any] | None = None) -> None:
         """Make the dataset.
@@ -116,6 +116,17 @@ class RegisteredVersionsDataset(AbstractDataset[Never, list[dict[str, Any]]]):
         self._model_name = model_name
         self.metadata = metadata
 
+    def save(self, data: Never) -> Never:  # noqa: ARG002
+        """Refuse: a version is registered by logging a model."""
+        raise DatasetError("A registered model cannot be saved through the catalog.")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model_name": self._model_name}
+
+
+class RegisteredVersionsDataset(RegisteredModelBase):
+    """The versions of a registered model, oldest first: `version`, `aliases` and `tags`."""
+
     def load(self) -> list[dict[str, Any]]:
         """Ask the registry."""
         return [
@@ -126,10 +137,3 @@ class RegisteredVersionsDataset(AbstractDataset[Never, list[dict[str, Any]]]):
             }
             for version in registry.list_versions(self._model_name)
         ]
-
-    def save(self, data: Never) -> Never:  # noqa: ARG002
-        """Refuse: a version is registered by logging a model."""
-        raise DatasetError("A registered version cannot be saved through the catalog.")
-
-    def _describe(self) -> dict[str, Any]:
-        return {"model_name": self._model_name}

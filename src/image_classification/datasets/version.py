@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Never
-
 import pandas as pd
-from kedro.io import AbstractDataset, DatasetError
 
 from image_classification.champion import registry
-from image_classification.datasets.network import RegisteredNetwork, load_registered
+from image_classification.datasets.network import (
+    RegisteredModelBase,
+    RegisteredNetwork,
+    load_registered,
+)
 
 
 class RegisteredModel:
@@ -48,26 +49,9 @@ class RegisteredModel:
         return load_registered(self.name, version)
 
 
-class RegisteredModelDataset(AbstractDataset[Never, RegisteredModel]):
+class RegisteredModelDataset(RegisteredModelBase):
     """All versions of a registered model, to be read."""
-
-    def __init__(self, *, model_name: str, metadata: dict[str, Any] | None = None) -> None:
-        """Make the dataset.
-
-        Args:
-            model_name: the registered model.
-            metadata: ignored by Kedro, kept for people and plugins.
-        """
-        self._model_name = model_name
-        self.metadata = metadata
 
     def load(self) -> RegisteredModel:
         """Return the versions; none is fetched yet."""
         return RegisteredModel(self._model_name)
-
-    def save(self, data: Never) -> Never:  # noqa: ARG002
-        """Refuse: a version is registered by logging a model."""
-        raise DatasetError("A registered model cannot be saved through the catalog.")
-
-    def _describe(self) -> dict[str, Any]:
-        return {"model_name": self._model_name}

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
 SEED = 20150601
+
+
+def sum_by_patient(
+    patients: pd.Series, values: npt.NDArray[np.number] | npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the sum of the values of each patient and how many there are, ``(patients,)`` each.
+
+    Args:
+        patients: name of the patient of each image, ``(n,)``.
+        values: of each image, ``(n,)``.
+    """
+    table = pd.DataFrame({"patient": patients.to_numpy(), "value": values})
+    groups = table.groupby("patient")["value"].agg(["sum", "size"])
+    return groups["sum"].to_numpy(float), groups["size"].to_numpy(float)
 
 
 def bootstrap_patients(

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from image_classification.errors import DataError
-from image_classification.gate.bootstrap import bootstrap_patients
+from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
 from image_classification.gate.measure import measure_predictions
 from image_classification.gate.policy import (
     Improvement,
@@ -26,6 +26,7 @@ from image_classification.gate.policy import (
     settle_improvement,
 )
 from image_classification.gate.posterior import measure_spread
+from image_classification.gate.prediction import find_right
 
 
 def compare_predictions(
@@ -97,26 +98,19 @@ def read_version(predictions: pd.DataFrame) -> str:
     return "" if pd.isna(version) else str(version)
 
 
-def _find_right(predictions: pd.DataFrame) -> npt.NDArray[np.int64]:
-    right = predictions["label"].to_numpy(object) == predictions["category"].to_numpy(object)
-    return np.asarray(right, dtype=np.int64)
-
-
 def _test_gain(
     challenger: pd.DataFrame, champion: pd.DataFrame, rule: Improvement
 ) -> dict[str, Any]:
-    ours, theirs = _find_right(challenger), _find_right(champion)
+    ours, theirs = find_right(challenger), find_right(champion)
     only_ours, only_theirs = int((ours > theirs).sum()), int((ours < theirs).sum())
-    cells = pd.DataFrame({"patient": challenger["patient"].to_numpy(), "gain": ours - theirs})
-    patients = cells.groupby("patient")["gain"].agg(["sum", "size"])
-    sums = patients["sum"].to_numpy(float), patients["size"].to_numpy(float)
+    sums = sum_by_patient(challenger["patient"], ours - theirs)
     low, high = bootstrap_gain(*sums, rule["confidence"], rule["resamples"])
     return {
         "gain": float((ours - theirs).mean()),
         "low": low,
         "high": high,
         "confidence": rule["confidence"],
-        "patients": len(patients),
+        "patients": len(sums[0]),
         "spread": measure_spread(*sums),
         "only_challenger_right": only_ours,
         "only_champion_right": only_theirs,
@@ -165,9 +159,9 @@ def _slice_by_patient(
     challenger: pd.DataFrame, champion: pd.DataFrame | None, minimum_images: int
 ) -> list[dict[str, Any]]:
     cells = pd.DataFrame(
-        {"patient": challenger["patient"].to_numpy(), "challenger": _find_right(challenger)}
+        {"patient": challenger["patient"].to_numpy(), "challenger": find_right(challenger)}
     )
-    cells["champion"] = np.nan if champion is None else _find_right(champion)
+    cells["champion"] = np.nan if champion is None else find_right(champion)
     table = cells.groupby("patient").agg(
         images=("challenger", "size"),
         challenger=("challenger", "mean"),

@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Lt
 from typing_extensions import TypedDict
 
-from image_classification.gate.bootstrap import bootstrap_patients
+from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
 from image_classification.gate.number import DECIMALS
 from image_classification.gate.policy import Count, Share
+from image_classification.gate.prediction import find_right
 from image_classification.gate.verdict import (
     KEPT,
     MOVES,
@@ -251,23 +251,12 @@ def judge_later(
     few = counts["images"] < rule["minimum_images"] or counts["patients"] < rule["minimum_patients"]
     if few:
         return {**counts, **nothing, "outcome": NOT_CLEAR}
-    right = [_find_right(answers, name) for name in ("version", "against")]
-    table = pd.DataFrame({"patient": answers["patient"].to_numpy(), "gain": right[0] - right[1]})
-    patients = table.groupby("patient")["gain"].agg(["sum", "size"])
-    low, high = bootstrap_patients(
-        patients["sum"].to_numpy(float),
-        patients["size"].to_numpy(float),
-        rule["confidence"],
-        rule["resamples"],
-    )
-    gain = float(table["gain"].mean())
+    gains = find_right(answers, "version") - find_right(answers, "against")
+    sums = sum_by_patient(answers["patient"], gains)
+    low, high = bootstrap_patients(*sums, rule["confidence"], rule["resamples"])
+    gain = float(gains.mean())
     outcome = name_outcome(decision["event"], low, high, rule["tolerated_loss"])
     return {**counts, "gain": gain, "low": low, "high": high, "outcome": outcome}
-
-
-def _find_right(answers: pd.DataFrame, column: str) -> npt.NDArray[np.int64]:
-    right = answers["label"].to_numpy(object) == answers[column].to_numpy(object)
-    return np.asarray(right, dtype=np.int64)
 
 
 def name_outcome(event: str, low: float, high: float, tolerated_loss: float) -> str:

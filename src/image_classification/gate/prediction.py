@@ -37,6 +37,17 @@ def tabulate_predictions(
     return table
 
 
+def find_right(labelled: pd.DataFrame, column: str = "category") -> npt.NDArray[np.int64]:
+    """Return which images were called by their label, 0 or 1, ``(n,)``.
+
+    Args:
+        labelled: `label`, and what each image was called.
+        column: the one that holds what it was called.
+    """
+    right = labelled["label"].to_numpy(object) == labelled[column].to_numpy(object)
+    return np.asarray(right, dtype=np.int64)
+
+
 def read_predictions(file: IO[bytes]) -> pd.DataFrame:
     """Read a table of predictions from CSV; every name stays as it was written."""
     import pandas as pd  # noqa: PLC0415

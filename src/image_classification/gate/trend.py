@@ -20,10 +20,10 @@ import pandas as pd
 from annotated_types import Ge, Lt
 from typing_extensions import TypedDict
 
-from image_classification.gate.bootstrap import bootstrap_patients
+from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
 from image_classification.gate.number import DECIMALS, format_points
 from image_classification.gate.policy import Count, Share
-from image_classification.gate.prediction import PROBABILITY_PREFIX
+from image_classification.gate.prediction import PROBABILITY_PREFIX, find_right
 from image_classification.gate.verdict import KEEP
 
 
@@ -138,23 +138,17 @@ def measure_newest(
         `accuracy`, `low` and `high` (its interval over patients), `sensitivity` and `auc`, all 0 to
         1; NaN where no image is of the class that it needs.
     """
-    labels, called = (predictions[name].to_numpy(object) for name in ("label", "category"))
-    table = pd.DataFrame({"patient": predictions["patient"].to_numpy(), "right": labels == called})
-    patients = table.groupby("patient")["right"].agg(["sum", "size"])
-    low, high = bootstrap_accuracy(
-        patients["sum"].to_numpy(float),
-        patients["size"].to_numpy(float),
-        rule["confidence"],
-        rule["resamples"],
-    )
-    positive = labels == positive_class
+    right = find_right(predictions)
+    sums = sum_by_patient(predictions["patient"], right)
+    low, high = bootstrap_accuracy(*sums, rule["confidence"], rule["resamples"])
+    positive = predictions["label"].to_numpy(object) == positive_class
     column = f"{PROBABILITY_PREFIX}{positive_class}"
     ranked = 0 < positive.sum() < len(positive) and column in predictions
     return {
-        "accuracy": float(table["right"].mean()),
+        "accuracy": float(right.mean()),
         "low": low,
         "high": high,
-        "sensitivity": float(table["right"][positive].mean()) if positive.any() else math.nan,
+        "sensitivity": float(right[positive].mean()) if positive.any() else math.nan,
         "auc": _measure_auc(positive, predictions[column]) if ranked else math.nan,
     }
 
