@@ -133,3 +133,12 @@ def test_a_gate_report_colours_each_comparison_by_the_verdict_asked_for() -> Non
     points = {line.get_label(): list(line.get_ydata()) for line in gains.lines}
     assert points["refuse"] == pytest.approx([2.0])
     assert points["promote"] == pytest.approx([0.0, 1.0, 4.0, 5.0])
+
+
+def test_what_is_required_fits_beside_the_gain_however_long_it_is() -> None:
+    demand = "belief beyond this, at most 0.3 points lost on average"
+    gain, _ = figures.plot_comparison(compare(), (0.0, demand)).axes
+    (text,) = gain.get_legend().get_texts()
+    lines = text.get_text().splitlines()
+    assert " ".join(lines) == f"required: {demand}"
+    assert max(map(len, lines)) <= 30

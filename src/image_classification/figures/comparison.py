@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 VERDICT_COLOURS = {"promote": "#55a868", "keep": "#c44e52", "refuse": "#8172b3"}
+
+LONGEST_LEGEND = 30
+"""Letters in a line of the legend: more are wider than the gain's part of the figure."""
 
 LONGEST_AXIS = 20
 """How many labels are readable side by side."""
@@ -52,11 +56,12 @@ def plot_comparison(comparison: Mapping[str, Any], required: tuple[float, str]) 
 
 
 def _draw_gain(axes: Any, tests: Mapping[str, Any], least: float, demand: str) -> None:
+    told = textwrap.fill(f"required: {demand}", LONGEST_LEGEND)
     low, middle, high = (100 * tests[name] for name in ("low", "gain", "high"))
     axes.errorbar(
         [middle], [0], xerr=[[middle - low], [high - middle]], fmt="o", capsize=6, color="#dd8452"
     )
-    axes.axvline(100 * least, color="#c44e52", ls="--", label=f"required: {demand}")
+    axes.axvline(100 * least, color="#c44e52", ls="--", label=told)
     axes.axvline(0, color="grey", lw=0.8)
     axes.set_yticks([])
     axes.set_ylim(-1, 1)
