@@ -141,6 +141,11 @@ def test_an_intake_of_nothing_says_so() -> None:
     assert account.describe_outcome().endswith(" in quarantine. Waiting for more: one.")
 
 
+def test_an_intake_of_an_earlier_release_says_nothing_of_waiting() -> None:
+    account = open_account("data_processing", intake_counts=COUNTS, contract_report={})
+    assert account.describe_outcome().endswith(" in quarantine")
+
+
 def test_the_watch_is_said_with_the_decision_where_there_is_one() -> None:
     assert open_account().read_watch() == ""
     assert open_account(champion_watch=WATCH).read_watch() == WATCH["sentence"]

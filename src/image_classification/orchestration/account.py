@@ -9,16 +9,19 @@ from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.champion.card import render_decision
 from image_classification.configuration import names
+from image_classification.configuration.tag import (
+    HINDSIGHT,
+    INFERENCE,
+    MONITORING,
+    PROCESSING,
+    REVIEW,
+)
 from image_classification.gate.trend import describe_watch
 from image_classification.intake.waiting import list_due_batches, list_held_batches
 from image_classification.tracking.kept import locate_artifact_path
 
 if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
-
-PROCESSING, REVIEW = "data_processing", "review"
-MONITORING, INFERENCE = "monitoring", "inference"
-HINDSIGHT = "hindsight"
 
 
 class Account:
@@ -90,7 +93,7 @@ class Account:
             f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
             f"{counts['rejected']} rejected; {counts['quarantined_files']} files in quarantine"
         )
-        waiting = self._run.catalog.load(names.CONTRACT_REPORT)["waiting"]
+        waiting = self._run.catalog.load(names.CONTRACT_REPORT).get("waiting")
         return f"{taken}. {waiting}" if waiting else taken
 
     def read_watch(self) -> str:

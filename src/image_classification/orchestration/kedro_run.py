@@ -22,12 +22,10 @@ from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun
 from image_classification.configuration import names
+from image_classification.configuration.tag import TRAINING
 from image_classification.errors import ConfigurationError
 from image_classification.orchestration.account import Account
 from image_classification.vendor.kedro import find_pipeline, make_session, plain_pipeline
-
-TRAINING = "training"
-"""The pipeline whose definition says how the model is logged, also for composed ones."""
 
 
 class TaskSession(KedroSession):
