@@ -203,6 +203,46 @@ def test_what_is_no_image_in_a_class_folder_is_left_out(tmp_path: Path, name: st
     assert Source(data).files == [PurePosixPath("P/1.PNG"), PurePosixPath("P/2.tiff")]
 
 
+def test_every_file_is_delivered_or_left_out_by_name_and_kind(tmp_path: Path) -> None:
+    elsewhere = lay_out(tmp_path / "elsewhere", "U/9.png")
+    data = lay_out(
+        tmp_path / "data",
+        *("P/1.png", "P/2.gif", "P/3.jfif", "P/notes", "top.png", "P/.hidden.png", "U/5.png"),
+        "labels.csv",
+    )
+    (data / "again" / "P").mkdir(parents=True)
+    (data / "again" / "P" / "1.png").write_bytes((data / "P" / "1.png").read_bytes())
+    (data / "P" / "annexed.png").symlink_to("/nowhere/annexed.png")
+    (data / "linked.png").symlink_to(elsewhere / "U" / "9.png")
+    (data / "more").symlink_to(elsewhere / "U")
+    os.mkfifo(data / "P" / "pipe.png")
+    source = Source(data)
+    assert source.files == [PurePosixPath("P/1.png"), PurePosixPath("U/5.png")]
+    assert source.left_out == {
+        ".gif": ["P/2.gif"],
+        ".jfif": ["P/3.jfif"],
+        "beside the class folders": ["linked.png", "top.png"],
+        "copy of another one": ["again/P/1.png"],
+        "hidden": ["P/.hidden.png"],
+        "link to a file that is not there": ["P/annexed.png"],
+        "link to a folder": ["more"],
+        "pipe": ["P/pipe.png"],
+        "without an ending": ["P/notes"],
+    }
+
+
+def test_what_a_zip_holds_besides_images_is_counted_too(tmp_path: Path) -> None:
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("P/1.png", "__MACOSX/P/1.png", "P/2.webp", "beside.png"):
+            archive.writestr(name, name)
+    assert Source(path).left_out == {
+        ".webp": ["P/2.webp"],
+        "beside the class folders": ["beside.png"],
+        "hidden": ["__MACOSX/P/1.png"],
+    }
+
+
 def test_a_path_in_a_zip_cannot_lead_out_of_the_batch(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
         for name in ("../../P/1.png", "/abs/P/2.png"):

@@ -16,6 +16,7 @@ from image_classification.commands.console import (
 )
 from image_classification.configuration import names
 from image_classification.datasets import delivery
+from image_classification.datasets.folder import describe_left_out
 from image_classification.vendor.kedro import locate_file
 
 
@@ -28,11 +29,14 @@ def deliver(path: Path, name: str | None, labelled_by: str | None) -> None:
     """Put PATH, a folder with a sub-folder per class or a zip of one, into the incoming folder.
 
     The batch appears there as a whole, and the next intake takes it in. PATH stays as it is.
+    What is left out is counted, with the first name of each kind.
     """
     source = delivery.Source(path)
     incoming = read_globals()["incoming"]
     batch = delivery.deliver(source, incoming, name, labelled_by=labelled_by)
     click.echo(f"Delivered {len(source.files)} images as batch '{batch}' to {incoming}")
+    for line in describe_left_out(source.left_out):
+        click.echo(f"  {line}")
 
 
 @click.command()

@@ -24,7 +24,7 @@ from image_classification.datasets.file import (
     open_filesystem,
     write_whole,
 )
-from image_classification.datasets.folder import IMAGE_SUFFIXES
+from image_classification.datasets.folder import IMAGE_SUFFIXES, LINK_OUT, find_files
 from image_classification.datasets.inbox import READY, clean_name
 from image_classification.errors import DataError
 
@@ -37,6 +37,7 @@ class Source:
         files: the images in it, by their path below it. A copy in a second folder of the same
             class is left out: Kaggle's archive has one of every image.
         labels: the `labels.csv` in it, if there is one.
+        left_out: all else that lies in it, by why it is left out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,9 +50,14 @@ class Source:
         self.is_zip = path.suffix.lower() == ".zip" and not path.is_dir()
         sizes = _list_zip(path) if self.is_zip else _list_folder(path)
         self.files = self._drop_copies(
-            {file: size for file, size in sizes.items() if _is_image(file)}
+            {file: size for file, size in sizes.items() if not _explain_left_out(file)}
         )
         self.labels = next((file for file in sizes if file.name == LABELS), None)
+        self.left_out = {} if self.is_zip else _list_odd(path)
+        for file in sizes.keys() - {*self.files, self.labels}:
+            kind = _explain_left_out(file) or "copy of another one"
+            self.left_out.setdefault(kind, []).append(encode_name(str(file)))
+        self.left_out = {kind: sorted(self.left_out[kind]) for kind in sorted(self.left_out)}
         if not self.files:
             raise DataError(
                 f"'{path}' holds no image in a class folder. Expected <class>/<image> files ending "
@@ -181,9 +187,22 @@ def _list_zip(path: Path) -> dict[PurePosixPath, int]:
         return {PurePosixPath(path): info.file_size for path, info in archive.members}
 
 
-def _is_image(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and bool(path.parent.name) and not hidden
+def _list_odd(path: Path) -> dict[str, list[str]]:
+    """Return what lies in a folder and is no file that could be delivered, by what it is."""
+    odd: dict[str, list[str]] = {}
+    for name, facts in find_files(fsspec.filesystem("file"), str(path)).items():
+        if (kind := facts.get("kind", "")) and kind != LINK_OUT:  # whoever delivers may link
+            odd.setdefault(kind, []).append(name)
+    return odd
+
+
+def _explain_left_out(path: PurePosixPath) -> str:
+    """Return why a file is no image to be delivered, "" where it is one."""
+    if any(part.startswith((".", "__MACOSX")) for part in path.parts):
+        return "hidden"
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return path.suffix.lower() or "without an ending"
+    return "" if path.parent.name else "beside the class folders"
 
 
 def _clean_parts(path: PurePosixPath) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import fsspec
 import pandas as pd
 
+from image_classification.datasets.fault import escape_text
 from image_classification.datasets.file import (
     NotRegularError,
     encode_name,
@@ -84,6 +85,14 @@ def list_left_out(filesystem: fsspec.AbstractFileSystem, root: str) -> dict[str,
             ending = posixpath.splitext(path)[1].lower()
             left.setdefault(kind or ending or "without an ending", []).append(path)
     return dict(sorted(left.items()))
+
+
+def describe_left_out(left_out: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a sentence for each kind of what is left out: how many, and the first name."""
+    return [
+        f"Left out: {len(paths)} ({kind}), the first is '{escape_text(paths[0])}'."
+        for kind, paths in left_out.items()
+    ]
 
 
 def read_files(

@@ -40,6 +40,10 @@ HOW_TO_NAME = (
 )
 
 
+NOT_READ = "the file cannot be read"
+"""How the reason begins where there is no content to look at."""
+
+
 @dataclass(frozen=True)
 class ImageSource:
     """Images on any filesystem that fsspec knows, listed and read when asked for.
@@ -98,7 +102,7 @@ class ImageSource:
             return read_file(filesystem, filesystem._strip_protocol(path))
         except (OSError, ValueError) as error:
             if reason := _explain(error):
-                return f"the file cannot be read: {reason}"
+                return f"{NOT_READ}: {reason}"
             raise
 
 

@@ -99,19 +99,32 @@ def test_images_that_cannot_be_scored_keep_their_rows_with_the_reason(
     assert warning.startswith("4 of 7 images cannot be scored. The first is 'bad.png': the file ca")
 
 
-@pytest.mark.parametrize("sound", [0, 1])
-def test_a_run_fails_only_where_no_image_at_all_can_be_scored(
-    champion: RegisteredNetwork, tmp_path: Path, sound: int
+def test_images_of_which_none_can_be_scored_keep_their_rows_too(
+    champion: RegisteredNetwork, tmp_path: Path
 ) -> None:
-    fill_folder(tmp_path, UNREADABLE | dict(list(FILES.items())[:sound]))
-    if sound:
-        assert (score(tmp_path, champion)["error"] == "").sum() == 1
+    fill_folder(tmp_path, UNREADABLE)
+    table = score(tmp_path, champion)
+    assert table["error"].str.startswith("the file cannot be decoded").tolist() == [True] * 3
+    summary, _, _ = report_scores(table)
+    assert summary["outcome"].startswith("scored 0 images with v4: ")
+    assert summary["outcome"].endswith("; 3 could not be read")
+
+
+@pytest.mark.parametrize("there", [0, 1])
+def test_a_run_fails_where_no_image_at_all_is_where_the_list_says(
+    champion: RegisteredNetwork, tmp_path: Path, there: int
+) -> None:
+    fill_folder(tmp_path, dict(list(FILES.items())[:there]))
+    listed = [*list(FILES)[:there], "gone.png", "lost.png"]
+    (tmp_path / "cells.txt").write_text("\n".join(listed))
+    if there:
+        assert (score(tmp_path / "cells.txt", champion)["error"] == "").sum() == 1
         return
     with pytest.raises(
         DataError,
-        match=r"None of 3 images can be scored\. The first is 'bad.png': .*inference.images",
+        match=r"None of 2 images can be read\. The first is 'gone.png': .*inference.images",
     ):
-        score(tmp_path, champion)
+        score(tmp_path / "cells.txt", champion)
 
 
 def test_a_store_that_fails_fails_the_run_and_blames_no_image(

@@ -14,7 +14,7 @@ from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.datasets.fault import describe_error
-from image_classification.datasets.folder import CLOSED_FOLDER
+from image_classification.datasets.folder import CLOSED_FOLDER, describe_left_out
 from image_classification.errors import DataError
 from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
@@ -35,7 +35,6 @@ MAXIMUM_SUSPECTS = 24
 
 UNJUDGED = "It cannot be judged: {}. The next intake tries again (see the log of screen_batches)."
 
-LEFT_OUT = "Left out: {} ({}), the first is '{}'."
 
 CLOSED = (
     "{} folders cannot be opened by the user of the intake, the first is '{}'. Give read access "
@@ -101,7 +100,7 @@ class Judge:
         record = self._record(
             inspections, found, verdict=verdict, reasons=[*breaches, *found.reasons]
         )
-        notes = [LEFT_OUT.format(len(paths), kind, paths[0]) for kind, paths in left_out.items()]
+        notes = describe_left_out(left_out)
         return record | {
             "notes": [*record["notes"], *notes],
             "left_out": {kind: len(paths) for kind, paths in left_out.items()},

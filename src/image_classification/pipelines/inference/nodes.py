@@ -10,6 +10,7 @@ import pandas as pd
 
 from image_classification import vision
 from image_classification.datasets import ImageSource, RegisteredNetwork
+from image_classification.datasets.source import NOT_READ
 from image_classification.errors import DataError
 from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
 
@@ -63,7 +64,7 @@ def score_images(
         why, and its probabilities and category are empty.
 
     Raises:
-        DataError: none of the images can be scored.
+        DataError: none of the images can be read: the folder or the list is wrong.
     """
     scored_at = datetime.now(UTC).isoformat(timespec="seconds")
     paths = image_list["path"].tolist()
@@ -103,14 +104,14 @@ def report_scores(
 
 
 def _tell_failures(failed: pd.DataFrame, count: int) -> None:
-    """Warn of images that cannot be scored; raise DataError if none can be scored."""
+    """Warn of images that cannot be scored; raise DataError if not one of them was even read."""
     if failed.empty:
         return
     name, reason = failed[["image_name", "error"]].iloc[0]
     first = f"The first is '{name}': {reason}."
-    if len(failed) == count:
+    if failed["error"].str.startswith(NOT_READ).sum() == count:
         raise DataError(
-            f"None of {count:,} images can be scored. {first} Look at the folder or list "
+            f"None of {count:,} images can be read. {first} Look at the folder or list "
             "(inference.images): relative paths in a list start from its folder."
         )
     logger.warning("%d of %d images cannot be scored. %s", len(failed), count, first)
