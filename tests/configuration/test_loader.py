@@ -8,6 +8,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from kedro.config import OmegaConfigLoader
 from shipped import CONF, read_files
 
@@ -162,3 +164,53 @@ class TestCatalog:
         catalog = make_loader(CONF, "test")["catalog"]
         assert catalog["incoming_batches"]["filepath"] == "s3://drop"
         assert catalog["image_batches"]["filepath"] == "s3://kept"
+
+
+class TestValueOfARun:
+    """What a person typed is text: only the files may say ``${...}``."""
+
+    @pytest.fixture
+    def referring(self, conf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A configuration that reads the environment, and refers to a value of the run."""
+        monkeypatch.setenv("SECRET", "from the environment")
+        (conf / "base" / "parameters_typed.yml").write_text(
+            "reason: ''\nagain: ${reason}\nlonger: because ${reason}\nread: ${env:SECRET}\n"
+        )
+        (conf / "base" / "catalog.yml").write_text(
+            "table: {type: pandas.CSVDataset, filepath: 'runs/${runtime_params:reason,none}.csv'}\n"
+        )
+        return conf
+
+    @given(st.text(alphabet="\\$${}'\"?: ,.aenv\n"))
+    @example("${env:SECRET}")
+    @example("\\${env:SECRET}")
+    @example("\\\\${env:SECRET}\\")
+    @example("${")
+    @example("${reason}")
+    @example("???")
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    def test_is_never_evaluated(self, referring: Path, typed: str) -> None:
+        parameters = read_parameters(referring, reason=typed)
+        assert parameters["reason"] == typed
+        assert parameters["read"] == "from the environment"
+
+    @pytest.mark.parametrize("typed", ["${env:SECRET}", "\\${env:SECRET}", "a\\", "${"])
+    def test_is_text_wherever_the_files_refer_to_it(self, referring: Path, typed: str) -> None:
+        loader = make_loader(referring, reason=typed)
+        assert loader["parameters"]["again"] == typed
+        assert loader["parameters"]["longer"] == f"because {typed}"
+        assert loader["catalog"]["table"]["filepath"] == f"runs/{typed}.csv"
+
+    def test_is_text_at_any_depth(self, referring: Path) -> None:
+        typed = {"floors": {"auc": "${env:SECRET}"}, "names": ["${env:SECRET}", {"a": "${"}]}
+        merged = read_parameters(referring, gate=typed)["gate"]
+        assert merged == {**typed, "floors": {**typed["floors"], "accuracy": 0.8}, "mode": "auto"}
+
+    def test_stays_as_it_was_given(self, referring: Path) -> None:
+        given_params = {"reason": "${env:SECRET}", "gate": {"names": ["${"]}}
+        make_loader(referring, **given_params)["parameters"]["gate"]["names"].append("more")
+        assert given_params == {"reason": "${env:SECRET}", "gate": {"names": ["${"]}}

@@ -22,8 +22,9 @@ from playwright.sync_api import Locator, Page, expect
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
 
 MODEL = "test-classifier"
-WHY = "Looked at the patients one by one."
-WHY_BACK = "Misses the ring forms of the new clinic."
+# What somebody types is text: neither the configuration nor Jinja evaluates it.
+WHY = "Looked at the patients one by one. ${env:AIRFLOW__API__SECRET_KEY} {{ dag.fileloc }}"
+WHY_BACK = "Misses the ring forms of the new clinic. ${env:PATH} {{ dag.fileloc }}"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from image_classification.intake.index import settle_index
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
 
 RUN = "review__blank"
-REASON = "Empty fields of a control slide, kept on purpose."
+REASON = "Empty fields of a control slide, kept on purpose. ${env:PATH} {{ dag.fileloc }}"
 
 
 def wait_for_run(nights: Nights, run_type: str, timeout_s: float = 120) -> dict[str, Any]:

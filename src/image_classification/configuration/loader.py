@@ -1,8 +1,11 @@
-"""The configuration, read once in a session."""
+"""The configuration, read once in a session, over which a run's own parameters are laid as text."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from copy import deepcopy
+from secrets import token_hex
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
@@ -24,17 +27,30 @@ LOADER_ARGUMENTS: dict[str, Any] = {
 
 
 class ReadOnceConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, but each file is read once: Kedro's reads all again for every question."""
+    """Kedro's loader with two changes: it evaluates no value of a run, and reads each file once.
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    Whatever a person types (a trigger form, an answer, `--params`) comes here as `runtime_params`.
+    Kedro merges them with the files and evaluates both, twice where environments are merged, so
+    that ``${env:NAME}`` in a field would read the environment. Here only the files may say
+    ``${...}``: what a run says so is text, also where the files refer to it.
+    """
+
+    def __init__(
+        self,
+        conf_source: str,
+        env: str | None = None,
+        runtime_params: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         # Must be there first: Kedro's loader reads a value while it is made.
         self._known: dict[str, dict[str, Any]] = {}
-        super().__init__(*arguments, **options)
+        self._texts = _Texts()
+        super().__init__(conf_source, env, self._texts.hide(runtime_params or {}), **options)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of a kind, such as "catalog": a copy, which may be changed."""
         if key not in self._known:
-            self._known[key] = super().__getitem__(key)
+            self._known[key] = self._texts.restore(super().__getitem__(key))
         return deepcopy(self._known[key])
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -46,3 +62,37 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         """Use the values of the files again."""
         self._known.pop(key, None)
         super().__delitem__(key)
+
+
+class _Texts:
+    """Texts that OmegaConf must not read: a mark stands in for each while it evaluates."""
+
+    def __init__(self) -> None:
+        # Nobody who types a value can know it, and so none can refer to another's.
+        self._secret = token_hex(16)
+        self._hidden: dict[str, str] = {}
+
+    def hide(self, value: Any) -> Any:
+        """Return a value with a mark for each text that OmegaConf would not take as it is."""
+        if isinstance(value, Mapping):
+            return {key: self.hide(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.hide(each) for each in value]
+        # "???" is a value still missing, to OmegaConf, and left out of a merge.
+        if not isinstance(value, str) or ("${" not in value and value != "???"):
+            return value
+        mark = f"<{self._secret}-{len(self._hidden)}>"
+        self._hidden[mark] = value
+        return mark
+
+    def restore(self, value: Any) -> Any:
+        """Return a value with the texts in place of their marks."""
+        if not self._hidden:
+            return value
+        if isinstance(value, Mapping):
+            return {key: self.restore(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.restore(each) for each in value]
+        if isinstance(value, str) and self._secret in value:
+            return re.sub("|".join(self._hidden), lambda found: self._hidden[found[0]], value)
+        return value

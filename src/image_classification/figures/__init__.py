@@ -1,5 +1,7 @@
 """What people are shown as a picture: matplotlib figures, safe in any thread."""
 
+import matplotlib as mpl
+
 from image_classification.figures.comparison import plot_comparison, plot_gate_report
 from image_classification.figures.history import plot_champion_trend, plot_history
 from image_classification.figures.profile import plot_profile
@@ -10,6 +12,10 @@ from image_classification.figures.training import (
     plot_reliability,
     plot_roc,
 )
+
+# A name of a class, a patient or a file is text. Between two "$" matplotlib would read TeX, and$
+# fail where it is none.
+mpl.rcParams["text.parse_math"] = False
 
 __all__ = [
     "plot_champion_trend",

@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import kedro
@@ -183,7 +184,8 @@ class KedroRun:
     def _command(self) -> str:
         changes = ",".join(f"{path}={value}" for path, value in _flatten(self.runtime_params))
         command = f"kedro run --pipelines {self.pipeline}"
-        return f"{command} --params {changes}" if changes else command
+        # Quoted, since people paste it into a shell.
+        return f"{command} --params {quote(changes)}" if changes else command
 
     @property
     def model_name(self) -> str:
