@@ -27,6 +27,17 @@ def test_a_batch_that_is_delivered_waits_in_the_incoming_folder(
     assert call("batches").output.endswith("second: in the incoming folder\n")
 
 
+def test_a_batch_without_the_marker_is_listed_with_what_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INCOMING", str(tmp_path))
+    fill_folder(tmp_path / "copied", draw_cells(["Parasitized"], 1))
+    assert call("batches").output.endswith(
+        "copied: in the incoming folder\n  - It carries no marker _READY and was unchanged for 0 "
+        "minutes: after 30 it counts as complete.\n"
+    )
+
+
 def test_a_review_is_shown_and_then_answered() -> None:
     shown = call("review", "few")
     assert shown.exit_code == 0, shown.output

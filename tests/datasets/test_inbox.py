@@ -87,7 +87,7 @@ class TestListing:
 
     def test_a_file_of_unknown_size_has_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = {"P/1.png": {"size": None}}
-        monkeypatch.setattr(inbox, "find_files", lambda *_: found)
+        monkeypatch.setattr(inbox, "find_files", lambda *_, **__: found)
         fsspec.filesystem("memory").store.clear()
         put("memory://bucket/incoming", "b/P/1.png", "c.zip")
         folder, _ = load("memory://bucket/incoming").batches
@@ -110,7 +110,7 @@ class TestListing:
         self, root: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         put(f"{root}/incoming", "a/P/1.png", "b.zip")
-        monkeypatch.setattr(inbox, "find_files", lambda *_: 1 / 0)
+        monkeypatch.setattr(inbox, "find_files", lambda *_, **__: 1 / 0)
         found = load(f"{root}/incoming")
         assert [batch.name for batch in found.batches] == ["b"]
         assert found.aside == {"a": "it cannot be looked at: division by zero"}
@@ -155,6 +155,7 @@ def make_batch(**changes: Any) -> IncomingBatch:
         "files": {"P/1.png": 1},
         "changed_at": NOON,
         "is_ready": False,
+        "unchanged_since": NOON,
     }
     return IncomingBatch(**facts | changes)
 
@@ -171,13 +172,53 @@ class TestCompleteness:
         assert not make_batch().is_complete(10, self.LATER - timedelta(seconds=1))
         assert not make_batch().is_complete(10.5, self.LATER)
 
+    @pytest.mark.parametrize("carried", [0, 60, NOON.timestamp(), 2**35])
+    @pytest.mark.parametrize("name", ["b/P/1.png", "b.zip"])
+    def test_the_times_that_files_carry_do_not_matter(
+        self, tmp_path: Path, name: str, carried: float
+    ) -> None:
+        put(str(tmp_path), name)
+        os.utime(tmp_path / name, (carried, carried))
+        if name != "b.zip":
+            os.utime(tmp_path / "b" / "P", (carried, carried))
+            os.utime(tmp_path / "b", (carried, carried))
+        (batch,) = load(str(tmp_path)).batches
+        now = datetime.now(UTC)
+        assert batch.unchanged_since is not None
+        assert abs(batch.unchanged_since - now) < timedelta(minutes=1)
+        assert not batch.is_complete(30, now)
+        assert not batch.is_complete(30, now + timedelta(minutes=29))
+        assert batch.is_complete(30, now + timedelta(minutes=30))
+
     @pytest.mark.parametrize(
-        ("changes", "settle_minutes"), [({}, None), ({"changed_at": None}, 0), ({"files": {}}, 0)]
+        ("changes", "settle_minutes"),
+        [({}, None), ({"unchanged_since": None}, 0), ({"files": {}}, 0)],
     )
-    def test_where_nothing_is_known_of_the_time_the_marker_alone_counts(
+    def test_where_nobody_has_looked_or_waiting_is_off_the_marker_alone_counts(
         self, changes: dict[str, Any], settle_minutes: float | None
     ) -> None:
         assert not make_batch(**changes).is_complete(settle_minutes, self.LATER)
+
+    @pytest.mark.parametrize(
+        ("changes", "settle_minutes", "said"),
+        [
+            ({"files": {}}, 30, "It holds no file."),
+            ({}, None, "It waits for the marker _READY."),
+            ({"unchanged_since": None}, 30, "It waits for the marker _READY."),
+            (
+                {"is_zip": True, "delivered_as": "b.zip"},
+                10.5,
+                (
+                    "It carries no marker b.zip._READY and was unchanged for 10 minutes: after "
+                    "10.5 it counts as complete."
+                ),
+            ),
+        ],
+    )
+    def test_what_it_waits_for_is_said(
+        self, changes: dict[str, Any], settle_minutes: float | None, said: str
+    ) -> None:
+        assert make_batch(**changes).describe_wait(settle_minutes, self.LATER) == said
 
 
 class TestDigest:

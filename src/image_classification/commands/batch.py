@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -29,7 +30,8 @@ def deliver(path: Path, name: str | None, labelled_by: str | None) -> None:
     """Put PATH, a folder with a sub-folder per class or a zip of one, into the incoming folder.
 
     The batch appears there as a whole, and the next intake takes it in. PATH stays as it is.
-    What is left out is counted, with the first name of each kind.
+    What is left out is counted, with the first name of each kind. Of a folder that is copied there
+    by other means, only the marker _READY proves that it is complete.
     """
     source = delivery.Source(path)
     incoming = read_globals()["incoming"]
@@ -60,8 +62,11 @@ def batches() -> None:
         for line in [*record["reasons"], *told] if record else []:
             click.echo(f"  - {line}")
     inbox = load_entry(context, names.INCOMING_BATCHES)
+    now, minutes = datetime.now(UTC), context.params["data_processing"]["settle_minutes"]
     for batch in inbox.batches:
         click.echo(f"{batch.delivered_as}: in the incoming folder")
+        if not batch.is_complete(minutes, now):
+            click.echo(f"  - {batch.describe_wait(minutes, now)}")
     for name, reason in inbox.aside.items():
         click.echo(f"{name}: left alone in the incoming folder\n  - {reason}")
 

@@ -9,9 +9,9 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Never
 
@@ -25,9 +25,11 @@ from image_classification.datasets.file import (
     encode_name,
     is_local,
     name_kind,
+    open_filesystem,
     read_file,
 )
-from image_classification.datasets.folder import find_files
+from image_classification.datasets.folder import FOLDER, find_files
+from image_classification.datasets.look import compare_looks, read_looks, write_looks
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,9 @@ MANIFEST = "_BATCH.json"
 
 MARKERS = (READY, MANIFEST)
 """Files in the folder of a batch that are not files of the batch."""
+
+LOOKS = ".looks.json"
+"""Keeps the last look at each batch that may not be complete yet."""
 
 MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
 """What filesystems call the time of a change: local, S3, Google, Azure, memory."""
@@ -56,8 +61,12 @@ class IncomingBatch:
         delivered_as: the folder's or zip's own name.
         path: of the folder or zip.
         files: size in bytes of each file below the folder, or of the zip itself; no markers.
-        changed_at: when its newest file was written; None where the filesystem does not tell.
+        changed_at: the newest time that a file carries; None where the filesystem does not tell.
         is_ready: it carries the marker.
+        seen: a digest of all that is seen of it: names, sizes and times of files and folders.
+        touched_at: the newest time that the file system itself gives to a change, in seconds since
+            1970: no program can set it; None where it gives none.
+        unchanged_since: when it came to look as it does now; None if nobody has looked.
         is_zip: it is a zip file, and no folder of such a name.
         others: what lies below the folder and is no regular file, by path: a pipe, a link out of
             the batch, a folder that cannot be opened. Nothing of it is read.
@@ -72,6 +81,9 @@ class IncomingBatch:
     is_ready: bool
     is_zip: bool = False
     others: dict[str, str] = field(default_factory=dict)
+    seen: str = ""
+    touched_at: float | None = None
+    unchanged_since: datetime | None = None
 
     @property
     def digest(self) -> str:
@@ -85,12 +97,29 @@ class IncomingBatch:
         return hashlib.sha256(repr((self.delivered_as, self.is_zip)).encode()).hexdigest()
 
     def is_complete(self, settle_minutes: float | None, now: datetime) -> bool:
-        """Return whether nothing more will come: by the marker, or by the time since a change."""
+        """Return whether it counts as complete: by the marker, or by the time without a change.
+
+        The times that its files carry do not matter: a copy may keep them. A copy that was
+        interrupted and lies unchanged cannot be told from one that is done: only the marker can.
+        """
         if self.is_ready:
             return True
-        if settle_minutes is None or self.changed_at is None or not self.files:
+        if settle_minutes is None or self.unchanged_since is None or not self.files:
             return False
-        return (now - self.changed_at).total_seconds() >= 60 * settle_minutes
+        return (now - self.unchanged_since).total_seconds() >= 60 * settle_minutes
+
+    def describe_wait(self, settle_minutes: float | None, now: datetime) -> str:
+        """Say what a batch that is not complete waits for."""
+        marker = f"{self.delivered_as}.{READY}" if self.is_zip else READY
+        if not self.files:
+            return "It holds no file."
+        if settle_minutes is None or self.unchanged_since is None:
+            return f"It waits for the marker {marker}."
+        passed = max(0.0, (now - self.unchanged_since).total_seconds() // 60)
+        return (
+            f"It carries no marker {marker} and was unchanged for {passed:.0f} minutes: after "
+            f"{settle_minutes:g} it counts as complete."
+        )
 
     def read_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield path and content of each file; those of a zip are unpacked.
@@ -136,10 +165,49 @@ class Inbox:
 
 
 class InboxDataset(FilesystemDataset[Never, Inbox]):
-    """The incoming folder: one folder or zip per batch."""
+    """The incoming folder: one folder or zip per batch. Each load is a look at it."""
+
+    def __init__(self, *, notes: str | None = None, **arguments: Any) -> None:
+        """Make the dataset; nothing is read yet.
+
+        Args:
+            notes: a folder of the system, in which looks are remembered: a local path or an fsspec
+                URL. Without it, each look is the first one.
+            arguments: `filepath`, `credentials`, `metadata`.
+        """
+        super().__init__(**arguments)
+        self._notes = open_filesystem(f"{notes}/{LOOKS}") if notes else None
 
     def load(self) -> Inbox:
         """List what has arrived; a folder that does not exist yet is empty."""
+        now = datetime.now(UTC)
+        inbox = self._list()
+        return replace(inbox, batches=self._look(inbox.batches, now))
+
+    def _look(self, batches: list[IncomingBatch], now: datetime) -> list[IncomingBatch]:
+        """Say of each batch since when it has not changed, and remember the look."""
+        known = read_looks(*self._notes) if self._notes else {}
+        looks = {
+            batch.digest_of_name: compare_looks(
+                known.get(batch.digest_of_name), batch.seen, batch.touched_at, now.timestamp()
+            )
+            for batch in batches
+        }
+        if self._notes:
+            lasting = {b.digest_of_name for b in batches if not b.is_ready}
+            kept = {name: look for name, look in looks.items() if name in lasting}
+            write_looks(*self._notes, kept, known)
+        return [
+            replace(
+                batch,
+                unchanged_since=datetime.fromtimestamp(
+                    looks[batch.digest_of_name].unchanged_since, UTC
+                ),
+            )
+            for batch in batches
+        ]
+
+    def _list(self) -> Inbox:
         self._filesystem.invalidate_cache()
         if not self._filesystem.isdir(self._root):
             return Inbox()
@@ -177,6 +245,7 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
                         "type": "directory" if stat.S_ISDIR(status.st_mode) else "file",
                         "size": status.st_size,
                         "mtime": status.st_mtime,
+                        "ctime": status.st_ctime,
                     }
                     kind = "link" if entry.is_symlink() else name_kind(status.st_mode)
                     if kind not in ("", "folder"):
@@ -185,7 +254,7 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
 
     def _describe_folder(self, name: str) -> IncomingBatch:
         path = posixpath.join(self._root, name)
-        entries = find_files(self._filesystem, path)
+        entries = find_files(self._filesystem, path, folders=True)
         files = {
             file: info
             for file, info in entries.items()
@@ -197,9 +266,14 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
             path=path,
             filesystem=self._filesystem,
             files={file: int(info["size"] or 0) for file, info in files.items()},
-            others={file: info["kind"] for file, info in entries.items() if "kind" in info},
+            others={
+                file: info["kind"]
+                for file, info in entries.items()
+                if info.get("kind", FOLDER) != FOLDER
+            },
             changed_at=max(filter(None, map(_changed_at, files.values())), default=None),
             is_ready=READY in entries,
+            **_describe_look(entries),
         )
 
     def _describe_zip(self, name: str, entry: dict[str, Any], ready: bool) -> IncomingBatch:
@@ -212,6 +286,7 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
             changed_at=_changed_at(entry),
             is_ready=ready,
             is_zip=True,
+            **_describe_look({name: entry}),
         )
 
     def save(self, data: Never) -> Never:  # noqa: ARG002
@@ -224,7 +299,21 @@ def clean_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "batch"
 
 
-def _changed_at(info: dict[str, Any]) -> datetime | None:
+def _describe_look(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what is seen of a batch as a digest, and when the file system saw the last change."""
+    seen = hashlib.sha256()
+    touched: list[float] = []
+    for path, info in sorted(entries.items()):
+        changed = _changed_at(info)
+        # A store gives each file the time at which it came, and no program can set it.
+        carried = changed.timestamp() if changed else None
+        at = info.get("ctime", carried)
+        touched += [] if at is None else [at]
+        seen.update(repr((path, info["size"], info.get("kind"), carried, at)).encode())
+    return {"seen": seen.hexdigest(), "touched_at": max(touched, default=None)}
+
+
+def _changed_at(info: Mapping[str, Any]) -> datetime | None:
     changed = next((info[key] for key in MODIFIED_KEYS if info.get(key)), None)
     if isinstance(changed, int | float):
         # A disk may hold times of any year.

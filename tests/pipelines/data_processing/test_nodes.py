@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
+from clock import set_clock
 from laboratory import Laboratory
 from samples import (
     CELLS,
@@ -53,7 +53,7 @@ class TestArrival:
             assert (laboratory.storage / "images" / "b" / path).read_bytes() == content
 
     def test_a_batch_without_marker_is_left_alone_until_it_has_settled(
-        self, laboratory: Laboratory
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         laboratory.parameters["settle_minutes"] = 10
         laboratory.deliver("first", CELLS)
@@ -64,32 +64,34 @@ class TestArrival:
         assert folder.exists()
         assert len(laboratory.index()) == 40
 
-        (file,) = folder.rglob("*.png")
-        ago = time.time() - 11 * 60
-        os.utime(file, (ago, ago))
+        set_clock(monkeypatch, 11)
         laboratory.take_in()
 
         assert not folder.exists()
         assert len(laboratory.index()) == 41
 
-    def test_one_late_file_keeps_the_whole_batch_back(self, laboratory: Laboratory) -> None:
+    def test_one_late_file_keeps_the_whole_batch_back(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         laboratory.parameters["settle_minutes"] = 10
         folder = laboratory.deliver("slow", CELLS, ready=False)
-        files = sorted(folder.rglob("*.png"))
-        ago = time.time() - 11 * 60
-        for file in files[1:]:
-            os.utime(file, (ago, ago))
+        set_clock(monkeypatch, 9)
+        laboratory.take_in("collect_batches")
+        laboratory.deliver("slow", {f"{POSITIVE}/{name_cell(500)}": b""}, ready=False)
+        os.utime(folder / POSITIVE / name_cell(500), (0, 0))
+        set_clock(monkeypatch, 18)
         laboratory.take_in("collect_batches")
         assert folder.exists()
-        os.utime(files[0], (ago, ago))
+        set_clock(monkeypatch, 29)
         laboratory.take_in("collect_batches")
         assert not folder.exists()
 
-    def test_without_a_settle_time_the_marker_alone_counts(self, laboratory: Laboratory) -> None:
+    def test_without_a_settle_time_the_marker_alone_counts(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         laboratory.parameters["settle_minutes"] = None
         folder = laboratory.deliver("slow", CELLS, ready=False)
-        for file in folder.rglob("*.png"):
-            os.utime(file, (0, 0))
+        set_clock(monkeypatch, 100_000)
         laboratory.take_in("collect_batches")
         assert folder.exists()
 

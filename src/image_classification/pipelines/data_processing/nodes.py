@@ -49,8 +49,8 @@ def collect_batches(
         parameters: `data_processing`.
 
     Yields:
-        Each batch that carries the marker `_READY`, or in which nothing has changed for
-        `settle_minutes`. To save a batch is to move it out of the incoming folder.
+        Each batch that carries the marker `_READY`, or of which all that is seen has not changed
+        for `settle_minutes`. To save a batch is to move it out of the incoming folder.
     """
     now = datetime.now(UTC)
     for path in incoming_batches.stray:
@@ -61,7 +61,8 @@ def collect_batches(
         if batch.is_complete(parameters["settle_minutes"], now):
             yield batch
         else:
-            logger.info("Batch '%s' is not complete yet: it is left alone", batch.delivered_as)
+            wait = batch.describe_wait(parameters["settle_minutes"], now)
+            logger.info("Batch '%s' is left alone. %s", batch.delivered_as, wait)
 
 
 def inspect_images(
