@@ -47,7 +47,7 @@ class Batch:
 
 def open_account(pipeline: str = "retraining", batch: str = "first", **entries: Any) -> Account:
     known = {name: MemoryDataset(value, copy_mode="assign") for name, value in entries.items()}
-    missing = {"champion_watch", "decision", "hindsight_report"} - set(known)
+    missing = {"champion_watch", "decision", "hindsight_report", "intake_report"} - set(known)
     catalog = DataCatalog(known | {name: MemoryDataset() for name in missing})
     params = {"data_processing": {"settle_minutes": 30}, "review": {"batch": batch}}
     said: list[str] = []
@@ -154,9 +154,21 @@ def test_the_watch_is_said_with_the_decision_where_there_is_one() -> None:
     assert said.startswith("the challenger is worse: champion v3 holds its level; on the same")
 
 
-def test_the_stops_of_an_intake_are_told() -> None:
-    account = open_account(intake_report={"stops": ["Batch 'a' is held"]})
-    assert account.read_stops() == ["Batch 'a' is held"]
+@pytest.mark.parametrize("key", ["set_aside", "stops"])
+def test_batches_that_were_set_aside_are_told(key: str) -> None:
+    account = open_account(intake_report={key: ["Batch 'a' is held"]})
+    assert account.list_set_aside() == ["Batch 'a' is held"]
+
+
+def test_what_stays_in_the_incoming_folder_is_told() -> None:
+    inbox = SimpleNamespace(aside={"x": "it is a link"})
+    account = open_account(intake_report={}, incoming_batches=inbox)
+    assert account.list_left_alone() == ["'x' stays in the incoming folder: it is a link."]
+    assert account.list_set_aside() == []
+
+
+def test_a_run_without_an_intake_set_nothing_aside() -> None:
+    assert open_account().list_set_aside() == open_account().list_left_alone() == []
 
 
 @pytest.fixture

@@ -115,6 +115,8 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
             read_watch=lambda: "",
             read_regret=lambda: None,
             list_held_batches=list,
+            list_set_aside=list,
+            list_left_alone=list,
             locate_evidence=lambda: {"Model version 2": "http://mlflow/2"},
         ),
         aftermath=SimpleNamespace(release=SimpleNamespace(read_refusal=lambda: "")),

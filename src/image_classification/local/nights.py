@@ -153,7 +153,8 @@ def _run_night(
     note = run.get("note") or ""
     print(f"\n  The run ended: {state}, after {_seconds(run):.0f} s")
     tasks = {task["task_id"]: task["state"] for task in client.list_tasks(DAG_ID, run_id)}
-    # A night that the data contract stops has worked as it should; any other failure is an error.
+    # Where the training set breaks the contract, the night worked as it should. Any other failure
+    # is an error.
     if state != "success" and tasks.get(names.CHECK_CONTRACT) != "failed":
         raise ServiceError(
             f"DAG run {run_id} failed: {note} See {stack.folder / 'airflow' / 'logs'}"

@@ -114,10 +114,21 @@ class Account:
             return None
         return regret
 
-    def read_stops(self) -> list[str]:
-        """Return why tonight's data were not trained on."""
-        stops: list[str] = self._run.catalog.load(names.INTAKE_REPORT)["stops"]
-        return stops
+    def list_set_aside(self) -> list[str]:
+        """Return why batches were set aside tonight for the first time, a sentence each."""
+        if not self._run.catalog.exists(names.INTAKE_REPORT):
+            return []
+        report = self._run.catalog.load(names.INTAKE_REPORT)
+        # A run that an earlier release began has another name for them.
+        said: list[str] = report.get("set_aside", report.get("stops", []))
+        return said
+
+    def list_left_alone(self) -> list[str]:
+        """Return what stays in the incoming folder, and why, a sentence each."""
+        if not self._run.catalog.exists(names.INTAKE_REPORT):
+            return []
+        aside = self._run.catalog.load(names.INCOMING_BATCHES).aside
+        return [f"'{name}' stays in the incoming folder: {why}." for name, why in aside.items()]
 
     def describe_review(self) -> tuple[str, str, str, str | None]:
         """Return the batch under review, its summary, and where its contact sheet is shown."""

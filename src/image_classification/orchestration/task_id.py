@@ -23,7 +23,6 @@ REFUSE_CHALLENGER = "refuse_challenger"
 RESTORE_CHAMPION = "restore_champion"
 
 # Kedro nodes: a task that runs a node has the name of the node, and a node that of its function.
-CHECK_CONTRACT = "check_contract"
 DESCRIBE_BATCH = "describe_batch"
 RECORD_REVIEW = "record_review"
 PLAN_ROLLBACK = "plan_rollback"

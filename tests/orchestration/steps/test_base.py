@@ -80,6 +80,22 @@ def test_note_tells_the_outcome_the_watch_who_waits_and_the_mlflow_run(
     ]
 
 
+def test_note_lists_what_was_set_aside_and_left_alone_shortly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = listen(monkeypatch)
+    aside = [f"Batch '{name}' is quarantined: {'x' * 100}" for name in "abcd"]
+    run: Any = start_with(
+        monkeypatch, account_list_set_aside=aside, account_list_left_alone=["e", "f", "g"]
+    )
+    write_outcome(make_context(), run, "promoted v2")
+    _, listed, _ = told.notes[0].split("\n\n")
+    first, *_, fifth, more = listed.split("\n")
+    assert first == f"- {aside[0][:90]} …"
+    assert fifth == "- e"
+    assert more == "- … and 2 more: image-classification batches"
+
+
 def test_note_does_not_say_the_watch_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     told = listen(monkeypatch)
     run: Any = start_with(monkeypatch, account_read_watch="champion v1 holds")

@@ -52,6 +52,18 @@ def test_held_batches_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_operator(ListHeldBatchesOperator).execute(make_context()) == ["blank"]
 
 
+def test_a_batch_that_waits_is_told_of(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    aside = ["Batch 'a' is waiting: too few.", "Batch 'b' is held: blank."]
+    start_with(monkeypatch, account_list_set_aside=aside)
+    assert make_operator(ListHeldBatchesOperator).execute(make_context()) == []
+    (notice,) = told.notices
+    assert (notice.event, notice.subject) == (
+        "alert",
+        "[image-classification] counting: a batch waits",
+    )
+    assert notice.reason.startswith("Batch 'a' is waiting: too few.\n\nIt is judged again by each")
+
+
 def test_a_review_is_asked_for_once_for_each_batch() -> None:
     with pytest.raises(DagRunTriggerException) as request:
         RequestReviewOperator(task_id="request_reviews", batch="blank").execute(make_context())

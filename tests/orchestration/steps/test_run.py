@@ -112,7 +112,6 @@ def close(
             "log_profile": None,
             "account_describe_outcome": "took in first",
             "account_describe_champion": "The champion stays.",
-            "account_read_stops": ["Batch 'typo' is quarantined."],
         }
         | answers,
     )
@@ -222,14 +221,6 @@ def test_failure_is_explained_with_the_tasks_and_the_champion(
     outcome = "failed: count, plot. The champion stays."
     assert close(monkeypatch, states) == ([outcome], "FAILED")
     assert told.notes[0].startswith(f"{outcome} {REMEDY}")
-
-
-def test_failure_of_the_contract_says_what_stopped_the_night(
-    told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outcomes, status = close(monkeypatch, {"check_contract": "failed"})
-    assert outcomes == ["failed: check_contract. The champion stays. Batch 'typo' is quarantined."]
-    assert status == "FAILED"
 
 
 def test_promotion_that_was_stopped_says_why(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +13,6 @@ from laboratory import Laboratory
 from samples import CELLS, NEGATIVE, POSITIVE, draw_image, name_cell, zip_files
 
 from image_classification.datasets import ImageBatches
-from image_classification.errors import ContractError
 from image_classification.intake import screening
 
 ZIP = zip_files({f"{POSITIVE}/{name_cell(n)}": draw_image(n) for n in range(100, 104)})
@@ -24,8 +22,7 @@ CENTRAL = ZIP.index(b"PK\x01\x02")
 def night(laboratory: Laboratory) -> dict[str, str]:
     """Let a night pass beside a good batch; return the verdict of each batch."""
     laboratory.deliver("z-good", CELLS)
-    with suppress(ContractError):  # a batch that is quarantined stops the training of one night
-        laboratory.take_in()
+    laboratory.take_in()
     index = laboratory.index()
     assert (index.loc[index["batch"] == "z-good", "status"] == "accepted").sum() == 40
     records = laboratory.catalog().load("batch_screenings")
@@ -151,6 +148,21 @@ def test_a_batch_that_cannot_be_judged_waits_and_is_judged_again(laboratory: Lab
     assert reason.startswith("It cannot be judged: 'contrast'. The next intake tries again")
     laboratory.take_in()
     assert laboratory.verdict("a")["verdict"] == "accepted"
+
+
+def test_a_batch_whose_inspections_are_damaged_waits_and_joins_nothing(
+    laboratory: Laboratory,
+) -> None:
+    laboratory.deliver("a", {f"{POSITIVE}/{name_cell(100)}": draw_image(100)})
+    laboratory.take_in("collect_batches", "inspect_images")
+    table = laboratory.storage / "index" / "inspections" / "a.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:-20])
+    assert night(laboratory) == {"a": "waiting", "z-good": "accepted"}
+    assert laboratory.statuses() == {"accepted": 40}
+    table.write_bytes(whole)
+    laboratory.take_in()
+    assert laboratory.statuses() == {"accepted": 41}
 
 
 def test_a_batch_that_cannot_be_taken_in_stays_where_it_is_and_is_tried_again(

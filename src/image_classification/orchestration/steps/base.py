@@ -15,7 +15,7 @@ from image_classification.orchestration.settings import DagSettings, Event
 from image_classification.orchestration.task_id import OPEN_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -26,6 +26,9 @@ EXPERIMENT = "experiment_id"
 """Key under which `open_run` hands on the id of the MLflow experiment."""
 
 REVIEW = "review"
+
+MOST_REASONS, LONGEST_REASON = 5, 90
+"""A note names at most so many reasons, of so many characters each: Airflow cuts it at 1,000."""
 
 
 class PipelineOperator(BaseOperator):
@@ -105,7 +108,7 @@ def measure_age(context: Context) -> float:
 def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     """Write into the note what came of the run, how the champion does, and what waits for a person.
 
-    That is a promotion that proved wrong, and batches that are held.
+    That is a promotion that proved wrong, and batches that are set aside.
     """
     lines = [outcome]
     if (watch := run.account.read_watch()) not in outcome:
@@ -113,11 +116,24 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     if regret := run.account.read_regret():
         # Without the advice, which the notice gives: a note is short.
         lines.append(f"{regret['sentence']}. Roll back to v{regret['against']}?")
+    lines += _list_shortly([*run.account.list_set_aside(), *run.account.list_left_alone()])
     if held := run.account.list_held_batches():
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
         lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")
     write_note(context, "\n\n".join(lines))
+
+
+def _list_shortly(sentences: Sequence[str]) -> list[str]:
+    """Return the first sentences as a list, each cut: a note is short."""
+    said = [
+        f"- {each if len(each) <= LONGEST_REASON else f'{each[:LONGEST_REASON]} …'}"
+        for each in sentences[:MOST_REASONS]
+    ]
+    more = len(sentences) - MOST_REASONS
+    if more > 0:
+        said.append(f"- … and {more} more: image-classification batches")
+    return ["\n".join(said)] if said else []
 
 
 def write_note(context: Context, note: str) -> None:

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+WAITS = "' is waiting: "
+"""Said of a batch that no person is asked about."""
+
+REMEDY = (
+    "It is judged again by each intake; image-classification review shows it, and rejects it. All "
+    "other batches were taken in."
+)
+
+
 class FindBatchesOperator(PipelineOperator, SkippingOperator):
     """Skip the whole run when there is nothing to take in."""
 
@@ -31,11 +40,20 @@ class FindBatchesOperator(PipelineOperator, SkippingOperator):
 
 
 class ListHeldBatchesOperator(PipelineOperator):
-    """List the batches that wait for a person: a run of `review` is started for each."""
+    """List the batches that wait for a person: a run of `review` is started for each.
+
+    Nobody is asked about a batch that waits for others, or that could not be judged: people are
+    told of it, once.
+    """
 
     def execute(self, context: Context) -> list[str]:
         """Return their names."""
-        held = self.start(context).account.list_held_batches()
+        account = self.start(context).account
+        if waiting := [said for said in account.list_set_aside() if WAITS in said]:
+            subject = f"{context['dag'].dag_id}: a batch waits"
+            reason = "\n".join([*waiting, "", REMEDY])
+            self.notify(context, "alert", subject, reason)
+        held = account.list_held_batches()
         for batch in held:
             self.log.warning("Batch '%s' is held: see the DAG '%s'", batch, REVIEW)
         return held

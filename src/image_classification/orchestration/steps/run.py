@@ -17,7 +17,6 @@ from image_classification.orchestration.steps.base import (
 from image_classification.orchestration.steps.intake import read_answer
 from image_classification.orchestration.task_id import (
     ANNOUNCE_IMAGES,
-    CHECK_CONTRACT,
     KEEP_CHAMPION,
     PLAN_ROLLBACK,
     PROMOTE_CHALLENGER,
@@ -159,8 +158,6 @@ class CloseRunOperator(PipelineOperator):
         outcome = f"failed: {', '.join(failed)}. {run.account.describe_champion()}"
         if refusal := run.aftermath.release.read_refusal():
             outcome = f"failed: {', '.join(failed)}. {refusal}"
-        if CHECK_CONTRACT in failed:
-            outcome = " ".join([outcome, *run.account.read_stops()])
         run.record_outcome(outcome)
         write_outcome(context, run, f"{outcome} {REMEDY}")
 

@@ -12,7 +12,12 @@ import pandas as pd
 
 from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
-from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
+from image_classification.datasets import (
+    BatchTables,
+    ImageBatches,
+    PackedPixels,
+    RegisteredNetwork,
+)
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.folder import CLOSED_FOLDER, describe_left_out
 from image_classification.errors import DataError
@@ -35,6 +40,10 @@ MAXIMUM_SUSPECTS = 24
 
 UNJUDGED = "It cannot be judged: {}. The next intake tries again (see the log of screen_batches)."
 
+NO_INSPECTIONS = pd.DataFrame(
+    columns=["image_id", "path", "label", "patient", "refusal"], dtype=str
+)
+"""Those of a batch that cannot be read."""
 
 CLOSED = (
     "{} folders cannot be opened by the user of the intake, the first is '{}'. Give read access "
@@ -60,33 +69,36 @@ class Judge:
         self._parameters = parameters
         columns = images.columns.intersection(REFERENCE_COLUMNS)  # an empty log has fewer
         accepted = images.loc[images["status"] == index.ACCEPTED, columns]
-        self._reference = self._gather(sample_patients(accepted, REFERENCE_IMAGES))
+        self._reference = self._gather(self._drop_lost(sample_patients(accepted, REFERENCE_IMAGES)))
 
-    def screen(self, batch: str, inspections: pd.DataFrame) -> dict[str, Any]:
-        """Return the record of one batch.
+    def screen(
+        self, batch: str, image_inspections: BatchTables
+    ) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Return the record of one batch, and its usable images.
 
         Args:
             batch: its name.
-            inspections: a row per file of the batch.
+            image_inspections: holds a row per file of the batch.
 
         Returns:
-            `verdict` (accepted, held or quarantined), `reasons` and `notes` (sentences), `numbers`,
-            counts of `files`, `images` and `patients`, `suspects` (the most suspicious images),
-            `champion` (the version that looked at it, or None) and `screened_at`. A batch that
-            cannot be judged is `waiting`, with the error: the next run judges it again.
+            The record: `verdict` (accepted, held or quarantined), `reasons` and `notes`
+            (sentences), `numbers`, counts of `files`, `images` and `patients`, `suspects` (the most
+            suspicious images), `champion` (the version that looked at it, or None) and
+            `screened_at`. A batch that cannot be judged is `waiting`, with the error: the next run
+            judges it again.
         """
+        inspections = NO_INSPECTIONS
         try:
-            return self._screen(batch, inspections)
+            inspections = image_inspections.read(batch)
+            return self._screen(batch, inspections), index.select_usable(inspections)
         except Exception as error:
             logger.warning("Batch '%s' cannot be judged", batch, exc_info=True)
-            return self._record(
-                inspections,
-                screening.Screening(
-                    held=False, reasons=[], notes=[], numbers={}, suspicion=np.zeros(0)
-                ),
-                verdict="waiting",
-                reasons=[UNJUDGED.format(describe_error(error))],
+            nothing = screening.Screening(
+                held=False, reasons=[], notes=[], numbers={}, suspicion=np.zeros(0)
             )
+            reasons = [UNJUDGED.format(describe_error(error))]
+            record = self._record(inspections, nothing, verdict="waiting", reasons=reasons)
+            return record, index.select_usable(inspections)
 
     def _screen(self, batch: str, inspections: pd.DataFrame) -> dict[str, Any]:
         usable = index.select_usable(inspections)
@@ -156,6 +168,17 @@ class Judge:
         ]
         probabilities, embeddings = (np.concatenate(part) for part in zip(*seen, strict=True))
         return screening.Evidence(images, self._champion.class_names, embeddings, probabilities)
+
+    def _drop_lost(self, images: pd.DataFrame) -> pd.DataFrame:
+        """Return images without those whose files the champion needs and nobody can read."""
+        size_px = self._champion.network.input_shape[1] if self._champion else 0
+        ids = images["image_id"].tolist()
+        if self._champion is None or self._pixels.image_ids(size_px).issuperset(ids):
+            return images
+        lost = [content is None for content in self._batches.try_read(images["path"].tolist())]
+        for path in images["path"][lost]:
+            logger.warning("'%s' is not compared with: it cannot be read. Restore it", path)
+        return images[~np.array(lost)]
 
     def _read_pixels(self, images: pd.DataFrame) -> npt.NDArray[np.uint8]:
         """Return pixels at the champion's size: the packed ones, or else decoded from the files."""

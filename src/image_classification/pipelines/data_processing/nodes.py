@@ -21,6 +21,7 @@ from image_classification.datasets import (
     PixelShard,
     Records,
 )
+from image_classification.datasets.fault import describe_error
 from image_classification.errors import ContractError, DataError
 from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
@@ -123,8 +124,9 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
         parameters: `data_processing`.
 
     Returns:
-        A report of this run (`judged`: verdict and reasons of each batch; `stops`: why nothing may
-        be trained on tonight), and the screenings, a record per batch judged.
+        A report of this run (`judged`: the record of each batch; `set_aside`: a sentence for each
+        reason why a batch was set aside tonight, for the first time), and the screenings, a record
+        per batch judged.
     """
     answered = {review["batch"] for review in batch_reviews.values()}
     due = [
@@ -134,26 +136,25 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
         or (known_screenings[batch]["verdict"] == "waiting" and batch not in answered)
     ]
     if not due:
-        return {"judged": {}, "stops": []}, {}
+        return {"judged": {}, "set_aside": []}, {}
     images = index.settle_index(known_images)
     judge = Judge(images, image_batches, inspected_pixels, open_champion(), parameters)
     screenings, usable = {}, {}
     for batch in due:
-        inspections = image_inspections.read(batch)
-        screenings[batch] = judge.screen(batch, inspections)
+        screenings[batch], images_of_batch = judge.screen(batch, image_inspections)
         if screenings[batch]["verdict"] == "accepted":
-            usable[batch] = index.select_usable(inspections)[["image_id", "label", "patient"]]
+            usable[batch] = images_of_batch[["image_id", "label", "patient"]]
     candidates = _preview(usable, known_images, parameters)
     for batch, breaches in admit_together(images, candidates, parameters).items():
         screenings[batch] |= {"verdict": "waiting", "reasons": breaches}
-    stops = []
+    set_aside = []
     for batch, record in screenings.items():
         _log_screening(batch, record)
-        if record["verdict"] in ("quarantined", "waiting") and not _is_old(
-            record, known_screenings.get(batch)
-        ):
-            stops += [f"Batch '{batch}' is {record['verdict']}: {why}" for why in record["reasons"]]
-    return {"judged": screenings, "stops": stops}, screenings
+        if record["verdict"] != "accepted" and not _is_old(record, known_screenings.get(batch)):
+            set_aside += [
+                f"Batch '{batch}' is {record['verdict']}: {why}" for why in record["reasons"]
+            ]
+    return {"judged": screenings, "set_aside": set_aside}, screenings
 
 
 def index_images(
@@ -185,9 +186,10 @@ def index_images(
     rows: list[pd.DataFrame] = []
     log = known_index[columns]
     changed = {
-        batch: image_inspections.read(batch)
+        batch: inspections
         for batch, status in statuses.items()
         if known.get(batch) != status
+        and (inspections := _try_read(image_inspections, batch)) is not None
     }
     patients = {
         batch: inspections.loc[inspections["refusal"] == "", "patient"]
@@ -212,7 +214,9 @@ def index_images(
 def check_contract(
     image_index: pd.DataFrame, intake_report: dict[str, Any], parameters: DataProcessingParameters
 ) -> dict[str, Any]:
-    """Stop the night before training where the data break the contract.
+    """Stop the night before training where the training set breaks the contract.
+
+    A batch that breaks it is set aside by `screen_batches`, and stops nothing.
 
     Args:
         image_index: the log of the index.
@@ -225,14 +229,8 @@ def check_contract(
         where too few images are new.
 
     Raises:
-        ContractError: a batch of tonight breaks the contract, or the training set does.
+        ContractError: the training set breaks the contract.
     """
-    if intake_report["stops"]:
-        raise ContractError(
-            "Tonight's data break the contract, so nothing is trained. The index is unchanged and "
-            "the batches wait. Correct the parameters or answer the review, then run again:\n"
-            + _list_lines(intake_report["stops"])
-        )
     images = index.select_accepted(image_index[[*index.SETTLING_COLUMNS, "patient", "split"]])
     class_names = index.name_classes(images, parameters["classes"])
     breaches, missing = contract.check_images(images, class_names, parameters["contract"])
@@ -301,6 +299,20 @@ def _check_accepted(paths: Sequence[str], reasons: Sequence[str], image_size_px:
             )
 
 
+def _try_read(inspections: BatchTables, batch: str) -> pd.DataFrame | None:
+    """Return the inspections of a batch; None, with a warning, where they cannot be read."""
+    try:
+        return inspections.read(batch)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others of the night join
+        logger.warning(
+            "Batch '%s' joins nothing tonight: its inspections cannot be read: %s. The next intake "
+            "tries again",
+            batch,
+            describe_error(error),
+        )
+        return None
+
+
 def _preview(
     usable: Mapping[str, pd.DataFrame], log: pd.DataFrame, parameters: DataProcessingParameters
 ) -> dict[str, pd.DataFrame]:
@@ -332,7 +344,7 @@ def _log_screening(batch: str, record: Mapping[str, Any]) -> None:
 
 
 def _is_old(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
-    """Return whether an earlier night stopped for the same reasons."""
+    """Return whether an earlier night has said the same."""
     return known is not None and known["reasons"] == record["reasons"]
 
 
