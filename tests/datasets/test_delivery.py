@@ -25,7 +25,7 @@ NAMES = [
 
 NO_IMAGE = (
     "holds no image in a class folder. Expected <class>/<image> files ending in .png, .jpg, .jpeg, "
-    ".bmp, .tif, .tiff, or a zip of them."
+    ".jpe, .jfif, .bmp, .tif, .tiff, .gif, or a zip of them."
 )
 
 
@@ -207,7 +207,16 @@ def test_every_file_is_delivered_or_left_out_by_name_and_kind(tmp_path: Path) ->
     elsewhere = lay_out(tmp_path / "elsewhere", "U/9.png")
     data = lay_out(
         tmp_path / "data",
-        *("P/1.png", "P/2.gif", "P/3.jfif", "P/notes", "top.png", "P/.hidden.png", "U/5.png"),
+        *(
+            "P/1.png",
+            "P/2.gif",
+            "P/3.jfif",
+            "P/notes",
+            "Thumbs.db",
+            "top.png",
+            "P/.hidden.png",
+            "U/5.png",
+        ),
         "labels.csv",
     )
     (data / "again" / "P").mkdir(parents=True)
@@ -217,12 +226,12 @@ def test_every_file_is_delivered_or_left_out_by_name_and_kind(tmp_path: Path) ->
     (data / "more").symlink_to(elsewhere / "U")
     os.mkfifo(data / "P" / "pipe.png")
     source = Source(data)
-    assert source.files == [PurePosixPath("P/1.png"), PurePosixPath("U/5.png")]
+    names = ["P/1.png", "P/2.gif", "P/3.jfif", "U/5.png"]
+    assert source.files == [PurePosixPath(name) for name in names]
     assert source.left_out == {
-        ".gif": ["P/2.gif"],
-        ".jfif": ["P/3.jfif"],
         "beside the class folders": ["linked.png", "top.png"],
         "copy of another one": ["again/P/1.png"],
+        "debris of disks and programs": ["Thumbs.db"],
         "hidden": ["P/.hidden.png"],
         "link to a file that is not there": ["P/annexed.png"],
         "link to a folder": ["more"],
@@ -237,9 +246,8 @@ def test_what_a_zip_holds_besides_images_is_counted_too(tmp_path: Path) -> None:
         for name in ("P/1.png", "__MACOSX/P/1.png", "P/2.webp", "beside.png"):
             archive.writestr(name, name)
     assert Source(path).left_out == {
-        ".webp": ["P/2.webp"],
         "beside the class folders": ["beside.png"],
-        "hidden": ["__MACOSX/P/1.png"],
+        "debris of disks and programs": ["__MACOSX/P/1.png"],
     }
 
 

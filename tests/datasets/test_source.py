@@ -175,8 +175,8 @@ class TestImageSource:
             (
                 "cells/x.md",
                 "",
-                "Folder '{}' holds no image: expected files ending in .png, .jpg, .jpeg, .bmp, "
-                ".tif, .tiff, found 1 other files. " + HOW_TO_NAME,
+                "Folder '{}' holds no image: expected files ending in .png, .jpg, .jpeg, .jpe, "
+                ".jfif, .bmp, .tif, .tiff, .gif, found 1 other files. " + HOW_TO_NAME,
             ),
         ],
     )

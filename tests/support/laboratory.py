@@ -18,6 +18,7 @@ from kedro.runner import SequentialRunner
 from samples import fill_folder
 
 from image_classification.intake.index import settle_index
+from image_classification.intake.tally import tally_batch
 from image_classification.pipelines import data_processing, review
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -131,6 +132,13 @@ class Laboratory:
     def verdict(self, batch: str) -> dict[str, Any]:
         record: dict[str, Any] = self.catalog().load("batch_screenings")[batch]
         return record
+
+    def tally(self, batch: str) -> dict[str, int]:
+        """Return what became of all that was found in a batch, as `batches` tells it."""
+        images = self.index()
+        counts = tally_batch(self.verdict(batch), images[images["batch"] == batch])
+        assert counts["found"] == sum(counts.values()) - counts["found"]
+        return counts
 
     def snapshot(self) -> dict[str, bytes]:
         """Return all files but those of a run."""

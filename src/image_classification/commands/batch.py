@@ -18,7 +18,12 @@ from image_classification.commands.console import (
 from image_classification.configuration import names
 from image_classification.datasets import delivery
 from image_classification.datasets.folder import describe_left_out
+from image_classification.intake import index
+from image_classification.intake.tally import describe_tally, tally_batch
 from image_classification.vendor.kedro import locate_file
+
+COUNTED = ("Refused: ", "Left out: ")
+"""How the notes of a screening begin that say what was not used."""
 
 
 @click.command()
@@ -47,6 +52,7 @@ def batches() -> None:
     """List the batches: what became of each, and why."""
     context = open_context()
     log = load_entry(context, names.IMAGE_INDEX)
+    settled = index.settle_index(log)
     screenings = load_entry(context, names.BATCH_SCREENINGS)
     for name in load_entry(context, names.IMAGE_BATCHES).names():
         record = screenings.get(name)
@@ -57,9 +63,13 @@ def batches() -> None:
         if len(answered) and answered["reviewed_by"].iloc[-1]:
             verdict = "{}, after a review by {}: {}".format(*answered.iloc[-1])
         click.echo(f"{name}: {verdict} ({len(rows)} images)")
-        left_out = [note for note in record["notes"] if "left_out" in record] if record else []
-        told = [note for note in left_out if note.startswith("Left out: ")]
-        for line in [*record["reasons"], *told] if record else []:
+        if record is None:
+            continue
+        counts = tally_batch(record, settled[settled["batch"] == name])
+        told = [note for note in record["notes"] if note.startswith(COUNTED)]
+        # Where all that was found are images of one status, the line above says it.
+        lines = [*record["reasons"], *([describe_tally(counts)] if len(counts) > 2 else []), *told]
+        for line in lines:
             click.echo(f"  - {line}")
     inbox = load_entry(context, names.INCOMING_BATCHES)
     now, minutes = datetime.now(UTC), context.params["data_processing"]["settle_minutes"]

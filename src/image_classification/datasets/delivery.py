@@ -24,8 +24,9 @@ from image_classification.datasets.file import (
     open_filesystem,
     write_whole,
 )
-from image_classification.datasets.folder import IMAGE_SUFFIXES, LINK_OUT, find_files
+from image_classification.datasets.folder import LINK_OUT, find_files
 from image_classification.datasets.inbox import READY, clean_name
+from image_classification.datasets.leftover import READ_SUFFIXES, explain_left_out
 from image_classification.errors import DataError
 
 
@@ -61,7 +62,7 @@ class Source:
         if not self.files:
             raise DataError(
                 f"'{path}' holds no image in a class folder. Expected <class>/<image> files ending "
-                f"in {', '.join(IMAGE_SUFFIXES)}, or a zip of them."
+                f"in {', '.join(READ_SUFFIXES)}, or a zip of them."
             )
 
     def read(self, paths: Sequence[PurePosixPath]) -> Iterator[bytes]:
@@ -198,10 +199,8 @@ def _list_odd(path: Path) -> dict[str, list[str]]:
 
 def _explain_left_out(path: PurePosixPath) -> str:
     """Return why a file is no image to be delivered, "" where it is one."""
-    if any(part.startswith((".", "__MACOSX")) for part in path.parts):
-        return "hidden"
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        return path.suffix.lower() or "without an ending"
+    if reason := explain_left_out(path.as_posix()):
+        return reason
     return "" if path.parent.name else "beside the class folders"
 
 

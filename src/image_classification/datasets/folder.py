@@ -20,9 +20,9 @@ from image_classification.datasets.file import (
     read_file,
     read_in_parts,
 )
+from image_classification.datasets.leftover import DEBRIS, HIDDEN, explain_left_out
 from image_classification.errors import DataError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 FILE_COLUMNS = ["path", "image_name", "label", "size_bytes"]
 
 READERS = 16
@@ -73,9 +73,7 @@ def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.Da
     """
     found = find_files(filesystem, root)
     rows = []
-    for path in sorted(filter(_is_image, found)):
-        if found[path].get("kind") == CLOSED_FOLDER:
-            continue
+    for path in sorted(path for path, facts in found.items() if not _explain(path, facts)):
         folder, _, name = path.rpartition("/")
         rows.append((path, name, folder.rpartition("/")[2], int(found[path]["size"] or 0)))
     return pd.DataFrame(rows, columns=FILE_COLUMNS), len(found) - len(rows)
@@ -84,14 +82,12 @@ def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.Da
 def list_left_out(filesystem: fsspec.AbstractFileSystem, root: str) -> dict[str, list[str]]:
     """Return what `list_images` leaves out, as paths by kind, sorted.
 
-    A kind is what lies in the place of a file, or the ending of a file that is no image.
+    A kind is what lies in the place of a file, or what `explain_left_out` says of a name.
     """
     left: dict[str, list[str]] = {}
     for path, facts in find_files(filesystem, root).items():
-        kind = facts.get("kind", "")
-        if kind == CLOSED_FOLDER or not _is_image(path):
-            ending = posixpath.splitext(path)[1].lower()
-            left.setdefault(kind or ending or "without an ending", []).append(path)
+        if kind := _explain(path, facts):
+            left.setdefault(kind, []).append(path)
     return dict(sorted(left.items()))
 
 
@@ -199,6 +195,11 @@ def _tell(status: os.stat_result) -> dict[str, Any]:
     return {"mtime": status.st_mtime, "ctime": status.st_ctime}
 
 
-def _is_image(path: str) -> bool:
-    hidden = "/." in f"/{path}" or "/__MACOSX" in f"/{path}"
-    return path.lower().endswith(IMAGE_SUFFIXES) and not hidden
+def _explain(path: str, facts: Mapping[str, Any]) -> str:
+    """Return why something that was found is no image file, as a kind; "" where it is one."""
+    kind = str(facts.get("kind", ""))
+    # A disk has closed folders of its own: lost+found, System Volume Information.
+    reason = explain_left_out(path.rstrip("/"))
+    if kind == CLOSED_FOLDER:
+        return reason if reason == DEBRIS else kind
+    return reason if reason in ("", DEBRIS, HIDDEN) else kind or reason

@@ -21,11 +21,11 @@ from image_classification.datasets.file import (
     read_in_parts,
 )
 from image_classification.datasets.folder import (
-    IMAGE_SUFFIXES,
     LASTING_ERRORS,
     READERS,
     list_images,
 )
+from image_classification.datasets.leftover import READ_SUFFIXES
 from image_classification.errors import DataError
 
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
@@ -143,7 +143,7 @@ def _list_folder(filesystem: fsspec.AbstractFileSystem, root: str) -> pd.DataFra
     if files.empty:
         raise DataError(
             f"Folder '{root}' holds no image: expected files ending in "
-            f"{', '.join(IMAGE_SUFFIXES)}, found {ignored} other files. {HOW_TO_NAME}"
+            f"{', '.join(READ_SUFFIXES)}, found {ignored} other files. {HOW_TO_NAME}"
         )
     names = files["path"].tolist()
     return _tabulate(filesystem, root, names, names)

@@ -22,7 +22,7 @@ import pooch
 import requests
 from filelock import FileLock, Timeout
 
-from image_classification.datasets.folder import IMAGE_SUFFIXES
+from image_classification.datasets.leftover import IMAGE_SUFFIXES
 from image_classification.errors import ConfigurationError, DataError
 
 CHUNK_BYTES = 256 * 1024

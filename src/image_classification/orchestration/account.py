@@ -93,6 +93,8 @@ class Account:
             f"took in {batches}: {counts['accepted']} images accepted, {counts['held']} held, "
             f"{counts['rejected']} rejected; {counts['quarantined_files']} files in quarantine"
         )
+        if left_out := counts.get("left_out"):
+            taken += f", {left_out} left out"
         waiting = self._run.catalog.load(names.CONTRACT_REPORT).get("waiting")
         return f"{taken}. {waiting}" if waiting else taken
 

@@ -245,16 +245,45 @@ def test_a_table_of_labels_that_is_no_file_quarantines_its_batch(
     assert reason.startswith("labels.csv of batch 'a' cannot be read: ")
 
 
-def test_what_is_left_out_is_counted_by_kind_with_the_first_name(laboratory: Laboratory) -> None:
-    names = [f"{POSITIVE}/{name}" for name in ("b.JFIF", "a.jfif", "c.webp", ".d.png")]
-    files = {f"{POSITIVE}/{name_cell(100)}": draw_image(100), "labels": b"x"}
-    laboratory.deliver("a", files | dict.fromkeys(names, b"1"))
+def test_every_thing_that_lies_in_a_batch_is_counted_once(laboratory: Laboratory) -> None:
+    """What is found is accepted, refused with a reason, a duplicate, or left out by kind."""
+    laboratory.deliver("a", {f"{POSITIVE}/{name_cell(99)}": draw_image(99)})
+    laboratory.take_in()
+    cells = {f"{POSITIVE}/{name_cell(n)}": draw_image(n) for n in range(100, 130)}
+    files = {
+        **cells,
+        f"{POSITIVE}/again.png": draw_image(100),
+        f"{POSITIVE}/known.png": draw_image(99),
+        f"{POSITIVE}/C131.jfif": draw_image(131, kind="JPEG"),
+        f"{POSITIVE}/C132.gif": draw_image(132, mode="L", kind="GIF"),
+        f"{POSITIVE}/C133.webp": draw_image(133, kind="WEBP"),
+        f"{POSITIVE}/.d.png": draw_image(134),
+        f"{POSITIVE}/@eaDir/x.png/SYNOPHOTO_THUMB_M.jpg": draw_image(135),
+        "Thumbs.db": b"x",
+        "notes.txt": b"x",
+        "README": b"x",
+    }
+    folder = laboratory.deliver("b", files, labels_csv="image_name,labelled_by,labelled_on\n")
+    (folder / "more").symlink_to(folder / POSITIVE)
+    laboratory.parameters["contract"]["maximum_refused_share"] = 0.1
     night(laboratory)
-    record = laboratory.verdict("a")
-    assert record["left_out"] == {".jfif": 2, ".png": 1, ".webp": 1, "without an ending": 1}
-    assert f"Left out: 2 (.jfif), the first is '{POSITIVE}/a.jfif'." in record["notes"]
-    found = sum(record["left_out"].values()) + record["files"]
-    assert found == len(files) + len(names)
+
+    counts = laboratory.tally("b")
+
+    assert counts == {
+        "found": len(files) + 1,
+        "accepted": 32,
+        "refused": 1,
+        "duplicates": 2,
+        "left out": 6,
+    }
+    assert laboratory.verdict("b")["left_out"] == {
+        ".txt": 1,
+        "debris of disks and programs": 2,
+        "hidden": 1,
+        "link to a folder": 1,
+        "without an ending": 1,
+    }
 
 
 def test_a_folder_that_cannot_be_opened_quarantines_its_batch(laboratory: Laboratory) -> None:

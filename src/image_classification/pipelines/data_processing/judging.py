@@ -23,6 +23,7 @@ from image_classification.datasets.folder import CLOSED_FOLDER, describe_left_ou
 from image_classification.errors import DataError
 from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
+from image_classification.intake.tally import describe_refused
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Judge:
         record = self._record(
             inspections, found, verdict=verdict, reasons=[*breaches, *found.reasons]
         )
-        notes = describe_left_out(left_out)
+        notes = [*describe_refused(inspections), *describe_left_out(left_out)]
         return record | {
             "notes": [*record["notes"], *notes],
             "left_out": {kind: len(paths) for kind, paths in left_out.items()},
@@ -135,6 +136,7 @@ class Judge:
             "notes": found.notes,
             "numbers": found.numbers,
             "files": len(inspections),
+            "refused": int((inspections["refusal"] != "").sum()),
             "images": len(usable),
             "patients": int(usable["patient"].nunique()),
             "suspects": suspects.to_dict("records"),

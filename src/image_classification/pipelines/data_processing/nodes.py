@@ -208,7 +208,12 @@ def index_images(
         )
         rows.append(make_rows(inspections, splits).assign(**status, recorded_at=now))
     added = index.join_rows(rows) if rows else known_index.head(0)
-    return quarantine, _count_statuses(added, quarantine), added
+    left_out = sum(
+        count
+        for batch in changed.keys() & batch_screenings.keys()
+        for count in batch_screenings[batch].get("left_out", {}).values()
+    )
+    return quarantine, _count_statuses(added, quarantine, left_out), added
 
 
 def check_contract(
@@ -326,12 +331,15 @@ def _preview(
     }
 
 
-def _count_statuses(added: pd.DataFrame, quarantine: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def _count_statuses(
+    added: pd.DataFrame, quarantine: Mapping[str, pd.DataFrame], left_out: int
+) -> dict[str, Any]:
     counts = added["status"].value_counts()
     summary = {name: int(counts.get(name, 0)) for name in index.LASTING_ORDER}
-    summary["quarantined_files"] = sum(map(len, quarantine.values()))
+    summary |= {"quarantined_files": sum(map(len, quarantine.values())), "left_out": left_out}
     logger.info(
-        "%d images accepted, %d held, %d rejected; %d files in quarantine", *summary.values()
+        "%d images accepted, %d held, %d rejected; %d files in quarantine, %d left out",
+        *summary.values(),
     )
     return {**summary, "batches": sorted(quarantine)}
 
