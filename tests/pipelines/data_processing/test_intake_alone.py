@@ -264,7 +264,7 @@ def test_every_thing_that_lies_in_a_batch_is_counted_once(laboratory: Laboratory
         "README": b"x",
     }
     folder = laboratory.deliver("b", files, labels_csv="image_name,labelled_by,labelled_on\n")
-    (folder / "more").symlink_to(folder / POSITIVE)
+    (folder / "more").symlink_to(POSITIVE)
     laboratory.parameters["contract"]["maximum_refused_share"] = 0.1
     night(laboratory)
 
