@@ -19,6 +19,7 @@ BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
 OUT_OF_RANGE = {
     "image_size_px": [15, 513, 64.5, "64"],
     "positive_class": [None, 1],
+    "may_loosen": [None, "promotion.mode", [1]],
     "registered_model_name": ["", None],
     "data_processing.classes": ["Parasitized", [1, 2], ["Parasitized"]],
     "data_processing.name_pattern": [None],

@@ -509,3 +509,17 @@ def test_the_ledger_tells_what_came_of_each_night(
     expected = {event for test, event in LEDGER.items() if test in ran}
     assert expected <= told
     assert set(LEDGER.values()) == set(EVENTS)
+
+
+def test_a_form_that_loosens_a_rule_is_refused_by_the_first_task_and_not_tried_again(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_ENV", "test")  # which allows nothing
+    dag_run = laboratory.run_dag("promotion", retries=2, minimum_gain=-0.5)
+    tasks = {task.task_id: task for task in dag_run.get_task_instances()}
+    assert str(tasks["open_run"].state) == "failed"
+    assert tasks["open_run"].try_number == 1
+    assert {str(task.state) for name, task in tasks.items() if name != "open_run"} <= {
+        "upstream_failed",
+        "failed",
+    }

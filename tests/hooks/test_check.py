@@ -106,3 +106,11 @@ def load_context(**params: Any) -> Any:
     bootstrap_project(PROJECT)
     session = KedroSession.create(project_path=PROJECT, runtime_params=params)
     return session.load_context()
+
+
+def test_a_run_that_loosens_a_rule_is_refused_before_the_store_is_made(storage: Path) -> None:
+    loose = {"promotion": {"improvement": {"minimum_gain": -0.5}}}
+    with pytest.raises(ConfigurationError, match="may not loosen the rules of the configuration"):
+        check(read_configuration(**loose))
+    assert not (storage / "mlflow").exists()
+    load_context(**loose)  # the environment in force allows it

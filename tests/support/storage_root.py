@@ -15,9 +15,12 @@ STORE = Path("mlflow", "mlflow.db")
 
 
 def put_in_force(patch: pytest.MonkeyPatch, storage: Path) -> None:
-    """Let commands and sessions work over a storage root, with the environment `test`."""
+    """Let commands and sessions work over a storage root, with an environment of the tests.
+
+    It is `test`, but that a run may ask for any gain.
+    """
     patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
-    patch.setenv("KEDRO_ENV", "test")
+    patch.setenv("KEDRO_ENV", "test_any_gain")
 
 
 def copy_storage(source: Path, target: Path) -> Path:

@@ -45,13 +45,22 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         # Must be there first: Kedro's loader reads a value while it is made.
         self._known: dict[str, dict[str, Any]] = {}
         self._texts = _Texts()
-        super().__init__(conf_source, env, self._texts.hide(runtime_params or {}), **options)
+        self._options = {"env": env, **options}
+        super().__init__(
+            conf_source, runtime_params=self._texts.hide(runtime_params or {}), **self._options
+        )
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of a kind, such as "catalog": a copy, which may be changed."""
         if key not in self._known:
             self._known[key] = self._texts.restore(super().__getitem__(key))
         return deepcopy(self._known[key])
+
+    def read_configured(self) -> dict[str, Any]:
+        """Return the parameters as the files say, whatever this run changes."""
+        if not self.runtime_params:
+            return self["parameters"]
+        return type(self)(str(self.conf_source), **self._options)["parameters"]
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Use this value from now on, not that of the files."""

@@ -13,7 +13,7 @@ from image_classification.figures.training import (
     plot_roc,
 )
 
-# A name of a class, a patient or a file is text. Between two "$" matplotlib would read TeX, and$
+# A name of a class, a patient or a file is text. Between two "$" matplotlib would read TeX, and
 # fail where it is none.
 mpl.rcParams["text.parse_math"] = False
 

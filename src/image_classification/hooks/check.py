@@ -10,6 +10,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from image_classification import tracking
+from image_classification.configuration.bounds import check_bounds
 from image_classification.configuration.parameters import check_parameters
 from image_classification.errors import ConfigurationError, name_near_misses
 
@@ -21,15 +22,17 @@ class CheckHook:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Check parameters, globals and the tracking store."""
-        for key in context.config_loader.get("globals", {}):
+        """Check parameters, what this run changes of them, globals and the tracking store."""
+        loader: Any = context.config_loader
+        for key in loader.get("globals", {}):
             if key not in GLOBALS:
                 raise ConfigurationError(
                     f"conf/*/globals.yml: '{key}' is not a key. Allowed: {', '.join(GLOBALS)}."
                     f"{name_near_misses(key, GLOBALS)}"
                 )
-        check_parameters(context.config_loader["parameters"])
-        mlflow = context.config_loader["mlflow"]
+        check_parameters(loader["parameters"])
+        check_bounds(loader.read_configured(), loader["parameters"])
+        mlflow = loader["mlflow"]
         # If the run is open, an earlier task has asked the server; this one may wait for it.
         is_open = bool(mlflow.get("tracking", {}).get("run", {}).get("id"))
         uri = mlflow.get("server", {}).get("mlflow_tracking_uri") or ""

@@ -40,6 +40,14 @@ def test_opening_hands_on_the_run_and_its_experiment_and_links_it(
     assert told.notes == ["MLflow run: http://mlflow/run"]
 
 
+def test_opening_is_not_tried_again_where_the_form_loosens_a_rule(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_with(monkeypatch, open_mlflow_run=ConfigurationError("may not loosen"))
+    with pytest.raises(AirflowFailException, match="may not loosen"):
+        make_operator(OpenRunOperator, "open_run").execute(make_context("open_run"))
+
+
 # A node
 
 

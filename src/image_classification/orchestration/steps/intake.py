@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from image_classification.orchestration.steps.base import REVIEW, PipelineOperator, write_note
+from image_classification.orchestration.steps.base import (
+    REVIEW,
+    PipelineOperator,
+    fail_at_once,
+    write_note,
+)
 from image_classification.orchestration.task_id import ASK_REVIEWER
 from image_classification.vendor.airflow.task import SkippingOperator, request_dag_run
 
@@ -29,7 +34,8 @@ class FindBatchesOperator(PipelineOperator, SkippingOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Return the batches that have arrived, and those that an earlier run left undone."""
-        batches = self.start(context).account.find_batches()
+        with fail_at_once():
+            batches = self.start(context).account.find_batches()
         if batches:
             self.log.info("To take in: %s", ", ".join(batches))
         else:

@@ -11,6 +11,7 @@ from image_classification.orchestration.notices.failure import FAILED_STATES, RE
 from image_classification.orchestration.steps.base import (
     EXPERIMENT,
     PipelineOperator,
+    fail_at_once,
     write_note,
     write_outcome,
 )
@@ -47,9 +48,14 @@ class OpenRunOperator(PipelineOperator):
     """Find or create the MLflow run of this DAG run; its id is the task's result."""
 
     def execute(self, context: Context) -> str:
-        """Open the run, and link it from the DAG run."""
+        """Open the run, and link it from the DAG run.
+
+        Raises:
+            AirflowFailException: the configuration is wrong, or the form loosens it.
+        """
         run = self.start(context)
-        mlflow_run_id = run.open_mlflow_run()
+        with fail_at_once():
+            mlflow_run_id = run.open_mlflow_run()
         context["ti"].xcom_push(key=EXPERIMENT, value=run.experiment_id)
         address = run.locate_mlflow_run()
         self.log.info("MLflow run: %s", address)
