@@ -31,11 +31,28 @@ def test_a_folder_is_scored_with_the_champion_and_written_to_a_file(
 def test_without_a_file_the_place_of_the_table_is_told(delivered: Path, tmp_path: Path) -> None:
     image = next(delivered.rglob("*.png"))
     (tmp_path / "cells.csv").write_text(f"path\n{image}\ngone.png\n")
-    result = call("score", str(tmp_path / "cells.csv"))
+    result = call("score", str(tmp_path / "cells.csv"), "--allow", str(delivered))
     assert result.exit_code == 0, result.output
     assert "; 1 could not be read" in result.output
     place = result.output.partition("Table: ")[2].strip()
     assert pd.read_csv(place)["path"].tolist() == [str(image), str(tmp_path / "gone.png")]
+
+
+def test_a_list_names_images_beside_it_and_of_the_storage_and_no_others(
+    in_laboratory: Path, delivered: Path, tmp_path: Path
+) -> None:
+    elsewhere, *_ = sorted(delivered.rglob("*.png"))
+    kept = next((in_laboratory / "images").rglob("*.png"))
+    (tmp_path / "beside.png").write_bytes(elsewhere.read_bytes())
+    (tmp_path / "link.png").symlink_to(elsewhere)
+    listed = ["beside.png", str(kept), str(elsewhere), f"file://{elsewhere}", "link.png"]
+    listed += [f"../{delivered.name}/{elsewhere.relative_to(delivered)}", "/proc/self/environ"]
+    (tmp_path / "cells.txt").write_text("\n".join(listed))
+    result = call("score", str(tmp_path / "cells.txt"), "--to", str(tmp_path / "scores.csv"))
+    assert result.exit_code == 0, result.output
+    errors = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)["error"]
+    assert errors[:2].tolist() == ["", ""]
+    assert errors[2:].str.startswith("the file cannot be read: it lies in none of the ").all()
 
 
 def test_scoring_without_a_champion_is_said_in_one_line(

@@ -446,11 +446,20 @@ def test_a_batch_that_breaks_the_contract_stops_nothing_and_is_asked_about(
 
 @pytest.mark.slow
 def test_scoring_says_how_many_images_of_which_category_by_which_version(
-    laboratory: Laboratory, night_of_a_failure: Night, cells: Path, tmp_path: Path
+    laboratory: Laboratory,
+    night_of_a_failure: Night,
+    cells: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = sorted(str(path) for path in cells.rglob("*.png"))[:3]
-    (tmp_path / "cells.txt").write_text("\n".join([*images, "gone.png"]))
-    night = laboratory.spend_night("inference", images=str(tmp_path / "cells.txt"))
+    listed = laboratory.storage / "cells.txt"
+    listed.write_text("\n".join([*images, "gone.png"]))
+    (tmp_path / "cells.txt").write_text("\n".join(images))
+    refused = laboratory.spend_night("inference", images=str(tmp_path / "cells.txt"))
+    assert refused.outcome.startswith("failed: list_images.")
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INFERENCE", str(cells))
+    night = laboratory.spend_night("inference", images=str(listed))
     assert night.state == "success"
     assert night.mlflow_runs == 1
     version = night.aliases["champion"]
@@ -462,7 +471,7 @@ def test_scoring_says_how_many_images_of_which_category_by_which_version(
     (table,) = laboratory.storage.glob("runs/inference/*/scores.parquet")
     assert pd.read_parquet(table)["model_version"].tolist() == [version] * 4
     assert night.mlflow_run.data.tags["kedro_command"] == (
-        f"kedro run --pipelines inference --params inference.images={tmp_path}/cells.txt"
+        f"kedro run --pipelines inference --params inference.images={listed}"
     )
     assert night.aliases == night_of_a_failure.aliases
 

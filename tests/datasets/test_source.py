@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pandas as pd
 import pytest
+from fsspec import AbstractFileSystem
 
 from image_classification.datasets import ImageSource, ImageSourceDataset
 from image_classification.datasets.file import open_filesystem, write_whole
@@ -270,18 +276,25 @@ class TestImageSource:
         assert sorted(asked, key=str) == [("file", {"key": "k"}), ("s3", {"key": "k"})]
 
     def test_files_of_a_disk_are_tried_without_threads_and_addresses_are_not(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[object] = []
 
-        def note(_: object, paths: object, readers: int, *, alone: bool) -> list[bytes]:
+        def read(_: object, paths: Sequence[str], readers: int, *, alone: bool) -> list[bytes]:
             asked.append((readers, alone))
-            return []
+            return [b"disk"] * len(paths)
 
-        monkeypatch.setattr("image_classification.datasets.source.read_in_parts", note)
-        ImageSource("").read(["/1.png"])
-        ImageSource("").read(["/1.png", "s3://bucket/2.png"])
-        assert asked == [(16, True), (16, False)]
+        def ask(_: object, paths: Sequence[str], readers: int, *more: object) -> list[bytes]:
+            asked.append((readers, list(paths)))
+            return [b"store"] * len(paths)
+
+        monkeypatch.setattr("image_classification.datasets.source.read_in_parts", read)
+        monkeypatch.setattr("image_classification.datasets.source.ask_each", ask)
+        (tmp_path / "1.png").write_bytes(b"disk")
+        assert ImageSource("").read(["/1.png"]) == [b"disk"]
+        mixed = ["s3://bucket/2.png", f"{tmp_path}/1.png", "s3://bucket/3.png"]
+        assert ImageSource("").read(mixed) == [b"store", b"disk", b"store"]
+        assert asked == [(16, True), (16, ["s3://bucket/2.png", "s3://bucket/3.png"])]
 
     def test_the_dataset_says_where_the_images_lie(self) -> None:
         metadata = {"kind": "images"}
@@ -293,3 +306,186 @@ class TestImageSource:
     def test_images_to_score_cannot_be_written(self, tmp_path: Path) -> None:
         with pytest.raises(Exception, match=r"^Images to score are read-only\.$"):
             ImageSourceDataset(filepath=str(tmp_path)).save(object())
+
+
+class _Deaf(AbstractFileSystem):
+    """A store that never answers."""
+
+    protocol = "deaf"
+    asked: ClassVar[list[str]] = []
+    until = threading.Event()
+
+    def cat_file(self, path: str, *_: object, **__: object) -> bytes:
+        self.asked.append(path)
+        self.until.wait()
+        return b""
+
+    def isdir(self, path: str) -> bool:
+        self.until.wait()
+        return False
+
+
+class _Broken(AbstractFileSystem):
+    """A store whose library raises what no other does."""
+
+    protocol = "broken"
+
+    def cat_file(self, path: str, *_: object, **__: object) -> bytes:
+        raise RuntimeError("no session\nwith much detail")
+
+
+class _Endless(AbstractFileSystem):
+    """A store of a file without an end; it gives as much of it as is asked for."""
+
+    protocol = "endless"
+
+    def cat_file(self, path: str, start: int = 0, end: int = 2**40, **_: object) -> bytes:
+        return b"0" * (end - start)
+
+
+@pytest.fixture
+def stores() -> Iterator[None]:
+    """The addresses ``deaf://``, ``broken://`` and ``endless://``."""
+    _Deaf.until = threading.Event()
+    _Deaf.asked.clear()
+    for store in (_Deaf, _Broken, _Endless):
+        fsspec.register_implementation(store.protocol, store, clobber=True)
+    yield
+    _Deaf.until.set()
+
+
+@pytest.mark.usefixtures("stores")
+class TestStoresThatFail:
+    """One dead protocol keeps its rows, and holds up no other."""
+
+    def test_each_row_has_its_content_or_its_reason(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("image_classification.datasets.source.MAXIMUM_FILE_BYTES", 100)
+        fsspec.filesystem("memory").pipe_file("/1.png", b"1")
+        (tmp_path / "2.png").write_bytes(b"2")
+        paths = ["deaf://a/1.png", "memory:///1.png", "broken://b/1.png", f"{tmp_path}/2.png"]
+        paths += ["endless://c/1.png", "flying://4.png", "file:///gone.png", "://", "deaf://"]
+        began = time.monotonic()
+        assert ImageSource("", patience_s=0.2).read(paths) == [
+            "the file cannot be read: deaf://a did not answer within 0.2 s",
+            b"1",
+            "the file cannot be read: no session",
+            b"2",
+            "the file cannot be read: it is larger than 100 bytes",
+            "the file cannot be read: Protocol not known: flying",
+            "the file cannot be read: there is no such file",
+            "the file cannot be read: there is no such file",
+            "the file cannot be read: deaf:// did not answer within 0.2 s",
+        ]
+        assert time.monotonic() - began < 3
+
+    def test_who_does_not_answer_is_not_asked_for_a_thousand_files(self) -> None:
+        source = ImageSource("", patience_s=0.1)
+        began = time.monotonic()
+        for _ in range(2):
+            reasons = source.read([f"deaf://a/{number}.png" for number in range(500)])
+            assert all(
+                isinstance(reason, str) and "deaf://a did not" in reason for reason in reasons
+            )
+        assert len(_Deaf.asked) < 40
+        assert time.monotonic() - began < 3
+        (reason,) = source.read(["deaf://other/1.png"])
+        assert "deaf://other did not answer within" in str(reason)
+
+    def test_a_folder_that_does_not_answer_ends_the_run_with_a_sentence(self) -> None:
+        with pytest.raises(DataError, match=r"'deaf://a' did not answer within 0\.5 s"):
+            ImageSource("", patience_s=0.05).list_images("deaf://a")
+
+
+class TestAllowedPlaces:
+    """What a list and a trigger form may name."""
+
+    @pytest.fixture
+    def lab(self, tmp_path: Path) -> Path:
+        for name in ("lab/cells/1.png", "elsewhere/2.png"):
+            write_whole(*open_filesystem(f"{tmp_path}/{name}"), name.encode())
+        (tmp_path / "lab/cells/link.png").symlink_to(tmp_path / "elsewhere/2.png")
+        (tmp_path / "lab/cells/out").symlink_to(tmp_path / "elsewhere")
+        os.mkfifo(tmp_path / "lab/cells/pipe.png")
+        return tmp_path / "lab"
+
+    def load(self, lab: Path, *allowed: str, **more: Sequence[str]) -> ImageSource:
+        return ImageSourceDataset(filepath=f"{lab}/cells", allowed=allowed, **more).load()
+
+    def test_a_list_reaches_nothing_else(self, lab: Path) -> None:
+        elsewhere = lab.parent / "elsewhere" / "2.png"
+        listed = ["1.png", "link.png", "out/2.png", "../../elsewhere/2.png", "pipe.png"]
+        listed += [str(elsewhere), f"file://{elsewhere}", "/proc/self/environ", "/etc/passwd"]
+        listed += ["https://example.org/1.png", "memory:///1.png", "zip://1.png::file:///x.zip"]
+        (lab / "cells/list.txt").write_text("\n".join([*listed, "a\0b.png", f"{lab}/cells/1.png"]))
+        source = self.load(lab)
+        images = source.list_images(f"{lab}/cells/list.txt")
+        contents = source.read(images["path"].tolist())
+        assert [content for content in contents if isinstance(content, bytes)] == [
+            b"lab/cells/1.png"
+        ] * 2
+        assert contents[4] == "the file cannot be read: it is a pipe, and no file"
+        refused = [*contents[1:4], *contents[5:13]]
+        for content in refused:
+            assert str(content).startswith("the file cannot be read: it lies in none of the places")
+
+    def test_a_place_elsewhere_is_refused_before_it_is_looked_at(self, lab: Path) -> None:
+        for place in (str(lab.parent), "/etc", f"{lab.parent}/gone.txt", "s3://bucket", "/a\0b"):
+            with pytest.raises(DataError, match="lies in none of the places allowed here: allow"):
+                self.load(lab).list_images(place)
+
+    def test_links_out_of_a_folder_are_listed_and_refused(self, lab: Path) -> None:
+        source = self.load(lab)
+        images = source.list_images()
+        assert images["image_name"].tolist() == ["1.png", "link.png", "pipe.png"]
+        first, *others = source.read(images["path"].tolist())
+        assert (first, len(others)) == (b"lab/cells/1.png", 2)
+        assert not any(isinstance(other, bytes) for other in others)
+
+    @pytest.mark.parametrize("named", ["elsewhere", "elsewhere/2.png", "elsewhere/list.csv"])
+    def test_what_is_allowed_or_named_by_a_command_line_is_read(
+        self, lab: Path, named: str
+    ) -> None:
+        place, file = f"{lab.parent}/{named}", f"{lab.parent}/elsewhere/2.png"
+        assert self.load(lab, named=[place]).read([file]) == [b"elsewhere/2.png"]
+        folder = place.removesuffix("/list.csv")
+        assert self.load(lab, folder).read([file]) == [b"elsewhere/2.png"]
+
+    def test_a_list_that_is_a_pipe_does_not_hold_up_the_run(self, lab: Path) -> None:
+        os.mkfifo(lab / "cells/list.txt")
+        with pytest.raises(DataError, match=r"cannot be read as \.txt: it is a pipe, and no file"):
+            self.load(lab).list_images(f"{lab}/cells/list.txt")
+
+    def test_one_file_that_fails_keeps_its_row_and_blames_no_other(
+        self, lab: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail_once(filesystem: object, path: str, **_: object) -> bytes:
+            if path.endswith("2.png"):
+                raise OSError(errno.EIO, "Input/output error")
+            return b"1"
+
+        monkeypatch.setattr("image_classification.datasets.source.read_file", fail_once)
+        paths = [f"{lab}/cells/{name}.png" for name in (1, 2, 3)]
+        assert self.load(lab).read(paths) == [
+            b"1",
+            "the file cannot be read: [Errno 5] Input/output error",
+            b"1",
+        ]
+
+
+def test_what_a_folder_leaves_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("1.png", "2.jfif", "3.GIF", "4.webp", "5.npz", "6.npz", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"1")
+    images = ImageSource(str(tmp_path)).list_images()
+    assert images["image_name"].tolist() == ["1.png", "2.jfif", "3.GIF", "4.webp"]
+    (record,) = caplog.records
+    assert "Left out: 2 (.npz), the first is '5.npz'. Left out: 1 (debris" in record.getMessage()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_column_of_categories_is_read_as_text(tmp_path: Path, suffix: str) -> None:
+    table = pd.DataFrame({"path": pd.Categorical(["1.png", "2.png", "1.png"])})
+    place = tmp_path / f"cells{suffix}"
+    table.to_csv(place, index=False) if suffix == ".csv" else table.to_parquet(place)
+    assert ImageSource("").list_images(str(place))["image_name"].tolist() == table["path"].tolist()

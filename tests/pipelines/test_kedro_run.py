@@ -246,7 +246,8 @@ def test_scoring_keeps_its_table_and_counts_in_mlflow(
 ) -> None:
     listed = sorted(str(path) for path in cells.rglob("*.png"))[:5]
     (tmp_path / "cells.txt").write_text("\n".join([*listed, "gone.png"]))
-    kedro_run("inference", inference={"images": str(tmp_path / "cells.txt")})
+    places = [str(tmp_path), str(cells)]
+    kedro_run("inference", inference={"images": f"{tmp_path}/cells.txt"}, named_places=places)
     newest = retrained.client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]
     found = retrained.client.list_artifacts(newest.info.run_id, "scores")
     assert {entry.path for entry in found} == {

@@ -19,16 +19,28 @@ from image_classification.vendor.kedro import locate_file
 @click.command()
 @click.argument("path")
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@click.option(
+    "--allow",
+    "places",
+    multiple=True,
+    help="A folder, or the beginning of URLs, of images that the list may name. May be repeated.",
+)
 @report_errors
-def score(path: str, to: Path | None) -> None:
+def score(path: str, to: Path | None, places: tuple[str, ...]) -> None:
     """Score PATH with the champion: a folder of images, or a list of them.
 
-    A list is a .txt with a path per line, or a .csv or .parquet with a column `path`.
+    A list is a .txt with a path per line, or a .csv or .parquet with a column `path`. It names
+    images of its own folder, of the storage, and of what --allow or `scoring_places` (globals.yml)
+    names.
     """
     if to is not None:
         check_suffix(to)
-    place = path if "://" in path else str(Path(path).absolute())
-    catalog = run_pipeline("inference", inference={"images": place}).catalog
+    place, *allowed = (
+        name if "://" in name else str(Path(name).absolute()) for name in (path, *places)
+    )
+    catalog = run_pipeline(
+        "inference", inference={"images": place}, named_places=[place, *allowed]
+    ).catalog
     click.echo(catalog.load(names.SCORE_SUMMARY)["outcome"])
     if to is None:
         click.echo(f"Table: {locate_file(catalog[names.SCORE_TABLE])}")

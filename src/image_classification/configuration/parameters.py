@@ -44,7 +44,10 @@ def _checked_by(check: Callable[[str], None]) -> AfterValidator:
     return AfterValidator(validate)
 
 
-RUN_KEYS = ("run_id", "mlflow_run_id", "mlflow_experiment_id", "mlflow_run_name")
+RUN_KEYS = (
+    *("run_id", "named_places"),
+    *("mlflow_run_id", "mlflow_experiment_id", "mlflow_run_name"),
+)
 """Runtime parameters that address the catalog and MLflow; Kedro merges them in with the rest."""
 
 

@@ -14,7 +14,7 @@ from image_classification.configuration.bounds import check_bounds
 from image_classification.configuration.parameters import check_parameters
 from image_classification.errors import ConfigurationError, name_near_misses
 
-GLOBALS = ("storage_root", "incoming", "images", "registered_model_name")
+GLOBALS = ("storage_root", "incoming", "images", "registered_model_name", "scoring_places")
 
 
 class CheckHook:

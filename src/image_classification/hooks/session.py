@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from kedro.framework.session import KedroSession
 from kedro.io import CatalogProtocol
@@ -36,6 +36,14 @@ class NightSession(KedroSession):
     Under Airflow a separate task checks, and skips the rest of the night. Here the remaining nodes
     do not run, and the run succeeds and says why.
     """
+
+    @classmethod
+    def create(cls, *arguments: Any, **options: Any) -> NightSession:
+        """Create a session; images to score that its command line names may be read."""
+        params = options.get("runtime_params") or {}
+        if place := (params.get("inference") or {}).get("images"):
+            options["runtime_params"] = {"named_places": [place]} | params
+        return cast("NightSession", super().create(*arguments, **options))
 
     def run(self, **options: Any) -> Any:  # type: ignore[override]
         """Run a pipeline as `KedroSession.run` does, with its keywords."""
