@@ -11,6 +11,7 @@ from kedro.pipeline import Pipeline, pipeline
 from kedro_mlflow.pipeline import pipeline_ml_factory
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
+from image_classification import tracking
 from image_classification.pipelines import (
     data_processing,
     hindsight,
@@ -87,7 +88,8 @@ def describe_model() -> dict[str, Any]:
     """Return the arguments of ``mlflow.pyfunc.log_model``: signature, code and requirements."""
     return {
         "name": "model",
-        "signature": "auto",
+        # "auto" would let a caller name a runner: kedro-mlflow then calls what is named.
+        "signature": tracking.describe_inputs(),
         "code_paths": [str(Path(__file__).parent)],
         "pip_requirements": list(pin_requirements()),
     }

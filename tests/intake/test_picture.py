@@ -185,3 +185,14 @@ def test_a_damaged_file_is_read_or_told_in_one_line_and_raises_nothing_else() ->
     assert 0 < len(told) < len(reasons)
     assert all(told)
     assert not [reason for reason in told if "\n" in reason]
+
+
+def test_a_jpeg_of_more_scans_than_any_program_writes_is_refused_before_it_is_decoded() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16), np.uint8))
+    whole = save(image, "JPEG", progressive=True)
+    scans = whole.count(b"\xff\xda")
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    most = whole[:-2] + last * (picture.MAXIMUM_SCANS - scans) + whole[-2:]
+    assert read_header(most).refusal == ""
+    more = most[:-2] + last + whole[-2:]
+    assert read_header(more).refusal == "the JPEG has 33 scans: at most 32 can be read"

@@ -27,6 +27,9 @@ PNG_RGB = b"\x08\x02\0\0"
 MAXIMUM_PIXELS = 2**26
 """An image of more pixels is not decoded, whatever the parameters allow."""
 
+MAXIMUM_SCANS = 32
+"""A JPEG of more scans is not decoded: each goes over all of its pixels, and takes a few bytes."""
+
 GREY_16 = ("I;16", "I;16B", "I;16L")
 WITH_ALPHA = ("LA", "PA", "RGBA")
 READABLE_MODES = ("RGB", "RGBX", "L", "1", "P", *GREY_16, *WITH_ALPHA)
@@ -126,7 +129,9 @@ def _open(content: bytes) -> ImageFile.ImageFile:
 def _describe(image: Image.Image, content: bytes) -> Header:
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     width, height = image.size
-    return Header(width, height, kind, _is_plain(image, kind, content), _refuse(image, kind))
+    return Header(
+        width, height, kind, _is_plain(image, kind, content), _refuse(image, kind, content)
+    )
 
 
 def _is_plain(image: Image.Image, kind: str, content: bytes) -> bool:
@@ -144,7 +149,7 @@ def _is_plain(image: Image.Image, kind: str, content: bytes) -> bool:
     return content[24:26] in (b"\x08\x02", b"\x10\x02", b"\x08\x00")  # depth, and RGB or grey
 
 
-def _refuse(image: Image.Image, kind: str) -> str:
+def _refuse(image: Image.Image, kind: str, content: bytes) -> str:
     """Return why the header alone says that an image has no single meaning in RGB, "" if not."""
     pixels = image.width * image.height
     if pixels > MAXIMUM_PIXELS:
@@ -153,6 +158,8 @@ def _refuse(image: Image.Image, kind: str) -> str:
         return "the file holds several pictures: save the one that is meant in a file of its own"
     if image.mode not in READABLE_MODES:
         return f"the colour mode is {image.mode}, which is no RGB: save it as RGB"
+    if kind == "JPEG" and (scans := content.count(b"\xff\xda")) > MAXIMUM_SCANS:
+        return f"the JPEG has {scans} scans: at most {MAXIMUM_SCANS} can be read"
     if kind == "TIFF" and _count_bits(image) > 8 and _find_range(image) is None:
         return NO_RANGE
     return describe_foreign_colours(image.info.get("icc_profile"))

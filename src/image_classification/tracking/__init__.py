@@ -28,7 +28,12 @@ from image_classification.tracking.metric import (
     make_point,
     send_points,
 )
-from image_classification.tracking.model import attach_table, find_logged_model, log_model_frugally
+from image_classification.tracking.model import (
+    attach_table,
+    describe_inputs,
+    find_logged_model,
+    log_model_frugally,
+)
 from image_classification.tracking.run import (
     LONGEST_PARAMETER,
     close_run,
@@ -72,6 +77,7 @@ __all__ = [
     "attach_table",
     "close_run",
     "connect",
+    "describe_inputs",
     "enter_run",
     "explain_refusals",
     "fail_run",

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
 
 from image_classification.tracking.metric import first_points
 from image_classification.vendor.mlflow import lend_frugal_client
@@ -20,6 +22,16 @@ logger = logging.getLogger(__name__)
 def log_model_frugally() -> AbstractContextManager[None]:
     """Spare `log_model` requests for a while: this process knows the metrics that it has logged."""
     return lend_frugal_client(lambda run_id, key: first_points.get((run_id, key)))
+
+
+def describe_inputs() -> ModelSignature:
+    """Return what the packaged model takes: images, and a name for each if wanted.
+
+    It takes no parameters: MLflow drops what a caller adds. kedro-mlflow would call whatever a
+    parameter `runner` names, and keep every other value for all later calls.
+    """
+    name = ColSpec(DataType.string, "image_name", required=False)
+    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image"), name]))
 
 
 def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:

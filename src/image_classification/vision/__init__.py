@@ -13,6 +13,7 @@ Network: TypeAlias = Any
 """A Keras model: pixels ``(n, size, size, 3)``, 0 to 255, to probabilities ``(n, classes)``."""
 
 if TYPE_CHECKING:
+    from image_classification.vision.colour import ColourWatch
     from image_classification.vision.dataset import NetworkDataset
     from image_classification.vision.networks import build_network
     from image_classification.vision.pixels import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from image_classification.vision.training import History, fit_network, set_seed
 
 _HOMES = {
+    "ColourWatch": "colour",
     "NetworkDataset": "dataset",
     "build_network": "networks",
     "decode_images": "pixels",
@@ -50,6 +52,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ColourWatch",
     "HeldPixels",
     "History",
     "Network",

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 Probabilities = npt.NDArray[np.float32]
 Embeddings = npt.NDArray[np.float32]
+Look = Callable[[slice, Pixels], None]
 
 _EMBEDDERS: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()
 """Networks with both outputs, kept since TensorFlow traces a new one for seconds."""
@@ -103,6 +104,7 @@ def score_images(
     read: Callable[[slice], Sequence[bytes]],
     batch_size: int = 256,
     name: Callable[[int], str] = "number {}".format,
+    look: Look | None = None,
 ) -> Probabilities:
     """Return the class probabilities of encoded images, decoded as for training.
 
@@ -113,6 +115,7 @@ def score_images(
             thread of its own where there are many.
         batch_size: images per step.
         name: gives what to call the image of a number in ``range(count)``, in an error.
+        look: called with the pixels of each part of the images.
 
     Returns:
         Array of shape ``(count, classes)``, dtype float32, rows summing to 1.
@@ -126,6 +129,8 @@ def score_images(
             if reason:
                 raise DataError(f"Image {name(number)}: {reason}")
         probabilities[chunk.rows] = score_pixels(network, chunk.pixels, batch_size)
+        if look:
+            look(chunk.rows, chunk.pixels)
     return probabilities
 
 
@@ -134,6 +139,7 @@ def score_sound_images(
     count: int,
     read: Callable[[slice], Sequence[bytes | str]],
     batch_size: int = 256,
+    look: Look | None = None,
 ) -> tuple[Probabilities, list[str]]:
     """Score as `score_images`, and say of each image why it cannot be, "" where it can.
 
@@ -145,6 +151,7 @@ def score_sound_images(
         read: gives the images in a slice of ``range(count)``: the bytes of each, or why there are
             none (str).
         batch_size: images per step.
+        look: called with the pixels of each part of the images, zeros where one cannot be decoded.
 
     Returns:
         Probabilities ``(count, classes)``, NaN where an image cannot be scored, and the reasons.
@@ -157,6 +164,8 @@ def score_sound_images(
         pixels = chunk.pixels if sound.all() else chunk.pixels[sound]
         probabilities[chunk.rows][sound] = score_pixels(network, pixels, batch_size)
         reasons += chunk.reasons
+        if look:
+            look(chunk.rows, chunk.pixels)
         if time.monotonic() - spoke_at > SECONDS_BETWEEN_LINES:
             spoke_at = time.monotonic()
             logger.info("Scored %d of %d images", len(reasons), count)

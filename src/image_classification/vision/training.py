@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from image_classification.vision import feed
+from image_classification.vision.colour import mark_learnt_colours
 from image_classification.vision.feed import Targets
 from image_classification.vision.pixels import Pixels
 from image_classification.vision.precision import build_in_precision, choose_precision
@@ -133,6 +134,7 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     )
     if trained is not network:
         network.set_weights(trained.get_weights())
+    mark_learnt_colours(network, source)
     return network, progress.history, setup
 
 

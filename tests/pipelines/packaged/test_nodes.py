@@ -19,7 +19,8 @@ from samples import draw_image
 
 from image_classification import vision
 from image_classification.errors import DataError
-from image_classification.vision import scoring
+from image_classification.vision import HeldPixels, scoring
+from image_classification.vision.colour import GREY_WARNING, mark_learnt_colours
 
 CLASSES = ["healthy", "ring"]
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
@@ -85,19 +86,76 @@ def test_no_call_copies_loads_or_traces_the_network(
     assert scoring._compile(network).experimental_get_tracing_count() == 1
 
 
-@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
-def test_a_caller_may_name_a_runner_and_a_batch_size(
-    model: PyFuncModel, expected: np.ndarray, runner: str
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"runner": "os.abort"},
+        {"runner": "mlflow.end_run"},
+        {"runner": "ThreadRunner"},
+        {"inference.batch_size": 0},
+        {"inference.batch_size": 10**9},
+        {"network": "/etc/passwd"},
+    ],
+)
+def test_a_caller_names_nothing_that_the_model_calls_or_keeps(
+    model: PyFuncModel,
+    expected: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    params: dict[str, Any],
 ) -> None:
-    answer = model.predict(IMAGES, params={"runner": runner, "inference.batch_size": 3})
+    def refuse(*names: Any) -> None:
+        raise AssertionError(f"a caller had {names} loaded")
 
-    assert_right(answer, expected)
+    monkeypatch.setattr("kedro_mlflow.mlflow.kedro_pipeline_model.load_obj", refuse)
+    assert_right(model.predict(IMAGES, params=params), expected)
+    assert_right(model.predict(IMAGES), expected)
+    assert model.metadata.get_params_schema() is None
+
+
+@pytest.mark.parametrize("value", [__file__, f"file://{__file__}", "https://example.org/1.png", ""])
+def test_a_caller_has_no_file_and_no_address_read(
+    model: PyFuncModel, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    images = pd.DataFrame({"image_name": ["a", "b"], "image": [draw_image(1), value]})
+    with pytest.raises(DataError, match=r"Image b: .* no path and no URL\. Received: str"):
+        model.predict(images)
+
+
+def test_a_row_without_an_image_is_named(model: PyFuncModel) -> None:
+    images = pd.DataFrame({"image_name": ["a", None], "image": [draw_image(1), None]})
+    with pytest.raises(DataError, match=r"Image 1: .* Received: NoneType"):
+        model.unwrap_python_model().predict(None, images)
 
 
 def test_a_model_without_names_numbers_its_images(model: PyFuncModel) -> None:
-    answer = model.unwrap_python_model().predict(None, IMAGES[["image"]])
+    answer = model.predict(IMAGES[["image"]])
 
     assert answer["image_name"].tolist() == ["0", "1", "2", "3", "4"]
+
+
+def test_an_image_without_a_name_among_others_has_the_number_of_its_row(
+    model: PyFuncModel,
+) -> None:
+    answer = model.predict(IMAGES.assign(image_name=["x", None, "", "0", "4.png"]))
+
+    assert answer["image_name"].tolist() == ["x", "1", "2", "0", "4.png"]
+
+
+def test_a_grey_image_is_answered_with_a_warning_where_the_model_learnt_from_colours(
+    tmp_path: Path, network: keras.Model
+) -> None:
+    learnt = keras.models.clone_model(network)
+    learnt.set_weights(network.get_weights())
+    mark_learnt_colours(learnt, HeldPixels(vision.decode_images([draw_image(1)], 16)))
+    of_colours = package(tmp_path / "colours", learnt, CLASSES, IMAGES)
+    images = IMAGES.assign(image=[draw_image(0, mode="L"), *IMAGES["image"][1:]])
+
+    answer = of_colours.predict(images)
+
+    assert answer["warning"].tolist() == [GREY_WARNING, "", "", "", ""]
+    plain = vision.score_images(network, 5, images["image"].tolist().__getitem__)
+    np.testing.assert_allclose(answer[PROBABILITIES], plain, rtol=1e-5)
+    assert "warning" not in of_colours.predict(IMAGES)
 
 
 def test_an_image_that_cannot_be_decoded_is_named(model: PyFuncModel) -> None:

@@ -61,21 +61,31 @@ def score_images(
         One row per image, in order: `image_name`, `path`, ``probability_<class>`` of each class
         (float, summing to 1), `category`, the class of the highest, `error`, `model_name`,
         `model_version` and `scored_at` (ISO 8601, UTC). If an image cannot be scored, `error` says
-        why, and its probabilities and category are empty.
+        why, and its probabilities and category are empty. Where an answer cannot be relied on,
+        there is a column `warning` after `error` that says why, "" in other rows.
 
     Raises:
         DataError: none of the images can be read: the folder or the list is wrong.
     """
     scored_at = datetime.now(UTC).isoformat(timespec="seconds")
     paths = image_list["path"].tolist()
+    watch = vision.ColourWatch(champion.network, len(paths))
     probabilities, errors = vision.score_sound_images(
-        champion.network, len(paths), lambda rows: image_source.read(paths[rows]), batch_size
+        champion.network,
+        len(paths),
+        lambda rows: image_source.read(paths[rows]),
+        batch_size,
+        look=watch,
     )
     table = tabulate_predictions(image_list, probabilities, champion.class_names)
     table = table.assign(error=errors)
     failed = table["error"] != ""
     table["category"] = table["category"].mask(failed)
     _tell_failures(table[failed], len(table))
+    warnings = pd.Series(watch.warnings, table.index, dtype=object).mask(failed, "")
+    if (doubtful := warnings != "").any():
+        table = table.assign(warning=warnings)
+        _tell_doubts(table[doubtful], len(table))
     return table.assign(model_name=model_name, model_version=champion.version, scored_at=scored_at)
 
 
@@ -115,6 +125,14 @@ def _tell_failures(failed: pd.DataFrame, count: int) -> None:
             "(inference.images): relative paths in a list start from its folder."
         )
     logger.warning("%d of %d images cannot be scored. %s", len(failed), count, first)
+
+
+def _tell_doubts(doubtful: pd.DataFrame, count: int) -> None:
+    name, reason = doubtful[["image_name", "warning"]].iloc[0]
+    logger.warning(
+        "The answers for %d of %d images cannot be relied on. The first is '%s': %s.",
+        *(len(doubtful), count, name, reason),
+    )
 
 
 def _describe(counts: dict[str, int], categories: dict[str, int], version: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -18,19 +19,21 @@ def classify_images(
     """Classify encoded images. The packaged model calls this function.
 
     Args:
-        images: one row per image. `image` holds the bytes of an image file (docs/images.md), or
-            the path of one (str). The column `image_name` (str) is optional and returned unchanged;
-            without it, images are named by the number of their row.
+        images: one row per image. `image` holds the bytes of an image file (docs/image-files.md):
+            no path and no URL, since whoever asks over HTTP must not have files of the server read.
+            The column `image_name` (str) is optional and returned unchanged; without it, or where
+            it is empty, an image is named by the number of its row.
         network: takes ``(n, size, size, 3)``, values 0 to 255.
         class_names: the classes, in the order of the network's outputs.
         batch_size: images per step.
 
     Returns:
         One row per image, in order: `image_name`, ``probability_<class>`` of each class (float,
-        summing to 1), and `category`, the class of the highest.
+        summing to 1), and `category`, the class of the highest. Where an answer cannot be relied
+        on, there is a column `warning` that says why, "" in other rows.
 
     Raises:
-        DataError: the column `image` is missing, or an image cannot be decoded, or
+        DataError: the column `image` is missing, or an image is no bytes, cannot be decoded, or
             means nothing certain in RGB: the message names it, and says why.
     """
     if "image" not in images:
@@ -38,18 +41,36 @@ def classify_images(
             "The table of images has no column 'image' (bytes of an image file, base64 in JSON). "
             f"Received columns: {', '.join(map(str, images.columns)) or 'none'}."
         )
-    contents = images["image"].tolist()
-    names = [str(name) for name in images.get("image_name", range(len(images)))]
+    names = _name_images(images)
+    contents = _take_contents(images["image"].tolist(), names)
+    watch = vision.ColourWatch(network, len(contents))
     probabilities = vision.score_images(
         network,
         len(contents),
-        lambda rows: [_read_content(content) for content in contents[rows]],
+        contents.__getitem__,
         batch_size,
         name=names.__getitem__,
+        look=watch,
     )
     table = pd.DataFrame({"image_name": names})
-    return tabulate_predictions(table, probabilities, class_names)
+    table = tabulate_predictions(table, probabilities, class_names)
+    return table.assign(warning=watch.warnings) if any(watch.warnings) else table
 
 
-def _read_content(content: bytes | str) -> bytes:
-    return Path(content).read_bytes() if isinstance(content, str) else content
+def _name_images(images: pd.DataFrame) -> list[str]:
+    numbers = [str(row) for row in range(len(images))]
+    if "image_name" not in images:
+        return numbers
+    given = images["image_name"].fillna("").astype(str)
+    return [name or number for name, number in zip(given, numbers, strict=True)]
+
+
+def _take_contents(values: Sequence[Any], names: Sequence[str]) -> list[bytes]:
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value, bytes | bytearray | memoryview):
+            raise DataError(
+                f"Image {name}: the column 'image' takes the bytes of an image file (base64 in "
+                "JSON), no path and no URL. "
+                f"Received: {type(value).__name__}."
+            )
+    return [bytes(value) for value in values]
