@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from image_classification.datasets import ImageBatchesDataset, InboxDataset, IncomingBatch
 from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.datasets.removal import remove_taken
+from image_classification.datasets.taken import Delivery
 
 
 def deliver(tmp_path: Path, *names: str) -> IncomingBatch:
@@ -54,19 +56,31 @@ def test_a_link_that_takes_the_place_of_a_folder_is_not_followed(tmp_path: Path)
             file.unlink()
         folder.rmdir()
         folder.symlink_to(tmp_path / "outside")
-        remove_taken(batch, {"P/1.png": 1, "1.png": 1}, time.time() + 60)
-        remove_taken(batch, {"../../outside/1.png": 1}, time.time() + 60)
+        for path in ("P/1.png", "1.png", "../../outside/1.png"):
+            known = Delivery({path: 1}, time.time() + 60)
+            remove_taken(replace(batch, files={path: 1}), known)
         assert (tmp_path / "outside" / "1.png").exists()
 
 
 def test_what_came_later_under_the_same_name_stays(tmp_path: Path) -> None:
     batch = deliver(tmp_path, "P/1.png", "P/2.png", "_READY")
-    remove_taken(batch, {"P/1.png": 1, "P/2.png": 2}, time.time() - 60)
-    remove_taken(batch, {"P/2.png": 2}, time.time() + 60)
+    assert remove_taken(batch, Delivery({"P/1.png": 1}, time.time() - 60)) == ["P/1.png"]
+    assert remove_taken(batch, Delivery({"P/1.png": [1, 0.0]}, time.time() + 60)) == []
+    assert remove_taken(batch, Delivery({"P/2.png": 2}, time.time() + 60)) == []
     folder = tmp_path / "incoming" / "b" / "P"
     assert sorted(file.name for file in folder.iterdir()) == ["1.png", "2.png"]
-    remove_taken(batch, {"P/1.png": 1}, time.time() + 60)
+    remove_taken(batch, Delivery({"P/1.png": 1}, time.time() + 60))
     assert [file.name for file in folder.iterdir()] == ["2.png"]
+
+
+def test_a_change_of_rights_alone_does_not_keep_a_file_that_was_taken_in(tmp_path: Path) -> None:
+    batch = deliver(tmp_path, "P/1.png", "P/2.png", "_READY")
+    write_whole(*open_filesystem(f"{tmp_path}/images/b/P/1.png"), b"1")
+    write_whole(*open_filesystem(f"{tmp_path}/images/b/P/2.png"), b"2")
+    known = Delivery({path: [1, batch.carried[path]] for path in batch.files}, time.time() - 60)
+    assert remove_taken(batch, known, f"{tmp_path}/images/b") == ["P/2.png"]
+    left = sorted(file.name for file in (tmp_path / "incoming").rglob("*.png"))
+    assert left == ["2.png"]
 
 
 def test_what_cannot_be_removed_is_remembered_and_not_taken_in_again(

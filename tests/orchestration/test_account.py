@@ -37,8 +37,13 @@ HINDSIGHT = {"summary": "looked back on 1 decision: 1 wrong promotion", "regret"
 class Batch:
     """A batch in the incoming folder."""
 
-    def __init__(self, name: str, is_whole: bool) -> None:
-        self.delivered_as, self.is_whole = name, is_whole
+    is_left = False
+
+    def __init__(self, name: str, is_whole: bool, *, is_stuck: bool = False) -> None:
+        self.delivered_as, self.is_whole, self.is_stuck = name, is_whole, is_stuck
+
+    def describe_stay(self) -> str:
+        return "It could not be taken in."
 
     def is_complete(self, settle_minutes: float, now: Any) -> bool:
         assert settle_minutes == 30
@@ -67,7 +72,13 @@ def open_account(pipeline: str = "retraining", batch: str = "first", **entries: 
 
 def test_an_intake_is_told_what_is_due_and_what_is_held() -> None:
     account = open_account(
-        incoming_batches=SimpleNamespace(batches=[Batch("new.zip", True), Batch("slow", False)]),
+        incoming_batches=SimpleNamespace(
+            batches=[
+                Batch("new.zip", True),
+                Batch("slow", False),
+                Batch("stuck", True, is_stuck=True),
+            ]
+        ),
         image_batches=SimpleNamespace(names=lambda: ["begun", "done"]),
         batch_screenings={"done": {"verdict": "held", "images": 3}},
         batch_reviews={},
@@ -161,9 +172,13 @@ def test_batches_that_were_set_aside_are_told(key: str) -> None:
 
 
 def test_what_stays_in_the_incoming_folder_is_told() -> None:
-    inbox = SimpleNamespace(aside={"x": "it is a link"})
+    batches = [Batch("new", True), Batch("stuck", True, is_stuck=True)]
+    inbox = SimpleNamespace(aside={"x": "it is a link"}, batches=batches)
     account = open_account(intake_report={}, incoming_batches=inbox)
-    assert account.list_left_alone() == ["'x' stays in the incoming folder: it is a link."]
+    assert account.list_left_alone() == [
+        "'x' stays in the incoming folder: it is a link.",
+        "'stuck' stays in the incoming folder. It could not be taken in.",
+    ]
     assert account.list_set_aside() == []
 
 

@@ -75,8 +75,8 @@ def batches() -> None:
     now, minutes = datetime.now(UTC), context.params["data_processing"]["settle_minutes"]
     for batch in inbox.batches:
         click.echo(f"{batch.delivered_as}: in the incoming folder")
-        if not batch.is_complete(minutes, now):
-            click.echo(f"  - {batch.describe_wait(minutes, now)}")
+        if wait := batch.describe_wait(minutes, now):
+            click.echo(f"  - {wait}")
     for name, reason in inbox.aside.items():
         click.echo(f"{name}: left alone in the incoming folder\n  - {reason}")
 

@@ -1,7 +1,8 @@
 """Catalog datasets of our own: batches, index, packed pixels, registered networks, curves."""
 
+from image_classification.datasets.arrival import IncomingBatch
 from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
-from image_classification.datasets.inbox import Inbox, InboxDataset, IncomingBatch
+from image_classification.datasets.inbox import Inbox, InboxDataset
 from image_classification.datasets.lineage import (
     RegisteredImages,
     RegisteredImagesDataset,

@@ -8,9 +8,9 @@ import logging
 import os
 import posixpath
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,32 +19,30 @@ import fsspec
 import pandas as pd
 
 from image_classification.datasets.archive import ArchiveError
+from image_classification.datasets.arrival import MANIFEST, MARKERS, IncomingBatch
 from image_classification.datasets.fault import describe_error, escape_text, is_passing
 from image_classification.datasets.file import (
     PARTIAL,
     FilesystemDataset,
+    NotRegularError,
     is_local,
     read_file,
+    restore_name,
     write_whole,
 )
 from image_classification.datasets.folder import (
+    CLOSED_FOLDER,
     LASTING_ERRORS,
     list_images,
     list_left_out,
     read_files,
     try_read_files,
 )
-from image_classification.datasets.inbox import MANIFEST, MARKERS, IncomingBatch
 from image_classification.datasets.removal import remove_taken
+from image_classification.datasets.taken import LABELS, Deliveries, Delivery, leave_out_taken
 from image_classification.errors import DataError
 
 logger = logging.getLogger(__name__)
-
-LABELS = "labels.csv"
-"""The file of a batch that says who labelled its images, and when."""
-
-REMOVALS = ".removals"
-"""Holds a list per delivery that was copied: what of it is to be removed where it was."""
 
 LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
 
@@ -76,14 +74,25 @@ class ImageBatches:
         manifest: dict[str, Any] = json.loads(self.filesystem.cat_file(path))
         return manifest
 
+    def _read_not_copied(self, batch: str) -> dict[str, str]:
+        """Return what of a batch was no regular file where it was copied from, by path."""
+        try:
+            manifest = self.read_manifest(batch)
+        except FileNotFoundError:
+            return {}
+        not_copied: dict[str, str] = manifest.get("not_copied", {})
+        return not_copied
+
     def list_files(self, batch: str) -> pd.DataFrame:
         """Return one row per image file of a batch, as `list_images`; paths below `root`."""
-        files, _ = list_images(self.filesystem, posixpath.join(self.root, batch))
+        folder = posixpath.join(self.root, batch)
+        files, _ = list_images(self.filesystem, folder, self._read_not_copied(batch))
         return files.assign(path=batch + "/" + files["path"].astype(str))
 
     def list_left_out(self, batch: str) -> dict[str, list[str]]:
         """Return the files of a batch that are no images, by kind, without the system's own."""
-        found = list_left_out(self.filesystem, posixpath.join(self.root, batch))
+        folder = posixpath.join(self.root, batch)
+        found = list_left_out(self.filesystem, folder, self._read_not_copied(batch))
         own = {*MARKERS, LABELS}
         left = {kind: [path for path in paths if path not in own] for kind, paths in found.items()}
         return {kind: paths for kind, paths in left.items() if paths}
@@ -147,9 +156,14 @@ class ImageBatches:
     def try_open(self, paths: Sequence[str]) -> list[bytes | OSError]:
         """Return the content of files as `try_read` does, or why one is not read."""
         contents = try_read_files(self.filesystem, self.root, paths, apart=True)
-        for content in contents:
+        for place, content in enumerate(contents):
             if isinstance(content, OSError) and not isinstance(content, LASTING_ERRORS):
                 raise content
+            if isinstance(content, FileNotFoundError):
+                batch, _, path = paths[place].partition("/")
+                if kind := self._read_not_copied(batch).get(path):
+                    reason = kind if kind.startswith("it is ") else f"it is a {kind}"
+                    contents[place] = NotRegularError(reason)
         return contents
 
 
@@ -159,6 +173,10 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     On one disk the move is a rename. Otherwise the files are copied, the manifest is written, and
     only then is the original removed. If a save is killed, the next one goes on where it stopped.
     """
+
+    @property
+    def _deliveries(self) -> Deliveries:
+        return Deliveries(self._filesystem, self._root)
 
     def load(self) -> ImageBatches:
         """Return the batches; nothing is listed yet."""
@@ -171,35 +189,46 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
         be unpacked is taken in as it is, with its `fault` in the manifest. A batch that cannot be
         taken in stays where it is, which is logged: the others of the night do not wait for it.
         """
+        batch = leave_out_taken(data, self._deliveries.read(data))
         try:
-            self._move(data)
+            self._move(batch)
         except Exception as error:
+            fault = describe_error(error)
             logger.warning(
                 "Batch '%s' stays in the incoming folder, at least in part, and the next intake "
                 "tries again: %s. Whoever delivered it may have to give read and write access",
                 escape_text(data.delivered_as),
-                describe_error(error),
-                exc_info=not isinstance(error, OSError),
+                fault,
+                exc_info=not isinstance(error, OSError | DataError),
             )
+            if not is_passing(error):
+                self._remember(data, fault)
 
-    def _move(self, data: IncomingBatch) -> None:
-        # What is left to be removed is written down here, where no depositor can write.
-        left = self._locate(REMOVALS, f"{data.digest_of_name}.json")
-        if not self._filesystem.exists(left):
+    def _move(self, batch: IncomingBatch) -> None:
+        """Take in what is new of a delivery, and remove all of it that was taken in."""
+        known = batch.known or Delivery()
+        if not batch.is_left:
             began = time.time()
-            name, is_known = self._find_place(data)
-            is_gone = not is_known and self._take_in(data, name)
+            name, is_known = self._find_place(batch)
+            is_gone = not is_known and self._take_in(batch, name)
             logger.info("Took in batch '%s'", name)
             if is_gone:
+                self._deliveries.forget(batch)
                 return
-            facts = {"files": data.files, "before": began}
-            write_whole(self._filesystem, left, json.dumps(facts).encode())
-        facts = json.loads(self._filesystem.cat_file(left))
-        remove_taken(data, facts["files"], facts["before"])
-        self._filesystem.rm_file(left)
-        if is_local(self._filesystem):
-            with suppress(OSError):  # another one is being removed
-                Path(self._locate(REMOVALS)).rmdir()
+            # What is left to be removed is written down here, where no depositor can write.
+            taken = {path: [size, batch.carried.get(path)] for path, size in batch.files.items()}
+            known = Delivery(known.files | taken, began, name)
+            self._deliveries.write(batch, known)
+        copies = self._locate(known.batch) if known.batch and is_local(self._filesystem) else None
+        if left := remove_taken(batch, known, copies):
+            raise DataError(f"'{escape_text(left[0])}' has changed since it was taken in")
+        self._deliveries.forget(batch)
+
+    def _remember(self, batch: IncomingBatch, fault: str) -> None:
+        """Remember why a batch stays where it is."""
+        with suppress(OSError):  # the disk may be full: then each look is a try
+            known = self._deliveries.read(batch) or Delivery()
+            self._deliveries.write(batch, replace(known, fault=fault, seen=batch.seen))
 
     def _find_place(self, batch: IncomingBatch) -> tuple[str, bool]:
         """Return the batch's name here, and whether an interrupted save has copied all of it."""
@@ -213,17 +242,21 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
 
     def _take_in(self, batch: IncomingBatch, name: str) -> bool:
         """Rename or copy a batch; return whether nothing of it is left where it was."""
-        facts = {
+        facts: dict[str, Any] = {
             "delivered_as": batch.delivered_as,
             "delivery": batch.digest,
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         if self._rename(batch, name, _encode(facts)):
             return True
+        if closed := [path for path, kind in batch.others.items() if kind == CLOSED_FOLDER]:
+            raise DataError(f"'{escape_text(closed[0])}' is a folder that cannot be opened")
         # On a disk it is written aside first, so that the folder of a batch is never half full.
         aside = f".{name}{PARTIAL}" if is_local(self._filesystem) else name
         try:
-            self._write_files(aside, batch.read_files())
+            skipped = self._write_files(aside, batch.read_files())
+            if others := batch.others | skipped:
+                facts["not_copied"] = others
         except ArchiveError as error:
             # It is taken in as it is: the screening quarantines it, and so a person learns of it.
             facts["fault"] = str(error)
@@ -233,16 +266,28 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
             Path(self._locate(aside)).rename(self._locate(name))
         return False
 
-    def _write_files(self, name: str, files: Iterator[tuple[str, bytes]]) -> None:
-        """Write files into a folder of their own. One that is not whole does not stay there."""
+    def _write_files(
+        self, name: str, files: Iterable[tuple[str, bytes | NotRegularError]]
+    ) -> dict[str, str]:
+        """Write files into a folder of their own. One that is not whole does not stay there.
+
+        Returns:
+            What has no content to write, and why, by path.
+        """
         self._clear(name)
+        skipped = {}
+        restore = restore_name if is_local(self._filesystem) else str
         try:
             for path, content in files:
-                write_whole(self._filesystem, self._locate(name, path), content)
-        except Exception:
+                if isinstance(content, NotRegularError):
+                    skipped[path] = str(content)
+                    continue
+                write_whole(self._filesystem, self._locate(name, restore(path)), content)
+        except BaseException:
             with suppress(OSError):
                 self._clear(name)
             raise
+        return skipped
 
     def _clear(self, name: str) -> None:
         if self._filesystem.exists(self._locate(name)):
@@ -251,6 +296,10 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     def _rename(self, batch: IncomingBatch, name: str, manifest: bytes) -> bool:
         """Move a folder by renaming it; return False if that is not possible."""
         if batch.is_zip or not (is_local(self._filesystem) and is_local(batch.filesystem)):
+            return False
+        # What stays somebody else's could be changed by them here: it is copied. So is what a
+        # folder holds beside files that were taken in before.
+        if batch.left or os.lstat(batch.path).st_uid != os.geteuid():
             return False
         Path(self._root).mkdir(parents=True, exist_ok=True)
         try:
@@ -278,5 +327,5 @@ def _list_folders(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]
     return sorted(entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory")
 
 
-def _encode(manifest: Mapping[str, str]) -> bytes:
+def _encode(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, indent=2).encode()

@@ -7,15 +7,18 @@ import io
 import itertools
 import posixpath
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
 import fsspec
 
 from image_classification.datasets.archive import open_archive
-from image_classification.datasets.batch import LABEL_COLUMNS, LABELS
+from image_classification.datasets.arrival import READY, clean_name
+from image_classification.datasets.batch import LABEL_COLUMNS
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
     PARTIAL,
@@ -25,8 +28,8 @@ from image_classification.datasets.file import (
     write_whole,
 )
 from image_classification.datasets.folder import LINK_OUT, find_files
-from image_classification.datasets.inbox import READY, clean_name
 from image_classification.datasets.leftover import READ_SUFFIXES, explain_left_out
+from image_classification.datasets.taken import LABELS
 from image_classification.errors import DataError
 
 
@@ -123,19 +126,18 @@ def deliver(
             f"A batch '{name}' lies in {incoming} already, and was not taken in yet. Choose "
             "another name: --name"
         )
-    aside = posixpath.join(root, f".{name}{PARTIAL}") if is_local(filesystem) else folder
-    if aside != folder and filesystem.exists(aside):
-        filesystem.rm(aside, recursive=True)
+    aside = posixpath.join(root, f".{name}.{uuid4().hex}{PARTIAL}")
+    aside = aside if is_local(filesystem) else folder
     try:
         for file, content in zip(files, source.read(files), strict=True):
             write_whole(filesystem, posixpath.join(aside, *_clean_parts(file)), content)
         if labels := _write_labels(source, files, labelled_by, today):
             write_whole(filesystem, posixpath.join(aside, LABELS), labels)
         _make_ready(filesystem, aside, folder)
-    except Exception as error:
+    except BaseException as error:
         with suppress(OSError):
             filesystem.rm(aside, recursive=True)
-        if isinstance(error, DataError):
+        if isinstance(error, DataError) or not isinstance(error, Exception):
             raise
         raise DataError(
             f"'{source.path}' was not delivered to {incoming}, and nothing of it lies there: "
@@ -227,4 +229,15 @@ def _write_labels(
 def _make_ready(filesystem: fsspec.AbstractFileSystem, aside: str, folder: str) -> None:
     write_whole(filesystem, posixpath.join(aside, READY), b"")
     if aside != folder:
+        _open_as(Path(aside), Path(folder).parent)
         Path(aside).rename(folder)
+
+
+def _open_as(batch: Path, incoming: Path) -> None:
+    """Let those read and write a batch who may read and write the incoming folder.
+
+    The umask of whoever delivers would close it to the intake.
+    """
+    mode = stat.S_IMODE(incoming.stat().st_mode) & 0o777
+    for path in [*batch.rglob("*"), batch]:
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | (mode if path.is_dir() else mode & 0o666))

@@ -104,9 +104,14 @@ def decode_name(path: str) -> str:
     """Return the path of a local file that `encode_name` was given; others stay as they are."""
     if "\\x" not in path:
         return path
-    content = ESCAPED.sub(lambda found: chr(int(found[1], 16)), path.encode().decode("latin-1"))
-    decoded = os.fsdecode(content.encode("latin-1"))
+    decoded = restore_name(path)
     return decoded if os.path.lexists(decoded) or not os.path.lexists(path) else path
+
+
+def restore_name(path: str) -> str:
+    """Undo `encode_name`, wherever the path leads."""
+    content = ESCAPED.sub(lambda found: chr(int(found[1], 16)), path.encode().decode("latin-1"))
+    return os.fsdecode(content.encode("latin-1"))
 
 
 class NotRegularError(OSError):
@@ -209,7 +214,8 @@ def write_whole(
         filesystem.pipe_file(path, b"".join(parts))
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(f"{path}.{uuid4().hex}{PARTIAL}")
+    # Its name must not be longer than that of the file may be.
+    aside = Path(path).with_name(f"{uuid4().hex}{PARTIAL}")
     with aside.open("wb") as file:
         for part in parts:
             # For many megabytes in one piece, Linux takes up to six times as long to find room.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +37,7 @@ LASTING_ERRORS = (
 CLOSED_FOLDER = "folder that cannot be opened"
 BROKEN_LINK = "link to a file that is not there"
 LINK_OUT = "link out of the batch"
+LEADS_OUT = "name that leads out of the batch"
 LINKED_FOLDER = "link to a folder"
 FOLDER = "folder"
 """What may lie in a folder beside files, pipes, sockets and devices."""
@@ -61,17 +61,24 @@ def find_files(
         return dict(sorted(_walk(root, folders=folders)))
     filesystem.invalidate_cache()
     found = filesystem.find(root, detail=True)
-    return {posixpath.relpath(path, root): info for path, info in found.items()}
+    return dict(_name_below(filesystem, root, path, info) for path, info in found.items())
 
 
-def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.DataFrame, int]:
+def list_images(
+    filesystem: fsspec.AbstractFileSystem, root: str, others: Mapping[str, str] | None = None
+) -> tuple[pd.DataFrame, int]:
     """Return the image files below a folder, and how many other files lie there.
+
+    Args:
+        filesystem: where the folder lies.
+        root: the folder.
+        others: what belongs to it and has no content there, and why, by path.
 
     Returns:
         One row per image file, sorted by path: `path` (str, below the folder), `image_name` (str),
         `label` (str, the folder the file lies in, "" for the top), `size_bytes` (int).
     """
-    found = find_files(filesystem, root)
+    found = _find_all(filesystem, root, others)
     rows = []
     for path in sorted(path for path, facts in found.items() if not _explain(path, facts)):
         folder, _, name = path.rpartition("/")
@@ -79,13 +86,15 @@ def list_images(filesystem: fsspec.AbstractFileSystem, root: str) -> tuple[pd.Da
     return pd.DataFrame(rows, columns=FILE_COLUMNS), len(found) - len(rows)
 
 
-def list_left_out(filesystem: fsspec.AbstractFileSystem, root: str) -> dict[str, list[str]]:
+def list_left_out(
+    filesystem: fsspec.AbstractFileSystem, root: str, others: Mapping[str, str] | None = None
+) -> dict[str, list[str]]:
     """Return what `list_images` leaves out, as paths by kind, sorted.
 
     A kind is what lies in the place of a file, or what `explain_left_out` says of a name.
     """
     left: dict[str, list[str]] = {}
-    for path, facts in find_files(filesystem, root).items():
+    for path, facts in _find_all(filesystem, root, others).items():
         if kind := _explain(path, facts):
             left.setdefault(kind, []).append(path)
     return dict(sorted(left.items()))
@@ -139,6 +148,23 @@ def try_read_files(
         return contents
 
     return read_in_parts(try_read, paths, READERS, alone=is_local(filesystem))
+
+
+def _find_all(
+    filesystem: fsspec.AbstractFileSystem, root: str, others: Mapping[str, str] | None
+) -> dict[str, dict[str, Any]]:
+    absent = {path: {"size": 0, "kind": kind} for path, kind in (others or {}).items()}
+    return absent | find_files(filesystem, root)
+
+
+def _name_below(
+    filesystem: fsspec.AbstractFileSystem, root: str, path: str, info: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return an object's path below a folder as it is: a store may hold names with `..`."""
+    below = path.removeprefix(f"{filesystem._strip_protocol(root).rstrip('/')}/")
+    if not {"", ".", ".."}.isdisjoint(below.split("/")):
+        return below, info | {"kind": LEADS_OUT}
+    return below, info
 
 
 def _walk(root: str, *, folders: bool) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -37,7 +37,7 @@ class Account:
         arrived = [
             batch.delivered_as
             for batch in catalog.load(names.INCOMING_BATCHES).batches
-            if batch.is_complete(settle_minutes, now)
+            if batch.is_complete(settle_minutes, now) and not batch.is_stuck
         ]
         return list_due_batches(
             arrived,
@@ -129,8 +129,14 @@ class Account:
         """Return what stays in the incoming folder, and why, a sentence each."""
         if not self._run.catalog.exists(names.INTAKE_REPORT):
             return []
-        aside = self._run.catalog.load(names.INCOMING_BATCHES).aside
-        return [f"'{name}' stays in the incoming folder: {why}." for name, why in aside.items()]
+        inbox = self._run.catalog.load(names.INCOMING_BATCHES)
+        stuck = [
+            f"'{batch.delivered_as}' stays in the incoming folder. {batch.describe_stay()}"
+            for batch in inbox.batches
+            if batch.is_left or batch.is_stuck
+        ]
+        aside = inbox.aside.items()
+        return [*(f"'{name}' stays in the incoming folder: {why}." for name, why in aside), *stuck]
 
     def describe_review(self) -> tuple[str, str, str, str | None]:
         """Return the batch under review, its summary, and where its contact sheet is shown."""

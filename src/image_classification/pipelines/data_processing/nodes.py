@@ -59,8 +59,8 @@ def collect_batches(
     for name, reason in incoming_batches.aside.items():
         logger.warning("'%s' stays in the incoming folder: %s", name, reason)
     for batch in incoming_batches.batches:
-        if batch.is_complete(parameters["settle_minutes"], now):
-            yield batch
+        if batch.is_complete(parameters["settle_minutes"], now) or batch.is_left:
+            yield batch  # what is left of one that was taken in is removed
         else:
             wait = batch.describe_wait(parameters["settle_minutes"], now)
             logger.info("Batch '%s' is left alone. %s", batch.delivered_as, wait)
