@@ -10,7 +10,7 @@ from pathlib import Path
 import fsspec
 import pandas as pd
 import pytest
-from samples import zip_files
+from samples import fill_folder, zip_files
 
 from image_classification.datasets import ImageBatchesDataset, InboxDataset, IncomingBatch, removal
 from image_classification.datasets import batch as module
@@ -335,6 +335,15 @@ class TestLabels:
             {"image_name": "007", "labelled_by": "NA", "labelled_on": "2026"}
         ]
 
+    @pytest.mark.parametrize("name", ["Labels.CSV", "LABELS.csv", "wrapped/Labels.csv"])
+    def test_it_may_be_written_in_capitals_and_is_no_other_file(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        fill_folder(tmp_path / "b", {name: b"image_name,labelled_by,labelled_on\na,b,c\n"})
+        batches = ImageBatchesDataset(filepath=str(tmp_path)).load()
+        assert len(batches.read_labels("b")) == 1
+        assert batches.list_left_out("b") == {}
+
     @pytest.mark.parametrize(
         ("content", "message"),
         [
@@ -342,12 +351,16 @@ class TestLabels:
                 b"name,labelled_by\nx,y\n",
                 (
                     "labels.csv of batch 'b' has no column image_name, labelled_on: expected "
-                    "image_name, labelled_by, labelled_on, received name, labelled_by."
+                    "image_name, labelled_by, labelled_on, received name, labelled_by. Save it as "
+                    "CSV in UTF-8, with commas, and with these names in the first line."
                 ),
             ),
             (
                 b"image_name,labelled_by,labelled_on\na,b,c\nz,b,c\nz,d,e\n",
-                "labels.csv of batch 'b' names 'z' more than once: one row per image is allowed.",
+                (
+                    "labels.csv of batch 'b' names 'z' more than once: one row per image is "
+                    "allowed. Remove all others."
+                ),
             ),
         ],
     )

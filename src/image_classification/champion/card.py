@@ -10,6 +10,7 @@ from image_classification.gate.improvement import IN_POINTS
 from image_classification.gate.measure import find_measure
 from image_classification.gate.number import MINUS, format_change
 from image_classification.gate.verdict import ROLLED_BACK
+from image_classification.text import escape_markdown, escape_text
 
 REPLACED = "**Replaced"
 SPLITS = ("train", "validation", "test")
@@ -56,7 +57,7 @@ def mark_replaced(description: str, entry: Entry) -> str:
     """
     mark = (
         f"{REPLACED} by version {entry['version']}** on {entry['at'][:16].replace('T', ' ')} UTC "
-        f"({entry['event']} by {entry['by']}). {_as_sentence(entry['reason'])}"
+        f"({entry['event']} by {escape_markdown(entry['by'])}). {_as_sentence(entry['reason'])}"
     )
     if description.startswith(REPLACED):
         description = description.partition("\n\n")[2]
@@ -73,13 +74,14 @@ def _state_verdict(entry: Entry) -> str:
     if event == ROLLED_BACK:
         event = f"restored, in place of version {entry['champion_before']}"
     verdict = f"**{event[0].upper()}{event[1:]}** on {entry['at'][:16].replace('T', ' ')} UTC"
-    said = _flatten(entry["comment"])
+    said = escape_markdown(entry["comment"])
     comment = f" “{said}”" if said and entry["comment"] != entry["reason"] else ""
-    return f"{verdict}, by {entry['by']}.{comment} {_as_sentence(entry['reason'])}"
+    who = escape_markdown(entry["by"])
+    return f"{verdict}, by {who}.{comment} {_as_sentence(entry['reason'])}"
 
 
 def _as_sentence(reason: str) -> str:
-    said = _flatten(reason)
+    said = escape_markdown(reason)
     return f"{said[:1].upper()}{said[1:]}{'' if said.endswith('.') else '.'}"
 
 
@@ -157,7 +159,7 @@ def _tabulate_checks(decision: Mapping[str, Any]) -> str:
                 check["group"],
                 check["name"].replace("_", " "),
                 _show(check),
-                check["required"],
+                escape_markdown(check["required"]),
                 "yes" if check["passed"] else "**no**",
             ]
         )
@@ -172,7 +174,7 @@ def _show(check: Mapping[str, Any]) -> str:
     if value is None:
         return "unknown"
     if not isinstance(value, float):
-        return _shorten(str(value))
+        return escape_markdown(_shorten(str(value)))
     # In points where the requirement is.
     measure = find_measure(check["name"])
     in_points = check["group"] == "guardrail" and (measure is None or measure.in_points)
@@ -191,7 +193,7 @@ def _describe_data(facts: Mapping[str, str]) -> str:
         "digest of all": facts.get("data_digest"),
         **{f"digest of {split}": facts.get(f"{split}_digest") for split in SPLITS},
     }
-    rows = [_row([name, f"`{_shorten(value)}`"]) for name, value in known.items() if value]
+    rows = [_row([name, f"`{_quote(value)}`"]) for name, value in known.items() if value]
     if not rows:
         return ""
     return "\n".join(["### On what data", "", _row(["data", "value"]), _row(["---"] * 2), *rows])
@@ -199,8 +201,8 @@ def _describe_data(facts: Mapping[str, str]) -> str:
 
 def _list_history(history: Iterable[Entry]) -> str:
     lines = [
-        f"- {entry['at'][:16].replace('T', ' ')}: {name_event(entry)}, by {entry['by']}: "
-        f"{_flatten(entry['comment'] or entry['reason'])}"
+        f"- {entry['at'][:16].replace('T', ' ')}: {name_event(entry)}, by "
+        f"{escape_markdown(entry['by'])}: {escape_markdown(entry['comment'] or entry['reason'])}"
         for entry in history
     ]
     return "\n".join(["### What was decided about it", "", *lines]) if lines else ""
@@ -209,6 +211,11 @@ def _list_history(history: Iterable[Entry]) -> str:
 def _row(cells: Iterable[str]) -> str:
     escaped = [_flatten(cell).replace("|", r"\|") for cell in cells]
     return f"| {' | '.join(escaped)} |"
+
+
+def _quote(value: str) -> str:
+    """Return text that stands between backticks, and cannot end there."""
+    return _shorten(escape_text(_flatten(value))).replace("`", "'")
 
 
 def _shorten(value: str) -> str:

@@ -14,6 +14,7 @@ from image_classification.commands.console import (
     read_globals,
     report_errors,
     run_pipeline,
+    say,
 )
 from image_classification.configuration import names
 from image_classification.datasets import delivery
@@ -41,9 +42,9 @@ def deliver(path: Path, name: str | None, labelled_by: str | None) -> None:
     source = delivery.Source(path)
     incoming = read_globals()["incoming"]
     batch = delivery.deliver(source, incoming, name, labelled_by=labelled_by)
-    click.echo(f"Delivered {len(source.files)} images as batch '{batch}' to {incoming}")
+    say(f"Delivered {len(source.files)} images as batch '{batch}' to {incoming}")
     for line in describe_left_out(source.left_out):
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 @click.command()
@@ -62,7 +63,7 @@ def batches() -> None:
         answered = rows[["status", "reviewed_by", "review_reason"]]
         if len(answered) and answered["reviewed_by"].iloc[-1]:
             verdict = "{}, after a review by {}: {}".format(*answered.iloc[-1])
-        click.echo(f"{name}: {verdict} ({len(rows)} images)")
+        say(f"{name}: {verdict} ({len(rows)} images)")
         if record is None:
             continue
         counts = tally_batch(record, settled[settled["batch"] == name])
@@ -70,15 +71,15 @@ def batches() -> None:
         # Where all that was found are images of one status, the line above says it.
         lines = [*record["reasons"], *([describe_tally(counts)] if len(counts) > 2 else []), *told]
         for line in lines:
-            click.echo(f"  - {line}")
+            say(f"  - {line}")
     inbox = load_entry(context, names.INCOMING_BATCHES)
     now, minutes = datetime.now(UTC), context.params["data_processing"]["settle_minutes"]
     for batch in inbox.batches:
-        click.echo(f"{batch.delivered_as}: in the incoming folder")
+        say(f"{batch.delivered_as}: in the incoming folder")
         if wait := batch.describe_wait(minutes, now):
-            click.echo(f"  - {wait}")
+            say(f"  - {wait}")
     for name, reason in inbox.aside.items():
-        click.echo(f"{name}: left alone in the incoming folder\n  - {reason}")
+        say(f"{name}: left alone in the incoming folder\n  - {reason}")
 
 
 @click.command()
@@ -97,7 +98,7 @@ def review(batch: str, answer: str | None, by: str, reason: str) -> None:
     params = {"batch": batch, "answer": answer or "", "by": by, "reason": reason}
     catalog = run_pipeline("review", review=params).catalog
     if answer:
-        click.echo(f"Recorded: {answer} '{batch}', by {by}. The next intake carries it out.")
+        say(f"Recorded: {answer} '{batch}', by {by}. The next intake carries it out.")
     else:
-        click.echo(catalog.load(names.REVIEW_SUMMARY))
-        click.echo(f"\nContact sheet: {locate_file(catalog[names.REVIEW_SHEET])}")
+        say(catalog.load(names.REVIEW_SUMMARY))
+        say(f"\nContact sheet: {locate_file(catalog[names.REVIEW_SHEET])}")

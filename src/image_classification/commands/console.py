@@ -17,7 +17,9 @@ from kedro.io import DataCatalog, DatasetError
 
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.resolvers import find_project_path
+from image_classification.datasets.spreadsheet import escape_table
 from image_classification.errors import DataError, ImageClassificationError
+from image_classification.text import escape_lines
 
 
 def report_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -30,7 +32,7 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
         except (ImageClassificationError, DatasetError) as error:
             if (ours := _unwrap(error)) is None:
                 raise
-            raise click.ClickException(str(ours)) from None
+            raise click.ClickException(escape_lines(str(ours))) from None
 
     return run
 
@@ -49,11 +51,19 @@ def show_table(table: pd.DataFrame, columns: list[str], to: Path | None) -> None
         DataError: the file's ending is neither .csv nor .parquet.
     """
     if to is None:
-        click.echo(table[columns].to_csv(index=False), nl=False)
+        click.echo(escape_lines(escape_table(table[columns]).to_csv(index=False)), nl=False)
         return
     check_suffix(to)
-    table.to_csv(to, index=False) if to.suffix == ".csv" else table.to_parquet(to, index=False)
-    click.echo(f"{len(table)} rows: {to}")
+    if to.suffix == ".csv":
+        escape_table(table).to_csv(to, index=False)
+    else:
+        table.to_parquet(to, index=False)
+    say(f"{len(table)} rows: {to}")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text; nothing in it is a command to the terminal."""
+    click.echo(escape_lines(text), err=err)
 
 
 def check_suffix(to: Path) -> None:

@@ -15,6 +15,7 @@ from image_classification.commands.console import (
     open_context,
     report_errors,
     run_pipeline,
+    say,
     show_table,
 )
 from image_classification.configuration import names
@@ -44,16 +45,16 @@ def explain(version: str) -> None:
     model_name = context.params["registered_model_name"]
     found = registry.get_version(model_name, version)
     aliases = ", ".join(found.aliases) or "no alias"
-    click.echo(f"# {model_name}, version {version} ({aliases})\n")
+    say(f"# {model_name}, version {version} ({aliases})\n")
     entries = ledger.select_version(read_entries(context), version)
     if not entries:
-        click.echo(found.description or "Nothing was decided about it yet.")
+        say(found.description or "Nothing was decided about it yet.")
     for entry in entries:
-        click.echo(f"## {entry['at'][:19].replace('T', ' ')} UTC: {_title(entry)}\n")
-        click.echo(f"{entry['reason']}\n")
+        say(f"## {entry['at'][:19].replace('T', ' ')} UTC: {_title(entry)}\n")
+        say(f"{entry['reason']}\n")
         if entry["version"] == version and entry["decision"]:
-            click.echo(f"{render_decision(entry['decision'])}\n")
-        click.echo(_trace(entry))
+            say(f"{render_decision(entry['decision'])}\n")
+        say(_trace(entry))
 
 
 @click.command()
@@ -68,7 +69,7 @@ def rollback(version: str, reason: str, by: str) -> None:
     """
     asked = {"version": version, "reason": reason, "by": by}
     plan = run_pipeline("rollback", rollback=asked).catalog.load(names.ROLLBACK_PLAN)
-    click.echo(f"Champion: version {plan['to']}, before version {plan['from']}.")
+    say(f"Champion: version {plan['to']}, before version {plan['from']}.")
 
 
 def read_entries(context: KedroContext) -> list[ledger.Entry]:

@@ -13,6 +13,7 @@ from image_classification.commands.console import (
     load_entry,
     open_context,
     report_errors,
+    say,
     show_table,
 )
 from image_classification.configuration import names
@@ -55,7 +56,7 @@ def lineage(version: str | None, image: str | None, split: str | None, to: Path 
         return
     rows = _trace_image(model_name, str(image))
     if rows.empty:
-        click.echo(f"No version of '{model_name}' saw '{image}'.")
+        say(f"No version of '{model_name}' saw '{image}'.")
     else:
         show_table(rows, ["version", "aliases", *SHOWN], to)
 
@@ -67,7 +68,7 @@ def _trace_image(model_name: str, image: str) -> pd.DataFrame:
         try:
             table = registry.read_images(model_name, str(version.version))
         except ImageClassificationError as error:
-            click.echo(f"Left out: {error}", err=True)
+            say(f"Left out: {error}", err=True)
             continue
         found = table[match_image(table, image)]
         rows.append(found[SHOWN].assign(version=version.version, aliases=",".join(version.aliases)))

@@ -13,7 +13,7 @@ import yaml
 from kedro.framework.context import KedroContext
 
 from image_classification import figures, tracking
-from image_classification.commands.console import open_context, report_errors, show_table
+from image_classification.commands.console import open_context, report_errors, say, show_table
 from image_classification.commands.decisions import read_entries
 from image_classification.commands.hindsight import ADDED, add_hindsight, look_back, tell_hindsight
 from image_classification.configuration import names
@@ -67,16 +67,16 @@ def gate_report(
     report = pd.DataFrame(rows, columns=REPORTED)
     show_table(report, REPORTED, to)
     then, now = (int((report[name] == verdict.PROMOTE).sum()) for name in ("then", "now"))
-    click.echo(
+    say(
         f"{len(report)} comparisons: {then} to be promoted by the policies of their time, {now} by "
         "this one.",
         err=True,
     )
     for sentence in tell_hindsight(context):
-        click.echo(sentence, err=True)
+        say(sentence, err=True)
     if plot:
         figures.plot_gate_report(report).savefig(plot, dpi=120)
-        click.echo(f"Plot: {plot}", err=True)
+        say(f"Plot: {plot}", err=True)
 
 
 def _read_policy(context: KedroContext, policy_file: Path | None, changes: tuple[str, ...]) -> Any:
@@ -140,7 +140,7 @@ def _judge_again(context: KedroContext, policy: Any) -> Iterator[dict[str, Any]]
         try:
             tables = [_read_stored(run_id, path) for path in paths]
         except DataError as error:
-            click.echo(f"Left out: {error}", err=True)
+            say(f"Left out: {error}", err=True)
             continue
         again = _judge_stored(tables, decision, positive_class, policy)
         champion, tests = again["champion"], again["tests"] or {}

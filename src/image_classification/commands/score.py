@@ -10,6 +10,7 @@ from image_classification.commands.console import (
     check_suffix,
     report_errors,
     run_pipeline,
+    say,
     show_table,
 )
 from image_classification.configuration import names
@@ -41,8 +42,8 @@ def score(path: str, to: Path | None, places: tuple[str, ...]) -> None:
     catalog = run_pipeline(
         "inference", inference={"images": place}, named_places=[place, *allowed]
     ).catalog
-    click.echo(catalog.load(names.SCORE_SUMMARY)["outcome"])
+    say(catalog.load(names.SCORE_SUMMARY)["outcome"])
     if to is None:
-        click.echo(f"Table: {locate_file(catalog[names.SCORE_TABLE])}")
+        say(f"Table: {locate_file(catalog[names.SCORE_TABLE])}")
     else:
         show_table(catalog.load(names.SCORES), [], to)

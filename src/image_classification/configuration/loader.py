@@ -11,6 +11,7 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 
 from image_classification.configuration.resolvers import RESOLVERS
+from image_classification.text import unify_text
 
 LOADER_ARGUMENTS: dict[str, Any] = {
     "base_env": "base",
@@ -54,6 +55,8 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         """Return the configuration of a kind, such as "catalog": a copy, which may be changed."""
         if key not in self._known:
             self._known[key] = self._texts.restore(super().__getitem__(key))
+            if key == "parameters":
+                _unify_names(self._known[key])
         return deepcopy(self._known[key])
 
     def read_configured(self) -> dict[str, Any]:
@@ -71,6 +74,12 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         """Use the values of the files again."""
         self._known.pop(key, None)
         super().__delitem__(key)
+
+
+def _unify_names(parameters: dict[str, Any]) -> None:
+    """Bring the class that is named in the parameters into the form in which names are compared."""
+    if isinstance(name := parameters.get("positive_class"), str):
+        parameters["positive_class"] = unify_text(name)
 
 
 class _Texts:

@@ -22,6 +22,7 @@ from image_classification.datasets.network import (
 )
 from image_classification.datasets.pixel import PackedPixels, PackedPixelsDataset, PixelShard
 from image_classification.datasets.source import ImageSource, ImageSourceDataset
+from image_classification.datasets.spreadsheet import SpreadsheetDataset
 from image_classification.datasets.table import (
     AppendedTableDataset,
     BatchTables,
@@ -63,5 +64,6 @@ __all__ = [
     "RegisteredNetworkDataset",
     "RegisteredVersionsDataset",
     "RunImagesDataset",
+    "SpreadsheetDataset",
     "WholeJSONDataset",
 ]

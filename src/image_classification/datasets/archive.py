@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
-from image_classification.datasets.fault import describe_error, escape_text, is_passing
+from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.errors import DataError
+from image_classification.text import escape_text
 
 MAXIMUM_MEMBER_BYTES = 256 * 1024**2
 """A larger file in a zip is refused before it is unpacked."""

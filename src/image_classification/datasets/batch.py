@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ import pandas as pd
 
 from image_classification.datasets.archive import ArchiveError
 from image_classification.datasets.arrival import MANIFEST, MARKERS, IncomingBatch
-from image_classification.datasets.fault import describe_error, escape_text, is_passing
+from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import (
     PARTIAL,
     FilesystemDataset,
@@ -38,9 +37,11 @@ from image_classification.datasets.folder import (
     read_files,
     try_read_files,
 )
+from image_classification.datasets.label import find_labels, parse_labels
 from image_classification.datasets.removal import remove_taken
 from image_classification.datasets.taken import LABELS, Deliveries, Delivery, leave_out_taken
 from image_classification.errors import DataError
+from image_classification.text import escape_text
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class ImageBatches:
         """Return the files of a batch that are no images, by kind, without the system's own."""
         folder = posixpath.join(self.root, batch)
         found = list_left_out(self.filesystem, folder, self._read_not_copied(batch))
-        own = {*MARKERS, LABELS}
+        own = {*MARKERS, find_labels(self.filesystem, posixpath.join(self.root, batch))}
         left = {kind: [path for path in paths if path not in own] for kind, paths in found.items()}
         return {kind: paths for kind, paths in left.items() if paths}
 
@@ -107,32 +108,34 @@ class ImageBatches:
         Raises:
             DataError: the file cannot be read, or has other columns.
         """
-        # At the top, or in the one folder that an archive wraps its classes in.
         folder = posixpath.join(self.root, batch)
-        folders = [folder, *_list_folders(self.filesystem, folder)]
-        paths = (posixpath.join(place, LABELS) for place in folders)
-        exists = os.path.lexists if is_local(self.filesystem) else self.filesystem.exists
-        path = next(filter(exists, paths), None)
-        if path is None:
+        found = find_labels(self.filesystem, posixpath.join(self.root, batch))
+        if found is None:
             return pd.DataFrame(columns=LABEL_COLUMNS, dtype=str)
         try:
-            content = io.BytesIO(read_file(self.filesystem, path, folder))
-            table = pd.read_csv(content, dtype=str, keep_default_na=False)
+            content = read_file(self.filesystem, posixpath.join(folder, found), folder)
+            table = parse_labels(content)
         except Exception as error:
             if is_passing(error):
                 raise
             reason = describe_error(error)
-            raise DataError(f"{LABELS} of batch '{batch}' cannot be read: {reason}") from None
+            raise DataError(
+                f"{LABELS} of batch '{batch}' cannot be read: {reason}. Save it as CSV in UTF-8, "
+                "with commas."
+            ) from None
         if missing := [name for name in LABEL_COLUMNS if name not in table]:
+            received = escape_text(", ".join(map(str, table)))
             raise DataError(
                 f"{LABELS} of batch '{batch}' has no column {', '.join(missing)}: expected "
-                f"{', '.join(LABEL_COLUMNS)}, received {', '.join(map(str, table))}."
+                f"{', '.join(LABEL_COLUMNS)}, received {received}. Save it as CSV in UTF-8, with "
+                "commas, and with these names in the first line."
             )
         repeated = table["image_name"].duplicated()
         if repeated.any():
+            name = escape_text(table["image_name"][repeated].iloc[0])
             raise DataError(
-                f"{LABELS} of batch '{batch}' names '{table['image_name'][repeated].iloc[0]}' more "
-                "than once: one row per image is allowed."
+                f"{LABELS} of batch '{batch}' names '{name}' more than once: one row per image is "
+                "allowed. Remove all others."
             )
         return table[LABEL_COLUMNS]
 

@@ -31,6 +31,7 @@ from image_classification.datasets.folder import LINK_OUT, find_files
 from image_classification.datasets.leftover import READ_SUFFIXES, explain_left_out
 from image_classification.datasets.taken import LABELS
 from image_classification.errors import DataError
+from image_classification.text import escape_cell, unify_text
 
 
 class Source:
@@ -56,7 +57,7 @@ class Source:
         self.files = self._drop_copies(
             {file: size for file, size in sizes.items() if not _explain_left_out(file)}
         )
-        self.labels = next((file for file in sizes if file.name == LABELS), None)
+        self.labels = next((file for file in sizes if file.name.lower() == LABELS), None)
         self.left_out = {} if self.is_zip else _list_odd(path)
         for file in sizes.keys() - {*self.files, self.labels}:
             kind = _explain_left_out(file) or "copy of another one"
@@ -221,8 +222,8 @@ def _write_labels(
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(LABEL_COLUMNS)
-    names = sorted({encode_name(file.name) for file in files})
-    writer.writerows([name, labelled_by, today] for name in names)
+    names = sorted({unify_text(encode_name(file.name)) for file in files})
+    writer.writerows([escape_cell(name), escape_cell(labelled_by), today] for name in names)
     return table.getvalue().encode()
 
 

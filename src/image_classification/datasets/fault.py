@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from image_classification.text import escape_text
+
 LASTING_ERRNOS = frozenset(
     {
         errno.EACCES,
@@ -43,14 +45,3 @@ def describe_error(error: BaseException) -> str:
     """Return an error in one line, without a full stop; its kind where it says nothing."""
     text = " ".join(str(error).split()) or type(error).__name__
     return escape_text(text.rstrip("."))
-
-
-def escape_text(text: str) -> str:
-    """Return text that each screen, table and log can hold.
-
-    What is not UTF-8, and what a terminal would take as a command, is written with a backslash.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    whole = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)

@@ -9,7 +9,6 @@ from typing import Any
 import fsspec
 import pandas as pd
 
-from image_classification.datasets.fault import escape_text
 from image_classification.datasets.file import (
     NotRegularError,
     encode_name,
@@ -21,6 +20,7 @@ from image_classification.datasets.file import (
 )
 from image_classification.datasets.leftover import DEBRIS, HIDDEN, explain_left_out
 from image_classification.errors import DataError
+from image_classification.text import escape_text, unify_text
 
 FILE_COLUMNS = ["path", "image_name", "label", "size_bytes"]
 
@@ -76,13 +76,15 @@ def list_images(
 
     Returns:
         One row per image file, sorted by path: `path` (str, below the folder), `image_name` (str),
-        `label` (str, the folder the file lies in, "" for the top), `size_bytes` (int).
+        `label` (str, the folder the file lies in, "" for the top), `size_bytes` (int). Name and
+        label are in the form in which names are compared, the path is as it is.
     """
     found = _find_all(filesystem, root, others)
     rows = []
     for path in sorted(path for path, facts in found.items() if not _explain(path, facts)):
         folder, _, name = path.rpartition("/")
-        rows.append((path, name, folder.rpartition("/")[2], int(found[path]["size"] or 0)))
+        label = unify_text(folder.rpartition("/")[2])
+        rows.append((path, unify_text(name), label, int(found[path]["size"] or 0)))
     return pd.DataFrame(rows, columns=FILE_COLUMNS), len(found) - len(rows)
 
 

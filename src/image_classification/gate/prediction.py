@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from image_classification.text import restore_cell
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -52,6 +54,13 @@ def read_predictions(file: IO[bytes]) -> pd.DataFrame:
     """Read a table of predictions from CSV; every name stays as it was written."""
     import pandas as pd  # noqa: PLC0415
 
-    return pd.read_csv(
+    table = pd.read_csv(
         file, dtype=dict.fromkeys(PREDICTION_NAMES, str), keep_default_na=False, na_values=[""]
+    )
+    named = table.columns.intersection(list(PREDICTION_NAMES))
+    return table.assign(
+        **{
+            name: table[name].map(restore_cell, na_action="ignore").astype(table[name].dtype)
+            for name in named
+        }
     )

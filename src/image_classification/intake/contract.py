@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from image_classification.errors import name_near_misses
 from image_classification.intake.index import SPLITS
+from image_classification.text import escape_text, unify_text
 
 
 class ContractParameters(TypedDict):
@@ -60,6 +61,7 @@ def check_batch(
         A sentence for each breach; empty for none.
     """
     maximum = contract["maximum_refused_share"]
+    classes = [unify_text(name) for name in classes] if classes else None
     refused = (inspections["refusal"] != "").mean() if len(inspections) else 1.0
     share = pd.Series([float(refused)])
     labels = pd.Series(sorted(set(inspections["label"]) - {""}), dtype=str)
@@ -153,7 +155,7 @@ def _allow_labels(classes: Sequence[str] | None) -> tuple[str, Any]:
 
 def _name_label(label: str, classes: Sequence[str] | None) -> str:
     return (
-        f"Label folder '{label}' is not a class; allowed: {', '.join(classes or ())} "
+        f"Label folder '{escape_text(label)}' is not a class; allowed: {', '.join(classes or ())} "
         f"(data_processing.classes).{name_near_misses(label, classes or ())}"
     )
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from image_classification.intake.split import TEST, TRAIN, VALIDATION
+from image_classification.text import unify_text
 
 ACCEPTED, HELD, REJECTED, CONFLICT = "accepted", "held", "rejected", "conflict"
 """Status of an image: only an accepted one is trained on."""
@@ -113,7 +114,7 @@ def locate_last(values: pd.Series) -> npt.NDArray[np.intp]:
 
 def name_classes(images: pd.DataFrame, classes: Sequence[str] | None) -> list[str]:
     """Return the class names in order: those configured, or those found."""
-    return sorted(classes or images["label"].unique())
+    return sorted(map(unify_text, classes) if classes else images["label"].unique())
 
 
 def find_conflicts(files: pd.DataFrame) -> set[str]:

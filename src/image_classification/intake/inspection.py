@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.intake.picture import read_header
+from image_classification.text import unify_text
 
 NAME_GROUPS = ("patient", "captured_on")
 """The groups that `name_pattern` may have."""
@@ -18,7 +19,7 @@ def refuse_folder(label: str, classes: Sequence[str] | None) -> str:
     """Return why a file cannot be used for the folder it lies in, "" if it can."""
     if not label:
         return "the file lies in no class folder"
-    if classes and label not in classes:
+    if classes and label not in map(unify_text, classes):
         return "its folder is not a class (data_processing.classes)"
     return ""
 
@@ -51,7 +52,7 @@ def compile_pattern(name_pattern: str) -> re.Pattern[str]:
         ConfigurationError: it is not a regular expression, or has an unknown group.
     """
     try:
-        pattern = re.compile(name_pattern)
+        pattern = re.compile(unify_text(name_pattern))
     except re.error as error:
         raise ConfigurationError(
             f"data_processing.name_pattern is not a regular expression: {error}. Received: "

@@ -21,7 +21,10 @@ CENTRAL = ZIP.index(b"PK\x01\x02")
 
 def night(laboratory: Laboratory) -> dict[str, str]:
     """Let a night pass beside a good batch; return the verdict of each batch."""
-    laboratory.deliver("z-good", CELLS)
+    label = (laboratory.parameters["classes"] or [POSITIVE])[0]
+    laboratory.deliver(
+        "z-good", {path.replace(POSITIVE, label): content for path, content in CELLS.items()}
+    )
     laboratory.take_in()
     index = laboratory.index()
     assert (index.loc[index["batch"] == "z-good", "status"] == "accepted").sum() == 40
@@ -90,6 +93,51 @@ def test_names_that_are_not_utf8_are_kept_escaped_and_their_images_are_read(
     images = laboratory.catalog().load("image_batches")
     paths = index.loc[index["batch"] == "a", "path"].tolist()
     assert sorted(images.read(paths)) == sorted(draw_image(n) for n in range(100, 104))
+
+
+def test_names_that_look_the_same_are_one_class_one_patient_and_one_image(
+    laboratory: Laboratory,
+) -> None:
+    """macOS delivers decomposed names, people type composed ones."""
+    composed, decomposed = "B\u00e4", "Ba\u0308"
+    laboratory.parameters |= {
+        "classes": [f"{decomposed}r", NEGATIVE],
+        "name_pattern": "(?P<patient>B\u00e4[0-9]+)",
+    }
+    table = "image_name,labelled_by,labelled_on\n"
+    for batch, form, other in (("a", composed, decomposed), ("b", decomposed, composed)):
+        files = {f"{form}r/{form}7_{batch}.png": draw_image(ord(batch))}
+        rows = f"{other}7_{batch}.png,Ada,2026-11-22\n"
+        laboratory.deliver(batch, files, labels_csv=table + rows)
+    night(laboratory)
+    rows = laboratory.index()
+    rows = rows[rows["batch"].isin(["a", "b"])]
+    assert set(rows["label"]) == {f"{composed}r"}
+    assert set(rows["patient"]) == {f"{composed}7"}
+    assert rows["labelled_by"].tolist() == ["Ada", "Ada"]
+    images = laboratory.catalog().load("image_batches")
+    assert len(images.read(rows["path"].tolist())) == 2
+
+
+def test_names_that_a_screen_or_a_page_would_obey_are_shown_escaped(
+    laboratory: Laboratory, caplog: pytest.LogCaptureFixture
+) -> None:
+    evil = "\x1b[31m<img src=x>![p](http:"
+    laboratory.deliver("a", {f"{evil}/{name_cell(100)}": draw_image(100)})
+    night(laboratory)
+    assert "\x1b[31m" not in caplog.text
+    assert r"\x1b[31m<img" in caplog.text
+    laboratory.answer("a", "")
+    shown = laboratory.catalog().load("review_summary")
+    assert r"\\x1b\[31m\<img src=x>!\[p\](http:" in shown
+
+
+def test_rows_of_labels_that_name_no_image_are_counted(laboratory: Laboratory) -> None:
+    table = f"image_name,labelled_by,labelled_on\n{name_cell(100)},b,c\ngone.png,b,c\nx,b,c\n"
+    laboratory.deliver("a", {f"{POSITIVE}/{name_cell(100)}": draw_image(100)}, labels_csv=table)
+    night(laboratory)
+    said = "2 rows of labels.csv that name no image of the batch, the first is 'gone.png'"
+    assert f"Left out: {said}." in laboratory.verdict("a")["notes"]
 
 
 def fail(error: BaseException) -> Callable[..., object]:

@@ -17,6 +17,7 @@ from image_classification.orchestration.address import (
     locate_task,
 )
 from image_classification.orchestration.settings import Channel, Event, NotificationSettings
+from image_classification.text import escape_lines, escape_text
 from image_classification.vendor.airflow.task import PlainNotifier
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def make_notice(
         "DAG run": locate_dag_run(dag_id, run_id),
         "Log": locate_task(dag_id, run_id, context["ti"].task_id),
     }
-    return Notice(event, head_subject(subject), reason.strip(), addresses)
+    line = escape_text(head_subject(subject))
+    return Notice(event, line, escape_lines(reason.strip()), addresses)
 
 
 def head_subject(subject: str) -> str:

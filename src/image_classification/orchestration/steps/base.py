@@ -17,6 +17,7 @@ from image_classification.orchestration.address import locate_airflow, locate_da
 from image_classification.orchestration.notices.notification import make_notice, send_notice
 from image_classification.orchestration.settings import DagSettings, Event
 from image_classification.orchestration.task_id import OPEN_RUN
+from image_classification.text import escape_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,9 +124,9 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
 
     That is a promotion that proved wrong, and batches that are set aside.
     """
-    lines = [outcome]
+    lines = [escape_markdown(outcome)]
     if (watch := run.account.read_watch()) not in outcome:
-        lines.append(watch)
+        lines.append(escape_markdown(watch))
     if regret := run.account.read_regret():
         # Without the advice, which the notice gives: a note is short.
         lines.append(f"{regret['sentence']}. Roll back to v{regret['against']}?")
@@ -139,10 +140,11 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
 
 def _list_shortly(sentences: Sequence[str]) -> list[str]:
     """Return the first sentences as a list, each cut: a note is short."""
-    said = [
-        f"- {each if len(each) <= LONGEST_REASON else f'{each[:LONGEST_REASON]} …'}"
+    cut = [
+        each if len(each) <= LONGEST_REASON else f"{each[:LONGEST_REASON]} …"
         for each in sentences[:MOST_REASONS]
     ]
+    said = [f"- {escape_markdown(each)}" for each in cut]
     more = len(sentences) - MOST_REASONS
     if more > 0:
         said.append(f"- … and {more} more: image-classification batches")

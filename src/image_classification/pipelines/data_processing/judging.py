@@ -24,6 +24,7 @@ from image_classification.errors import DataError
 from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
 from image_classification.intake.tally import describe_refused
+from image_classification.text import escape_text
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,11 @@ class Judge:
         record = self._record(
             inspections, found, verdict=verdict, reasons=[*breaches, *found.reasons]
         )
-        notes = [*describe_refused(inspections), *describe_left_out(left_out)]
+        notes = [
+            *describe_refused(inspections),
+            *describe_left_out(left_out),
+            *self._name_missing(batch, inspections),
+        ]
         return record | {
             "notes": [*record["notes"], *notes],
             "left_out": {kind: len(paths) for kind, paths in left_out.items()},
@@ -156,6 +161,19 @@ class Judge:
         except DataError as error:
             breaches.append(str(error))
         return breaches
+
+    def _name_missing(self, batch: str, inspections: pd.DataFrame) -> list[str]:
+        """Say how many rows of the table of labels are of no image of the batch."""
+        try:
+            named = self._batches.read_labels(batch)["image_name"]
+        except DataError:  # it is a breach
+            return []
+        missing = named[~named.isin(inspections["image_name"])]
+        if missing.empty:
+            return []
+        first = escape_text(missing.iloc[0])
+        count = f"{len(missing)} rows of labels.csv that name no image of the batch"
+        return [f"Left out: {count}, the first is '{first}'."]
 
     def _gather(self, images: pd.DataFrame) -> screening.Evidence:
         """Look at images with the champion, if there is one."""

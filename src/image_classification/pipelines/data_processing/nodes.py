@@ -36,6 +36,7 @@ from image_classification.intake.status import (
 from image_classification.intake.waiting import describe_missing
 from image_classification.pipelines.data_processing.inspecting import cut_chunks, inspect_batch
 from image_classification.pipelines.data_processing.judging import Judge
+from image_classification.text import escape_text
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,11 @@ def collect_batches(
     """
     now = datetime.now(UTC)
     for path in incoming_batches.stray:
-        logger.warning("'%s' lies in no batch: put it into incoming/<batch>/<class>/", path)
+        logger.warning(
+            "'%s' lies in no batch: put it into incoming/<batch>/<class>/", escape_text(path)
+        )
     for name, reason in incoming_batches.aside.items():
-        logger.warning("'%s' stays in the incoming folder: %s", name, reason)
+        logger.warning("'%s' stays in the incoming folder: %s", escape_text(name), reason)
     for batch in incoming_batches.batches:
         if batch.is_complete(parameters["settle_minutes"], now) or batch.is_left:
             yield batch  # what is left of one that was taken in is removed
@@ -348,7 +351,7 @@ def _log_screening(batch: str, record: Mapping[str, Any]) -> None:
     level = logging.INFO if record["verdict"] == "accepted" else logging.WARNING
     logger.log(level, "Batch '%s' (%d images): %s", batch, record["images"], record["verdict"])
     for reason in record["reasons"]:
-        logger.log(level, "  %s", reason)
+        logger.log(level, "  %s", escape_text(reason))
 
 
 def _is_old(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:

@@ -14,6 +14,7 @@ from image_classification import figures, vision
 from image_classification.configuration.parameters import ReviewParameters
 from image_classification.datasets import ImageBatches, Records
 from image_classification.errors import ConfigurationError, DataError, name_near_misses
+from image_classification.text import escape_markdown
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ def describe_batch(
     """
     record = find_screening(batch_screenings, batch)
     suspects = pd.DataFrame(record["suspects"], columns=["image_id", "path", "label", "patient"])
-    contents = image_batches.read(suspects["path"].tolist())
-    pixels, _ = vision.decode_sound_images(contents, SHEET_PX)
+    # What cannot be read any more is shown as a black picture: the question is asked all the same.
+    contents = image_batches.try_read(suspects["path"].tolist())
+    pixels, _ = vision.decode_sound_images([content or b"" for content in contents], SHEET_PX)
     answers = [answer for answer in batch_reviews.values() if answer["batch"] == batch]
     return (
         figures.plot_suspects(batch, suspects, pixels),
@@ -113,11 +115,14 @@ def summarise_screening(
     lines = [
         opening,
         "",
-        *(f"- {reason}" for reason in record["reasons"] or ["nothing was found against it"]),
+        *(
+            f"- {escape_markdown(reason)}"
+            for reason in record["reasons"] or ["nothing was found against it"]
+        ),
         "",
         *(
-            f"- answered before: {answer['answer']} by {answer['by']}, {answer['at']}: "
-            f"{answer['reason']}"
+            f"- answered before: {answer['answer']} by {escape_markdown(answer['by'])}, "
+            f"{answer['at']}: {escape_markdown(answer['reason'])}"
             for answer in answers
         ),
         "",

@@ -1,0 +1,71 @@
+"""The table `labels.csv` of a batch: where it lies, and what stands in it."""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+
+import fsspec
+import pandas as pd
+
+from image_classification.datasets.file import is_local
+from image_classification.datasets.taken import LABELS
+from image_classification.text import restore_cell, unify_text
+
+
+def find_labels(filesystem: fsspec.AbstractFileSystem, folder: str) -> str | None:
+    """Return where the table of labels of a batch lies, below the folder of the batch, or None.
+
+    It lies at the top, or in the one folder that an archive wraps its classes in, and may be called
+    `Labels.CSV`.
+    """
+    within = [f"{name}/" for name in _list_names(filesystem, folder, folders=True)]
+    for place in ("", *within):
+        names = _list_names(filesystem, posixpath.join(folder, place))
+        if found := sorted(name for name in names if name.lower() == LABELS):
+            # As it is written here, where there are several.
+            return f"{place}{LABELS if LABELS in found else found[0]}"
+    return None
+
+
+def parse_labels(content: bytes) -> pd.DataFrame:
+    """Return the rows of a table of labels, all str; names are as `list_images` has them.
+
+    Raises:
+        ValueError: it is no CSV, or has two columns of one name.
+    """
+    text = content.decode("utf-8-sig", "backslashreplace")
+    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+
+    def clean(cell: str) -> str:
+        return restore_cell(unify_text(cell))
+
+    table = table.map(clean).rename(columns=lambda name: clean(str(name)).strip().lower())
+    if not table.columns.is_unique:
+        raise ValueError("it has two columns of one name")
+    return table
+
+
+def _list_names(
+    filesystem: fsspec.AbstractFileSystem, folder: str, *, folders: bool = False
+) -> list[str]:
+    """Return the names of what lies directly in a folder, or of its folders; no link is followed.
+
+    What cannot be opened, or is no folder, holds nothing.
+    """
+    try:
+        if is_local(filesystem):
+            with os.scandir(folder) as listing:
+                return sorted(
+                    entry.name
+                    for entry in listing
+                    if not folders or entry.is_dir(follow_symlinks=False)
+                )
+        return sorted(
+            posixpath.basename(entry["name"].rstrip("/"))
+            for entry in filesystem.ls(folder, detail=True)
+            if not folders or entry["type"] == "directory"
+        )
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []

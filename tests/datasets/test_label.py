@@ -1,0 +1,46 @@
+"""The table of labels of a batch: where it lies, and what stands in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+from samples import fill_folder
+
+from image_classification.datasets.label import find_labels, parse_labels
+
+LOCAL = fsspec.filesystem("file")
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "Labels.CSV", "wrapped/LABELS.csv"])
+def test_it_is_found_in_capitals_and_in_the_folder_of_an_archive(tmp_path: Path, name: str) -> None:
+    fill_folder(tmp_path, {name: b"", "wrapped/P/labels.csv": b"", "wrapped/x.png": b""})
+    assert find_labels(LOCAL, str(tmp_path)) == name
+
+
+def test_it_is_found_in_an_object_store() -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/drop/b/P/Labels.csv", b"")
+    assert find_labels(store, "/drop/b") == "P/Labels.csv"
+    assert find_labels(store, "/drop/c") is None
+
+
+def test_no_link_is_followed_to_find_it(tmp_path: Path) -> None:
+    fill_folder(tmp_path, {"out/labels.csv": b"", "b/P/x.png": b""})
+    (tmp_path / "b" / "more").symlink_to(tmp_path / "out")
+    assert find_labels(LOCAL, str(tmp_path / "b")) is None
+
+
+def test_names_are_as_the_files_have_them_in_whatever_form_and_bytes() -> None:
+    rows = ["a\u0308.png,Zoe\u0308,1".encode(), b"caf\xe9.png,Jos\xe9,2", b"'=x.png,'@me,3"]
+    content = b"\xef\xbb\xbfImage_Name,labelled_by , LABELLED_ON\n" + b"\n".join(rows)
+    labels = parse_labels(content)
+    assert labels.columns.tolist() == ["image_name", "labelled_by", "labelled_on"]
+    assert labels["image_name"].tolist() == ["\u00e4.png", r"caf\xe9.png", "=x.png"]
+    assert labels["labelled_by"].tolist() == ["Zo\u00eb", r"Jos\xe9", "@me"]
+
+
+def test_a_column_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="two columns of one name"):
+        parse_labels(b"image_name,Image_name,labelled_by,labelled_on\na,b,c,d\n")
