@@ -34,6 +34,10 @@ class VerificationError(RegistryError):
     """A registered model does not answer as it did when it was made."""
 
 
+class SignatureError(RegistryError):
+    """The files of a registered model are not those that were packaged and signed."""
+
+
 class TrackingError(ImageClassificationError):
     """The MLflow tracking store cannot be used."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,7 +69,7 @@ class Release:
 def make_catalog(**entries: Any) -> DataCatalog:
     datasets = {name: MemoryDataset(value) for name, value in entries.items()}
     datasets.setdefault("params:registered_model_name", MemoryDataset("cells"))
-    for name in ("package_measures", "decision", "rollback_plan"):
+    for name in ("package_measures", "decision", "rollback_plan", "logged_model"):
         datasets.setdefault(name, MemoryDataset())
     return DataCatalog(datasets)
 
@@ -153,26 +154,25 @@ def test_the_version_that_a_run_is_about_is_the_one_planned_judged_or_registered
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = SimpleNamespace(version=7)
-    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: own)
+    monkeypatch.setattr(registry, "find_version_of_model", lambda *_: own)
     judged = {"challenger": {"version": "4"}}
     plan = {"to": "2"}
     for entries, expected in (
         ({"rollback_plan": plan, "decision": judged}, "2"),
         ({"decision": judged}, "4"),
-        ({}, "7"),
+        ({"logged_model": NOTE}, "7"),
     ):
         assert Aftermath(make_catalog(**entries), AIRFLOW).find_candidate() == expected
-    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: None)
     assert Aftermath(make_catalog(), AIRFLOW).find_candidate() is None
 
 
 def test_a_network_that_was_just_trained_is_judged_as_the_version_of_its_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    catalog = make_catalog(comparison={"challenger": {"version": ""}})
-    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: SimpleNamespace(version=7))
+    catalog = make_catalog(comparison={"challenger": {"version": ""}}, logged_model=NOTE)
+    monkeypatch.setattr(registry, "find_version_of_model", lambda *_: SimpleNamespace(version=7))
     assert Aftermath(catalog, AIRFLOW).challenger == "7"
-    monkeypatch.setattr(registry, "find_version_of_run", lambda *_: None)
+    monkeypatch.setattr(registry, "find_version_of_model", lambda *_: None)
     with pytest.raises(RegistryError, match="run log_model again"):
         _ = Aftermath(catalog, AIRFLOW).challenger
 
@@ -181,57 +181,85 @@ def test_a_network_that_was_just_trained_is_judged_as_the_version_of_its_run(
 
 
 def log_model(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, run: DecisionRun, known: str | None
-) -> tuple[str, list[Any]]:
-    """Log the model of a run that has logged one before, of a network with a known digest."""
+    monkeypatch: pytest.MonkeyPatch, folder: Path, run: DecisionRun, note: dict[str, str] | None
+) -> tuple[str, list[Any], DataCatalog]:
+    """Log the model of a run, which has this note about the one that it has logged before."""
     (folder / "network").write_bytes(b"the network now")
     logged: list[Any] = []
-    monkeypatch.setattr(tracking, "find_logged_model", lambda *_: known and "m-1")
-    monkeypatch.setattr(tracking, "read_tag", lambda _run, _key: known)
-    monkeypatch.setattr(tracking, "tag_run", lambda _run, tags: logged.append(tags))
-    monkeypatch.setattr(aftermath, "log_pipeline_model", lambda *_: logged.append("model"))
+    monkeypatch.setattr(tracking, "is_model_ready", lambda model_id: model_id == "m-ready")
+    monkeypatch.setattr(tracking, "discard_models", lambda *_: logged.append("discard"))
+    monkeypatch.setattr(tracking, "log_model_frugally", lend)
+    monkeypatch.setattr(
+        aftermath.package, "seal", lambda name, files, cells: logged.append((name, files, cells))
+    )
+    monkeypatch.setattr(aftermath, "log_pipeline_model", lambda *_: sealing[-1]("m-new", folder))
     monkeypatch.setattr(
         registry,
         "register_challenger",
-        lambda *given: logged.append(given[2]) or SimpleNamespace(version="3"),
+        lambda *given: logged.append(given) or SimpleNamespace(version="3"),
     )
     catalog = make_catalog(golden_cells="some cells", data_summary=SUMMARY)
+    if note is not None:
+        catalog.save("logged_model", note)
     catalog["network"] = PickleDataset(filepath=str(folder / "network"))
     pipeline: Any = SimpleNamespace()
-    return Aftermath(catalog, run).log_challenger(pipeline), logged
+    return Aftermath(catalog, run).log_challenger(pipeline), logged, catalog
 
 
-def test_a_task_that_logs_the_model_remembers_of_which_network_it_is(
+sealing: list[Any] = []
+
+
+def lend(seal: Any) -> Any:
+    sealing.append(seal)
+    return nullcontext()
+
+
+NETWORK_NOW = hashlib.sha256(b"the network now").hexdigest()
+NOTE = {"mlflow_run_id": "run", "model_id": "m-ready", "network_digest": NETWORK_NOW}
+
+
+def test_a_model_is_sealed_and_noted_before_it_is_uploaded_and_registered_by_its_id(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run = DecisionRun("run", "retraining/manual__1", "http://airflow", experiment_id="1")
-    version, (tags, model, about) = log_model(monkeypatch, tmp_path, run, None)
+    run = DecisionRun("run", "retraining/manual__1", "http://airflow")
+    monkeypatch.setattr(tracking, "resume_run", lambda *_: nullcontext())
+    version, logged, catalog = log_model(monkeypatch, tmp_path, run, None)
     assert version == "3"
-    assert tags == {tracking.NETWORK_TAG: hashlib.sha256(b"the network now").hexdigest()}
-    assert model == "model"
-    assert about["airflow.run"] == "retraining/manual__1"
-    assert about["data_digest"] == "tonight"
+    discarded, sealed, (name, model_id, tags) = logged
+    assert (discarded, sealed) == ("discard", ("cells", tmp_path, "some cells"))
+    assert (name, model_id) == ("cells", "m-new")
+    assert tags["airflow.run"] == "retraining/manual__1"
+    assert tags["data_digest"] == "tonight"
+    assert catalog.load("logged_model") == {**NOTE, "model_id": "m-new"}
 
 
 def test_a_retry_registers_the_model_already_logged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    digest = hashlib.sha256(b"the network now").hexdigest()
-    version, logged = log_model(monkeypatch, tmp_path, AIRFLOW, digest)
+    version, logged, _ = log_model(monkeypatch, tmp_path, AIRFLOW, NOTE)
     assert version == "3"
-    assert "model" not in logged
+    assert [given[:2] for given in logged] == [("cells", "m-ready")]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {**NOTE, "model_id": "m-cut-short"},
+        {**NOTE, "mlflow_run_id": "an earlier run", "network_digest": "of another network"},
+    ],
+)
+def test_a_model_that_was_cut_short_or_is_of_another_run_is_logged_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, note: dict[str, str]
+) -> None:
+    _, logged, catalog = log_model(monkeypatch, tmp_path, DecisionRun("run"), note)
+    assert logged[-1][1] == "m-new"
+    assert "airflow.run" not in json.dumps(logged[-1][2])
+    assert catalog.load("logged_model")["mlflow_run_id"] == "run"
 
 
 def test_a_run_that_was_trained_again_after_its_model_was_logged_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    note = {**NOTE, "network_digest": "of the network before"}
     with pytest.raises(RegistryError, match=r"of another network.*Trigger a new run"):
-        log_model(monkeypatch, tmp_path, AIRFLOW, "digest of the network before")
-
-
-def test_a_run_of_one_process_asks_nobody_whether_its_model_is_logged(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    _, logged = log_model(monkeypatch, tmp_path, DecisionRun("run"), "another digest")
-    assert logged[0] == "model"
-    assert "airflow.run" not in json.dumps(logged[1])
+        log_model(monkeypatch, tmp_path, AIRFLOW, note)

@@ -42,11 +42,11 @@ def lend(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let `mlflow.pyfunc.load_model` give this model, with these golden cells."""
 
     def lend_model(model: Model, golden: pd.DataFrame | None = CELLS) -> None:
-        def load(_uri: str, dst_path: str) -> Model:
-            (Path(dst_path) / "network").write_bytes(b"0" * 2_500_000)
+        def load(folder: str) -> Model:
+            (Path(folder) / "network").write_bytes(b"0" * 2_500_000)
             if golden is not None:
-                (Path(dst_path) / "below").mkdir()
-                golden.to_parquet(Path(dst_path) / "below" / consumer.GOLDEN_CELLS)
+                (Path(folder) / "below").mkdir()
+                golden.to_parquet(Path(folder) / "below" / consumer.GOLDEN_CELLS)
             return model
 
         monkeypatch.setattr(mlflow.pyfunc, "load_model", load)
@@ -68,7 +68,7 @@ def test_the_largest_difference_of_any_probability_of_any_image_counts(
 ) -> None:
     model = Model(ring, healthy)
     lend(model)
-    found = consumer.consume_model("models:/cells/1", tmp_path, 0)
+    found = consumer.consume_model(tmp_path, 0)
     assert found["golden_difference"] == difference
     assert found["golden_cells"] == 2
     assert found["model_id"] == "m-1"
@@ -81,7 +81,7 @@ def test_the_largest_difference_of_any_probability_of_any_image_counts(
 def test_a_model_without_golden_cells_is_loaded_and_not_asked(lend: Any, tmp_path: Path) -> None:
     model = Model([], [])
     lend(model, None)
-    found = consumer.consume_model("models:/cells/1", tmp_path, 9)
+    found = consumer.consume_model(tmp_path, 9)
     assert (found["golden_cells"], found["golden_difference"]) == (0, None)
     assert found["latency_ms"] is None
     assert found["size_mb"] == 2.5
@@ -99,20 +99,15 @@ def test_the_latency_is_the_median_of_one_image_after_warming_up(
         moments += [200.0, 200.0 + seconds]
     clock = iter(moments)
     monkeypatch.setattr(consumer, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    found = consumer.consume_model("models:/cells/1", tmp_path, 3)
+    found = consumer.consume_model(tmp_path, 3)
     assert found["load_s"] == 3.0
     assert found["latency_ms"] == pytest.approx(20.0)
     assert [len(images) for images in model.asked] == [2, 1, 1, 1, 1, 1]
 
 
-def test_what_was_found_is_written_as_json(
-    lend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_found_is_written_as_json(lend: Any, tmp_path: Path) -> None:
     lend(Model([0.5, 0.25], [0.5, 0.75]))
-    addresses: list[str] = []
-    monkeypatch.setattr(mlflow, "set_tracking_uri", addresses.append)
-    consumer.main("models:/cells/1", "sqlite:///x.db", str(tmp_path / "answer"), "0")
-    assert addresses == ["sqlite:///x.db"]
+    consumer.main(str(tmp_path), str(tmp_path / "answer"), "0")
     assert json.loads((tmp_path / "answer").read_text())["golden_difference"] == 0.0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -20,7 +19,6 @@ from registry_store import MODEL, log_model, open_run
 from registry_store import register as register_version
 
 from image_classification.champion import registry
-from image_classification.champion.consumer import GOLDEN_CELLS
 from image_classification.errors import ChampionMovedError, RegistryError
 
 
@@ -34,18 +32,6 @@ def champion() -> str | None:
     return str(version.version) if version else None
 
 
-def package(folder: Path, artifacts: tuple[str, ...] = ("network", "class_names")) -> Path:
-    """Write the files of a packaged model, with these artifacts."""
-    (folder / "files").mkdir()
-    for name in artifacts:
-        (folder / "files" / name).write_text(json.dumps(["ring", "healthy"]))
-    paths = "".join(f"\n      {name}:\n        path: files/{name}" for name in artifacts)
-    (folder / "MLmodel").write_text(
-        f"flavors:\n  python_function:\n    loader_module: x\n    artifacts:{paths or ' {}'}\n"
-    )
-    return folder
-
-
 def register(name: str) -> str:
     return register_version(name)[1]
 
@@ -57,21 +43,15 @@ class TestRegistry:
         register("one")
         assert registry.find_version(MODEL, registry.CHAMPION) is None
 
-    def test_a_run_is_registered_once_however_often_it_is_asked_for(self) -> None:
-        run_id = open_run("a")
-        log_model(run_id)
-        first = registry.register_challenger(MODEL, run_id, {"data_digest": "abc"})
-        again = registry.register_challenger(MODEL, run_id, {"data_digest": "abc"})
+    def test_a_model_is_registered_once_however_often_it_is_asked_for(self) -> None:
+        model_id = log_model(open_run("a"))
+        first = registry.register_challenger(MODEL, model_id, {"data_digest": "abc"})
+        again = registry.register_challenger(MODEL, model_id, {"data_digest": "abc"})
         assert int(first.version) == int(again.version) == 1
         assert len(registry.list_versions(MODEL)) == 1
         found = registry.find_version(MODEL, registry.CHALLENGER)
         assert found is not None
         assert found.tags["data_digest"] == "abc"
-
-    def test_a_run_without_a_model_cannot_be_registered(self) -> None:
-        run_id = open_run("none")
-        with pytest.raises(RegistryError, match=f"{run_id} has logged no model"):
-            registry.register_challenger(MODEL, run_id, {})
 
     def test_the_champion_moves_from_none_to_a_version_to_another_and_to_none(
         self, lock: AbstractContextManager[Any]
@@ -118,15 +98,6 @@ class TestRegistry:
         with pytest.raises(RegistryError, match=r"no version '7' of 'cells'. Known: 1"):
             registry.get_version(MODEL, "7")
 
-    def test_golden_cells_are_kept_among_the_files_of_the_model(self) -> None:
-        cells = pd.DataFrame({"image_name": ["a"], "image": [b"x"], "probability_A": [0.25]})
-        run_id = open_run("a")
-        log_model(run_id)
-        version = registry.register_challenger(MODEL, run_id, {}, cells)
-        with registry.fetch_files(MODEL, str(version.version)) as folder:
-            pd.testing.assert_frame_equal(pd.read_parquet(folder / GOLDEN_CELLS), cells)
-        assert not folder.exists()
-
     def test_the_newest_registered_version_is_the_challenger(self) -> None:
         first, second = register("a"), register("b")
         found = registry.find_version(MODEL, registry.CHALLENGER)
@@ -144,71 +115,6 @@ class TestRegistry:
         monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", fail)
         with pytest.raises(MlflowException, match="the disk is full"):
             registry.find_version(MODEL, registry.CHAMPION)
-
-    def test_a_version_whose_files_are_broken_is_an_error_of_ours(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        _, version = register_version("broken", files=package(tmp_path))
-
-        def fail(_: str) -> None:
-            raise MlflowException("MLmodel is missing")
-
-        monkeypatch.setattr("image_classification.champion.registry.Model.load", fail)
-        with (
-            pytest.raises(RegistryError, match="is no whole MLflow model: MLmodel is missing"),
-            registry.open_parts(MODEL, version),
-        ):
-            pass
-
-    def test_a_packaged_model_opens_with_its_network_and_its_classes_in_order(
-        self, tmp_path: Path
-    ) -> None:
-        _, version = register_version("a", files=package(tmp_path))
-        with registry.open_parts(MODEL, version) as parts:
-            assert parts.network.name == "network"
-            assert parts.network.exists()
-            assert parts.class_names == ["ring", "healthy"]
-        assert not parts.network.exists()
-
-    @pytest.mark.parametrize(
-        ("there", "missing"), [((), "class_names, network"), (("network",), "class_names")]
-    )
-    def test_a_model_not_packaged_here_is_refused_with_the_remedy(
-        self, tmp_path: Path, there: tuple[str, ...], missing: str
-    ) -> None:
-        _, version = register_version("a", files=package(tmp_path, there))
-        with (
-            pytest.raises(RegistryError, match=f"carries no artifact named {missing}: .* Give the"),
-            registry.open_parts(MODEL, version),
-        ):
-            pass
-
-    def test_class_names_that_cannot_be_read_are_an_error_of_ours(self, tmp_path: Path) -> None:
-        files = package(tmp_path)
-        (files / "files" / "class_names").write_text("no JSON")
-        _, version = register_version("a", files=files)
-        with (
-            pytest.raises(RegistryError, match=f"class names of models:/cells/{version} cannot"),
-            registry.open_parts(MODEL, version),
-        ):
-            pass
-
-    def test_files_that_are_gone_are_an_error_of_ours(self) -> None:
-        with (
-            pytest.raises(RegistryError, match="files of models:/cells@champion cannot be fetched"),
-            registry.fetch_files(MODEL, registry.CHAMPION),
-        ):
-            pass
-
-    def test_the_files_of_an_alias_are_those_of_its_version(self, tmp_path: Path) -> None:
-        (tmp_path / "a").mkdir()
-        (tmp_path / "a" / "file").write_text("of the first")
-        _, first = register_version("a", files=tmp_path / "a")
-        register("b")
-        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, first)
-        for name in (registry.CHAMPION, first):
-            with registry.fetch_files(MODEL, name) as folder:
-                assert (folder / "file").read_text() == "of the first"
 
     def test_version_10_comes_after_version_9(self) -> None:
         run_id, _ = register_version("a")
@@ -244,19 +150,19 @@ class TestRegistry:
         aliases = {str(v.version): list(v.aliases) for v in registry.list_versions(MODEL)}
         assert aliases == {first: ["champion"], second: ["challenger"]}
 
-    def test_the_version_of_a_run_is_found(self) -> None:
-        run_id, first = register_version("a")
-        other, second = register_version("b")
-        for run, version in ((run_id, first), (other, second)):
-            found = registry.find_version_of_run(MODEL, run)
-            assert found is not None
-            assert str(found.version) == version
-        assert registry.find_version_of_run(MODEL, "another") is None
+    def test_the_version_of_a_model_is_found_whatever_else_names_its_run(self) -> None:
+        run_id = open_run("a")
+        own, other = log_model(run_id), log_model(run_id)
+        version = registry.register_challenger(MODEL, own, {}).version
+        found = registry.find_version_of_model(MODEL, own)
+        assert found is not None
+        assert found.version == version
+        assert registry.find_version_of_model(MODEL, other) is None
 
     def test_the_logged_model_behind_a_version_is_known_by_its_id(self) -> None:
         run_id = open_run("a")
         model_id = log_model(run_id)
-        version = str(registry.register_challenger(MODEL, run_id, {}).version)
+        version = str(registry.register_challenger(MODEL, model_id, {}).version)
         assert registry.find_model_id(MODEL, version) == model_id
         other = MlflowClient().create_model_version(MODEL, "runs:/x/model", run_id)
         assert registry.find_model_id(MODEL, str(other.version)) is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from mlflow.exceptions import MlflowException
 from registry_store import MODEL, Store, open_run, register
 
 from image_classification import tracking
-from image_classification.champion import consumer, registry, verification
-from image_classification.errors import RegistryError, VerificationError
+from image_classification.champion import consumer, package, registry, verification
+from image_classification.errors import RegistryError, SignatureError, VerificationError
 
 CELLS = pd.DataFrame(
     {
@@ -50,8 +52,10 @@ def registered(
     run_id = open_run("first")
     with tracking.resume_run(run_id):
         code = str(folder / "answer.py")
-        mlflow.pyfunc.log_model(name="model", python_model=code, pip_requirements=[])
-    first = str(registry.register_challenger(MODEL, run_id, {}, CELLS).version)
+        logged = mlflow.pyfunc.log_model(name="model", python_model=code, pip_requirements=[])
+    CELLS.to_parquet(folder / consumer.GOLDEN_CELLS)
+    tracking.attach_file(logged.model_id, folder / consumer.GOLDEN_CELLS)
+    first = str(registry.register_challenger(MODEL, logged.model_id, {}).version)
     second = register("second")[1]
     MlflowClient().set_registered_model_alias(MODEL, "champion", first)
     (folder / "mlflow.py").write_text("raise SystemExit('from the wrong place')")
@@ -75,6 +79,7 @@ def run_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def consume(code: str, timed_calls: int = 0) -> dict[str, Any]:
         (tmp_path / "script.py").write_text(code)
         monkeypatch.setattr(consumer, "__file__", str(tmp_path / "script.py"))
+        monkeypatch.setattr(package, "fetch_files", lambda *_: nullcontext(tmp_path / "model"))
         return verification.consume_version("models:/cells/7", timed_calls)
 
     return consume
@@ -115,8 +120,8 @@ def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why(run_script: Any
         run_script(f"raise SystemExit('{lines}')")
     # The last five lines: a traceback may be long.
     assert str(caught.value).splitlines()[1:] == [f"line {number}" for number in range(3, 8)]
-    with pytest.raises(MlflowException, match="cells"):
-        consumer.consume_model("models:/cells/7", Path("unused"), 0)
+    with pytest.raises(MlflowException, match="no-model"):
+        consumer.consume_model(Path("no-model"), 0)
 
 
 def test_a_process_that_ends_without_an_answer_is_an_error(run_script: Any) -> None:
@@ -126,31 +131,30 @@ def test_a_process_that_ends_without_an_answer_is_an_error(run_script: Any) -> N
 
 def test_a_process_that_fails_after_it_answered_is_an_error(run_script: Any) -> None:
     with pytest.raises(VerificationError, match="models:/cells/7 cannot be used"):
-        run_script("import sys; open(sys.argv[3], 'w').write('{}'); sys.exit(1)")
+        run_script("import sys; open(sys.argv[2], 'w').write('{}'); sys.exit(1)")
 
 
 def test_the_process_is_told_what_to_load_and_where_and_has_an_empty_folder(
-    run_script: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+    run_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEDRO_LOGGING_CONFIG", "of this project")
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    monkeypatch.setenv("MINE", "kept")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
     told = run_script(
         "import json, os, sys\n"
-        "told = {'arguments': sys.argv[1:], 'environment': dict(os.environ),\n"
+        "told = {'load_s': 0, 'arguments': sys.argv[1:], 'environment': dict(os.environ),\n"
         "        'folder': os.listdir(), 'path': sys.path, 'isolated': sys.flags.isolated}\n"
-        "open(sys.argv[3], 'w').write(json.dumps(told))",
+        "open(sys.argv[2], 'w').write(json.dumps(told))",
         4,
     )
-    uri, address, _, timed_calls = told["arguments"]
-    assert (uri, address, timed_calls) == ("models:/cells/7", store.uri, "4")
+    folder, _, timed_calls = told["arguments"]
+    assert (folder, timed_calls) == (str(tmp_path / "model"), "4")
     assert told["folder"] == []
     assert told["isolated"] == 1
     assert str(Path(consumer.__file__).parent) not in told["path"]
     environment = told["environment"]
-    assert environment["MINE"] == "kept"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert not {"KEDRO_LOGGING_CONFIG", "PYTHONDONTWRITEBYTECODE"} & set(environment)
+    assert not {"KEDRO_LOGGING_CONFIG", "MLFLOW_TRACKING_PASSWORD"} & set(environment)
 
 
 def test_what_this_run_has_measured_is_not_measured_again(
@@ -215,7 +219,7 @@ def test_files_that_were_changed_since_are_found(
     registered: Any,
 ) -> None:
     first, _, found = registered
-    with registry.fetch_files(MODEL, first) as folder:
+    with package.fetch_files(MODEL, first) as folder:
         assert consumer.digest_files(folder) == found["files_digest"]
         (folder / "MLmodel").write_text("spoilt")
         assert consumer.digest_files(folder) != found["files_digest"]
@@ -229,7 +233,7 @@ def test_files_that_cannot_be_fetched_are_not_those_that_were_measured(
     def fail(*_: Any) -> Any:
         raise RegistryError("the store does not answer")
 
-    monkeypatch.setattr(registry, "fetch_files", fail)
+    monkeypatch.setattr(package, "fetch_files", fail)
     with pytest.raises(VerificationError, match="a process was started"):
         verification.verify_champion(MODEL, first, 0.001, measure(found))
 
@@ -254,10 +258,12 @@ def test_a_version_without_golden_cells_is_loaded_and_said_not_to_be_asked(
     assert "keeps no golden cells" in caplog.text
 
 
-def test_a_process_that_takes_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_takes_too_long_is_an_error(
+    run_script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(verification, "CONSUMER_TIMEOUT_S", 0.01)
     with pytest.raises(VerificationError, match=r"did not answer within 0\.01 s"):
-        verification.consume_version("models:/cells/1")
+        run_script("import time; time.sleep(60)")
 
 
 def test_the_environment_is_known_by_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,3 +272,13 @@ def test_the_environment_is_known_by_its_packages(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "version", "4.0")
     assert verification.digest_environment() != known
     verification.digest_environment.cache_clear()
+
+
+def test_a_model_that_is_not_what_was_signed_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise SignatureError("It is not what was signed.")
+
+    monkeypatch.setattr(package, "fetch_files", refuse)
+    monkeypatch.setattr(subprocess, "run", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(VerificationError, match="It is not what was signed"):
+        verification.consume_version("models:/cells/1")

@@ -12,8 +12,8 @@ import pytest
 from kedro.io import DatasetError
 
 from image_classification import vision
-from image_classification.champion import registry
-from image_classification.champion.registry import ModelParts
+from image_classification.champion import package, registry
+from image_classification.champion.package import ModelParts
 from image_classification.datasets import (
     RegisteredNetwork,
     RegisteredNetworkDataset,
@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         yield ModelParts(Path("network.keras"), ["P", "U"])
 
     monkeypatch.setattr(registry, "find_version", find_version)
-    monkeypatch.setattr(registry, "open_parts", open_parts)
+    monkeypatch.setattr(package, "open_parts", open_parts)
     # Into the module's names: to ask the module for the function would import TensorFlow.
     monkeypatch.setitem(vars(vision), "load_network", lambda path: f"network of {path}")
     return asked

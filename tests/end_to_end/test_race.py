@@ -99,8 +99,8 @@ def register(code: Path, name: str) -> tuple[str, str]:
     """Register a model; return its MLflow run and its version."""
     run_id = tracking.open_run(tracking.open_experiment(EXPERIMENT), f"retraining/{name}", name, {})
     with tracking.resume_run(run_id):
-        mlflow.pyfunc.log_model(name="model", python_model=str(code), pip_requirements=[])
-    return run_id, str(registry.register_challenger(MODEL, run_id, {}).version)
+        logged = mlflow.pyfunc.log_model(name="model", python_model=str(code), pip_requirements=[])
+    return run_id, str(registry.register_challenger(MODEL, logged.model_id, {}).version)
 
 
 def slow_down() -> None:

@@ -43,12 +43,12 @@ def register_version(
     """
     with TemporaryDirectory() as made:
         folder = _lay_out_parts(Path(made), network) if network is not None else None
-        log_model(run_id, folder)
-    return str(registry.register_challenger(model_name, run_id, tags).version)
+        model_id = log_model(run_id, folder)
+    return str(registry.register_challenger(model_name, model_id, tags).version)
 
 
 def _lay_out_parts(folder: Path, network: Path) -> Path:
-    """Write what `registry.open_parts` looks for, where kedro-mlflow puts it."""
+    """Write what `package.open_parts` looks for, where kedro-mlflow puts it."""
     paths = {"network": "artifacts/network.keras", "class_names": "artifacts/class_names.json"}
     parts = {name: {"path": path} for name, path in paths.items()}
     (folder / "artifacts").mkdir()

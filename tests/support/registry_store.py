@@ -94,9 +94,9 @@ def register(
         files: a folder whose files become those of the model.
     """
     run_id = open_run(name)
-    log_model(run_id, files)
+    model_id = log_model(run_id, files)
     if images is not None:
         with tracking.resume_run(run_id):
             tracking.log_images(images)
     tags = {registry.INDEX_TAG: index_until} if index_until else {}
-    return run_id, str(registry.register_challenger(MODEL, run_id, tags).version)
+    return run_id, str(registry.register_challenger(MODEL, model_id, tags).version)

@@ -12,7 +12,6 @@ def test_names_are_those_that_runs_have_always_had() -> None:
         "OUTCOME_TAG": "outcome",
         "WATCH_TAG": "champion_watch",
         "COMMAND_TAG": "kedro_command",
-        "NETWORK_TAG": "network_digest",
         "NOTE_TAG": "mlflow.note.content",
         "PIPELINE_TAG": "pipeline_names",
     }

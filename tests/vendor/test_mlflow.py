@@ -25,7 +25,7 @@ def test_the_usual_client_is_back_whatever_happened() -> None:
     usual = mlflow.MlflowClient
 
     def fail() -> None:
-        with vendor.lend_frugal_client(lambda *_: None):
+        with vendor.lend_frugal_client(lambda *_: None, lambda *_: None):
             assert mlflow.MlflowClient is not usual
             raise RuntimeError
 

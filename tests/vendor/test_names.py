@@ -117,7 +117,9 @@ def test_log_model_makes_its_client_by_the_name_that_is_lent() -> None:
     from image_classification.vendor.mlflow import lend_frugal_client
 
     usual = mlflow.MlflowClient
-    with lend_frugal_client(lambda *_: None):
+    with lend_frugal_client(lambda *_: None, lambda *_: None):
         assert mlflow.MlflowClient is not usual
     assert mlflow.MlflowClient is usual
-    assert "mlflow.MlflowClient()" in inspect.getsource(import_module("mlflow.models.model"))
+    source = inspect.getsource(import_module("mlflow.models.model"))
+    assert "client = mlflow.MlflowClient()" in source
+    assert "client.log_model_artifacts(model.model_id, local_path)" in source

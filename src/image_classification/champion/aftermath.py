@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from image_classification import tracking
-from image_classification.champion import registry
+from image_classification.champion import package, registry
 from image_classification.champion.record import PLOTS
 from image_classification.champion.release import Release
 from image_classification.champion.statement import DecisionRun, Statement
@@ -24,6 +25,7 @@ from image_classification.vendor.kedro_mlflow import log_pipeline_model
 
 if TYPE_CHECKING:
     from kedro_mlflow.pipeline.pipeline_ml import PipelineML
+    from mlflow.entities.model_registry import ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -84,15 +86,14 @@ class Aftermath:
             RegistryError: this run has already logged another network, because its training was
                 cleared and run again. One run stands for one model.
         """
-        if self._needs_model():
-            with self._enter_run(), tracking.log_model_frugally():
+        if not self._has_logged():
+            tracking.discard_models(self.run.mlflow_run_id, self.run.experiment_id)
+            with self._enter_run(), tracking.log_model_frugally(self._seal):
                 log_pipeline_model(pipeline, self._catalog)
         version = registry.register_challenger(
             self._model_name,
-            self.run.mlflow_run_id,
+            self._catalog.load(names.LOGGED_MODEL)["model_id"],
             registry.describe_data(self._catalog.load(names.DATA_SUMMARY)) | self.run.tags,
-            self._catalog.load(names.GOLDEN_CELLS),
-            self.run.experiment_id,
         )
         return str(version.version)
 
@@ -163,7 +164,7 @@ class Aftermath:
             return str(self._catalog.load(names.ROLLBACK_PLAN)["to"])
         if self._catalog.exists(names.DECISION):
             return str(self._catalog.load(names.DECISION)["challenger"]["version"])
-        own = registry.find_version_of_run(self._model_name, self.run.mlflow_run_id)
+        own = self._find_registered()
         return str(own.version) if own else None
 
     def _enter_run(self) -> AbstractContextManager[None]:
@@ -172,25 +173,48 @@ class Aftermath:
             return nullcontext()
         return tracking.resume_run(self.run.mlflow_run_id, self.run.experiment_id)
 
-    def _needs_model(self) -> bool:
-        """Tell whether the model must still be logged, and note the digest of its network."""
-        if not self.run.is_shared:
-            return True
-        digest = digest_file(self._catalog[names.NETWORK])
-        run_id = self.run.mlflow_run_id
-        if tracking.find_logged_model(run_id, self.run.experiment_id) is None:
-            tracking.tag_run(run_id, {tracking.NETWORK_TAG: digest})
-            return True
-        if tracking.read_tag(run_id, tracking.NETWORK_TAG) != digest:
+    def _seal(self, model_id: str, folder: Path) -> None:
+        """Sign the files of this run's model, and note which one it is, before it is uploaded."""
+        package.seal(self._model_name, folder, self._catalog.load(names.GOLDEN_CELLS))
+        logged = {
+            "mlflow_run_id": self.run.mlflow_run_id,
+            "model_id": model_id,
+            "network_digest": digest_file(self._catalog[names.NETWORK]),
+        }
+        self._catalog.save(names.LOGGED_MODEL, logged)
+
+    def _has_logged(self) -> bool:
+        """Tell whether this run's own task has logged its model, all of it."""
+        logged = self._read_logged()
+        if logged is None or not tracking.is_model_ready(logged["model_id"]):
+            return False
+        if logged["network_digest"] != digest_file(self._catalog[names.NETWORK]):
             raise RegistryError(
                 f"DAG run {self.run.airflow_run} has logged a model already, of another network "
                 "than it has now: its training was run again. Trigger a new run (with force) "
                 "instead of clearing one whose model is logged."
             )
-        return False
+        return True
+
+    def _read_logged(self) -> dict[str, str] | None:
+        """Return what this run has noted about its model; None if it has logged none yet.
+
+        All runs without Airflow share a folder: it may hold the note of an earlier run.
+        """
+        if not self._catalog.exists(names.LOGGED_MODEL):
+            return None
+        logged: dict[str, str] = self._catalog.load(names.LOGGED_MODEL)
+        return logged if logged["mlflow_run_id"] == self.run.mlflow_run_id else None
+
+    def _find_registered(self) -> ModelVersion | None:
+        """Return the version that this run has registered, or None."""
+        logged = self._read_logged()
+        if logged is None:
+            return None
+        return registry.find_version_of_model(self._model_name, logged["model_id"])
 
     def _find_own_version(self) -> str:
-        version = registry.find_version_of_run(self._model_name, self.run.mlflow_run_id)
+        version = self._find_registered()
         if version is None:
             raise RegistryError(
                 f"MLflow run {self.run.mlflow_run_id} registered no version of "

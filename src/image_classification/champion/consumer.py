@@ -1,7 +1,7 @@
 """A consumer of a registered model, in a process of its own: loads it, times it, asks it.
 
 It runs as a script, so that the process has none of this project's code but what the model brings:
-``python -I consumer.py MODEL_URI TRACKING_URI ANSWER_FILE TIMED_CALLS``.
+``python -I consumer.py MODEL_FOLDER ANSWER_FILE TIMED_CALLS``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import json
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,15 @@ DOWNLOAD_NOTE = "registered_model_meta"
 WARM_UP_CALLS = 2
 
 
-def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, Any]:
+def consume_model(folder: Path, timed_calls: int) -> dict[str, Any]:
     """Load a model as any consumer would, let it classify its golden cells, and measure it.
 
     Args:
-        model_uri: as for ``mlflow.pyfunc.load_model``.
-        folder: an empty folder for the model's files.
+        folder: the model's files, as they were fetched.
         timed_calls: how often one image is classified to measure the latency; 0 for not at all.
 
     Returns:
-        `model_id`; `files_digest` (see `digest_files`); `load_s` (seconds to fetch the files, to
+        `model_id`; `files_digest` (see `digest_files`); `load_s` (seconds to
         import the packages that the model needs, and to load it); `latency_ms` (median for one
         image; None without golden cells or timed calls); `size_mb` (of its files, in 10^6 bytes);
         `golden_cells` (how many are stored with it); and `golden_difference` (the largest
@@ -43,7 +41,7 @@ def consume_model(model_uri: str, folder: Path, timed_calls: int) -> dict[str, A
     import mlflow  # noqa: PLC0415 - a consumer pays for it while loading
 
     began = time.perf_counter()
-    model = mlflow.pyfunc.load_model(model_uri, dst_path=str(folder))
+    model = mlflow.pyfunc.load_model(str(folder))
     load_s = time.perf_counter() - began
     files = [path for path in folder.rglob("*") if path.is_file()]
     golden = next((path for path in files if path.name == GOLDEN_CELLS), None)
@@ -97,13 +95,9 @@ def _time(model: Any, image: Any, timed_calls: int) -> float:
     return 1000 * statistics.median(seconds[WARM_UP_CALLS:])
 
 
-def main(model_uri: str, tracking_uri: str, answer_file: str, timed_calls: str) -> None:
+def main(model_folder: str, answer_file: str, timed_calls: str) -> None:
     """Consume a model and write the result into a JSON file."""
-    import mlflow  # noqa: PLC0415
-
-    mlflow.set_tracking_uri(tracking_uri)
-    with tempfile.TemporaryDirectory() as folder:
-        answer = consume_model(model_uri, Path(folder), int(timed_calls))
+    answer = consume_model(Path(model_folder), int(timed_calls))
     Path(answer_file).write_text(json.dumps(answer))
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -17,10 +14,8 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
 
 from image_classification import tracking
-from image_classification.champion.consumer import GOLDEN_CELLS
 from image_classification.errors import ChampionMovedError, RegistryError
 from image_classification.gate.rule import RUN_OF_TODAY
 from image_classification.gate.verdict import LOST_RACE, REFUSED
@@ -41,14 +36,6 @@ REFERENCE_TAG = "validation_accuracy"
 LOCK_TIMEOUT_S = 600
 LONGEST_LIST = 2000
 """Characters of a tag; a longer list belongs into a file."""
-
-
-@dataclass(frozen=True)
-class ModelParts:
-    """The files of a packaged model that later runs need."""
-
-    network: Path
-    class_names: list[str]
 
 
 def find_version(model_name: str, alias: str) -> ModelVersion | None:
@@ -76,88 +63,27 @@ def list_versions(model_name: str) -> list[ModelVersion]:
     return [client.get_model_version(model_name, str(number)) for number in numbers]
 
 
-def find_version_of_run(model_name: str, run_id: str) -> ModelVersion | None:
-    """Return the version that was registered for an MLflow run, or None."""
+def find_version_of_model(model_name: str, model_id: str) -> ModelVersion | None:
+    """Return the version that a logged model was registered as, or None."""
     versions = MlflowClient().search_model_versions(f"name = '{model_name}'")
-    return next((version for version in versions if version.run_id == run_id), None)
+    source = f"models:/{model_id}"
+    return next((version for version in versions if version.source == source), None)
 
 
-def register_challenger(
-    model_name: str,
-    run_id: str,
-    tags: Mapping[str, str],
-    golden_cells: pd.DataFrame | None = None,
-    experiment_id: str | None = None,
-) -> ModelVersion:
-    """Register the model logged by a run, once, and give it the alias `challenger`.
+def register_challenger(model_name: str, model_id: str, tags: Mapping[str, str]) -> ModelVersion:
+    """Register a logged model, once, and give it the alias `challenger`.
 
     Args:
         model_name: the registered model; it is created if it does not exist.
-        run_id: the MLflow run.
+        model_id: the logged model.
         tags: the tags of the new version.
-        golden_cells: images and the network's answers, stored with the files of the model.
-        experiment_id: the experiment of the run, if the caller knows it; it saves a request.
-
-    Raises:
-        RegistryError: the run has logged no model.
     """
-    version = find_version_of_run(model_name, run_id)
+    version = find_version_of_model(model_name, model_id)
     if version is None:
-        model_id = tracking.find_logged_model(run_id, experiment_id)
-        if model_id is None:
-            raise RegistryError(f"MLflow run {run_id} has logged no model to register.")
-        if golden_cells is not None:
-            tracking.attach_table(model_id, golden_cells, GOLDEN_CELLS)
         version = mlflow.register_model(f"models:/{model_id}", model_name, tags=dict(tags))
         logger.info("Registered %s version %s", model_name, version.version)
     MlflowClient().set_registered_model_alias(model_name, CHALLENGER, version.version)
     return version
-
-
-@contextmanager
-def fetch_files(model_name: str, version: str) -> Iterator[Path]:
-    """Fetch the files of a version, or of an alias, into a folder that is deleted at the end.
-
-    Raises:
-        RegistryError: the files are gone, or cannot be fetched.
-    """
-    separator = "@" if version in (CHAMPION, CHALLENGER) else "/"
-    uri = f"models:/{model_name}{separator}{version}"
-    with TemporaryDirectory() as folder:
-        try:
-            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        except (OSError, MlflowException) as error:
-            # A dead server is not a broken model, and raises another error.
-            tracking.prepare_store(tracking.read_uri())
-            raise RegistryError(f"The files of {uri} cannot be fetched: {error}") from error
-        yield path
-
-
-@contextmanager
-def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
-    """Fetch the network file and the class names of a version; the file is deleted at the end.
-
-    Raises:
-        RegistryError: the version was not packaged by this project, or its files are gone.
-    """
-    uri = f"models:/{model_name}/{version}"
-    with fetch_files(model_name, version) as path:
-        try:
-            flavors = Model.load(str(path)).flavors
-        except (OSError, MlflowException) as error:
-            raise RegistryError(f"{uri} is no whole MLflow model: {error}") from error
-        artifacts = flavors.get("python_function", {}).get("artifacts", {})
-        missing = {"network", "class_names"} - set(artifacts)
-        if missing:
-            raise RegistryError(
-                f"{uri} carries no artifact named {', '.join(sorted(missing))}: it was not logged "
-                "by this project's training pipeline. Give the alias to a version that was."
-            )
-        try:
-            class_names = json.loads((path / artifacts["class_names"]["path"]).read_text())
-        except (OSError, ValueError) as error:
-            raise RegistryError(f"The class names of {uri} cannot be read: {error}") from error
-        yield ModelParts(path / artifacts["network"]["path"], class_names)
 
 
 def move_champion(
@@ -247,7 +173,12 @@ def get_version(model_name: str, version: str) -> ModelVersion:
 
 def find_model_id(model_name: str, version: str) -> str | None:
     """Return the id of the logged model behind a version, or None."""
-    source = get_version(model_name, version).source or ""
+    return read_model_id(get_version(model_name, version))
+
+
+def read_model_id(version: ModelVersion) -> str | None:
+    """Return the id of the logged model that a version was registered from, or None."""
+    source = version.source or ""
     return source.removeprefix("models:/") if source.startswith("models:/m-") else None
 
 

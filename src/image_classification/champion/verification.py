@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import distributions
@@ -15,8 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from image_classification import tracking
-from image_classification.champion import consumer, registry
+from image_classification.champion import consumer, package, registry, sandbox
 from image_classification.errors import RegistryError, VerificationError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def measure_version(model_name: str, version: str) -> dict[str, Any]:
     Raises:
         VerificationError: the version cannot be loaded, or cannot answer.
     """
-    found = consume_version(f"models:/{model_name}/{version}", TIMED_CALLS)
+    found = consume_version(package.name_uri(model_name, version), TIMED_CALLS)
     return found | {"environment": digest_environment()}
 
 
@@ -56,7 +55,7 @@ def verify_champion(
     Raises:
         VerificationError: the champion cannot be loaded, is another model, or answers differently.
     """
-    uri = f"models:/{model_name}@{registry.CHAMPION}"
+    uri = package.name_uri(model_name, registry.CHAMPION)
     answer = measured if measured and _still_holds(measured, model_name) else consume_version(uri)
     expected = registry.find_model_id(model_name, version)
     if expected and answer["model_id"] != expected:
@@ -79,43 +78,54 @@ def verify_champion(
 def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
     """Load a model in a fresh process, as a consumer would; return the result of `consumer`.
 
+    This process fetches the files and checks their signature. The one that runs their code is
+    confined (see `sandbox`) and gets nothing else.
+
     Args:
-        model_uri: the URI of a version or an alias.
+        model_uri: the URI of a version or an alias; see `package.name_uri`.
         timed_calls: how often one image is classified to measure the latency.
 
     Raises:
-        VerificationError: the model cannot be loaded, or cannot answer.
+        VerificationError: the model cannot be fetched or loaded, is not what was signed, or cannot
+            answer.
     """
-    with TemporaryDirectory() as folder:
-        file = Path(folder, "answer.json")
-        # -I: neither the working directory nor PYTHONPATH may give it this project's code.
-        command = [
-            sys.executable,
-            "-I",
-            consumer.__file__,
-            model_uri,
-            tracking.read_uri(),
-            str(file),
-            str(timed_calls),
-        ]
-        try:
-            done = subprocess.run(  # noqa: S603 - our own script
-                command,
-                cwd=folder,
-                env=_make_environment(),
-                capture_output=True,
-                text=True,
-                timeout=CONSUMER_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise VerificationError(
-                f"{model_uri} did not answer within {CONSUMER_TIMEOUT_S} s in a fresh process."
-            ) from None
-        if done.returncode or not file.exists():
-            last = "\n".join(done.stderr.strip().splitlines()[-5:])
-            raise VerificationError(f"{model_uri} cannot be used in a fresh process:\n{last}")
-        answer: dict[str, Any] = json.loads(file.read_text())
+    began = time.perf_counter()
+    try:
+        with (
+            package.fetch_files(*package.split_uri(model_uri)) as files,
+            TemporaryDirectory() as folder,
+        ):
+            fetch_s = time.perf_counter() - began
+            answer = _consume(files, folder, timed_calls, model_uri)
+    except VerificationError:
+        raise
+    except RegistryError as error:
+        raise VerificationError(f"{model_uri} cannot be used: {error}") from error
+    return answer | {"load_s": fetch_s + answer["load_s"]}
+
+
+def _consume(files: Path, folder: str, timed_calls: int, model_uri: str) -> dict[str, Any]:
+    file = Path(folder, "answer.json")
+    # -I: neither the working directory nor PYTHONPATH may give it this project's code.
+    command = [sys.executable, "-I", consumer.__file__, str(files), str(file), str(timed_calls)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script
+            sandbox.confine(command, folder, str(files)),
+            cwd=folder,
+            env=sandbox.make_environment(folder),
+            capture_output=True,
+            text=True,
+            timeout=CONSUMER_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise VerificationError(
+            f"{model_uri} did not answer within {CONSUMER_TIMEOUT_S} s in a fresh process."
+        ) from None
+    if done.returncode or not file.exists():
+        last = "\n".join(done.stderr.strip().splitlines()[-5:])
+        raise VerificationError(f"{model_uri} cannot be used in a fresh process:\n{last}")
+    answer: dict[str, Any] = json.loads(file.read_text())
     return answer
 
 
@@ -132,14 +142,8 @@ def _still_holds(measured: Mapping[str, Any], model_name: str) -> bool:
     if not measured.get("files_digest") or measured.get("environment") != digest_environment():
         return False
     try:
-        with registry.fetch_files(model_name, registry.CHAMPION) as folder:
+        with package.fetch_files(model_name, registry.CHAMPION) as folder:
             return bool(consumer.digest_files(folder) == measured["files_digest"])
     except RegistryError as error:
         logger.warning("The champion's files are not those that were measured: %s", error)
         return False
-
-
-def _make_environment() -> dict[str, str]:
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
-    hidden = ("PYTHONDONTWRITEBYTECODE", "KEDRO_LOGGING_CONFIG")
-    return {name: value for name, value in os.environ.items() if name not in hidden} | quiet

@@ -37,6 +37,7 @@ CLASS_NAMES = "class_names"
 DATA_SUMMARY = "data_summary"
 NETWORK = "network"
 GOLDEN_CELLS = "golden_cells"
+LOGGED_MODEL = "logged_model"
 CONFUSION_MATRIX = "cm_plot"
 ROC_CURVE = "roc_plot"
 

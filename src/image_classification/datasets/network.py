@@ -9,7 +9,7 @@ from typing import Any, Never
 from kedro.io import AbstractDataset, DatasetError
 
 from image_classification import vision
-from image_classification.champion import registry
+from image_classification.champion import package, registry
 from image_classification.errors import RegistryError
 
 
@@ -31,7 +31,7 @@ def load_registered(model_name: str, version: str) -> RegisteredNetwork:
     Raises:
         RegistryError: its files are missing or broken.
     """
-    with registry.open_parts(model_name, version) as parts:
+    with package.open_parts(model_name, version) as parts:
         try:
             network = vision.load_network(parts.network)
         except (OSError, TypeError, ValueError, KeyError) as error:

@@ -10,11 +10,13 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from image_classification import tracking
+from image_classification.champion import sandbox, signature
 from image_classification.configuration.bounds import check_bounds
 from image_classification.configuration.parameters import check_parameters
+from image_classification.configuration.signing import read_signing
 from image_classification.errors import ConfigurationError, name_near_misses
 
-GLOBALS = ("storage_root", "incoming", "images", "registered_model_name", "scoring_places")
+GLOBALS = ("storage_root", "incoming", "images", "registered_model_name", "scoring_places", "signing")
 
 
 class CheckHook:
@@ -30,6 +32,10 @@ class CheckHook:
                     f"conf/*/globals.yml: '{key}' is not a key. Allowed: {', '.join(GLOBALS)}."
                     f"{name_near_misses(key, GLOBALS)}"
                 )
+        settings = loader["globals"]
+        signing = read_signing(settings["signing"])
+        signature.use(signing)
+        sandbox.hide(settings["storage_root"], signing.get("private_key", ""))
         check_parameters(loader["parameters"])
         check_bounds(loader.read_configured(), loader["parameters"])
         mlflow = loader["mlflow"]

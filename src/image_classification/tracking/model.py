@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
@@ -19,9 +19,13 @@ from image_classification.vendor.mlflow import lend_frugal_client
 logger = logging.getLogger(__name__)
 
 
-def log_model_frugally() -> AbstractContextManager[None]:
-    """Spare `log_model` requests for a while: this process knows the metrics that it has logged."""
-    return lend_frugal_client(lambda run_id, key: first_points.get((run_id, key)))
+def log_model_frugally(seal: Callable[[str, Path], None]) -> AbstractContextManager[None]:
+    """Spare `log_model` requests for a while: this process knows the metrics that it has logged.
+
+    Args:
+        seal: called with the id and the files of the model before they are uploaded.
+    """
+    return lend_frugal_client(lambda run_id, key: first_points.get((run_id, key)), seal)
 
 
 def describe_inputs() -> ModelSignature:
@@ -34,18 +38,26 @@ def describe_inputs() -> ModelSignature:
     return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image"), name]))
 
 
-def attach_table(model_id: str, table: pd.DataFrame, name: str) -> None:
-    """Add a table to the files of a logged model, as Parquet."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        table.to_parquet(path, index=False)
-        MlflowClient().log_model_artifact(model_id, str(path))
+def attach_file(model_id: str, path: Path) -> None:
+    """Add a file to those of a logged model."""
+    MlflowClient().log_model_artifact(model_id, str(path))
 
 
-def find_logged_model(run_id: str, experiment_id: str | None = None) -> str | None:
-    """Return the id of the model that a run has logged, or None.
+def is_model_ready(model_id: str) -> bool:
+    """Return whether a logged model exists, and whether all of it was uploaded."""
+    try:
+        status = MlflowClient().get_logged_model(model_id).status
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return bool(status == LoggedModelStatus.READY)
 
-    A model whose upload was cut short is deleted, since it never becomes ready.
+
+def discard_models(run_id: str, experiment_id: str | None = None) -> None:
+    """Delete the models of a run whose upload was cut short, which never become ready.
+
+    Any other model of the run is not of the task that asks: it is named, and left alone.
 
     Args:
         run_id: the run.
@@ -53,12 +65,13 @@ def find_logged_model(run_id: str, experiment_id: str | None = None) -> str | No
     """
     client = MlflowClient()
     experiment_id = experiment_id or client.get_run(run_id).info.experiment_id
-    models = client.search_logged_models(
+    for model in client.search_logged_models(
         [experiment_id], filter_string=f"source_run_id = '{run_id}'"
-    )
-    ready = [model for model in models if model.status == LoggedModelStatus.READY]
-    for model in models:
-        if model.status != LoggedModelStatus.READY:
+    ):
+        if model.status == LoggedModelStatus.READY:
+            logger.warning(
+                "Model %s was logged to this run by something else: it is not used", model.model_id
+            )
+        else:
             logger.warning("Deleting logged model %s: its upload was cut short", model.model_id)
             client.delete_logged_model(model.model_id)
-    return ready[0].model_id if ready else None

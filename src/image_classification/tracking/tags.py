@@ -13,8 +13,6 @@ WATCH_TAG = "champion_watch"
 
 COMMAND_TAG = "kedro_command"
 
-NETWORK_TAG = "network_digest"
-
 NOTE_TAG = "mlflow.note.content"
 
 PIPELINE_TAG = "pipeline_names"

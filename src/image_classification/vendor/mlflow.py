@@ -8,6 +8,8 @@ Relied on, tried with MLflow 3.17.2:
 - `mlflow.MlflowClient` as the name that `log_model` makes its client by, and `_metric_objs` of a
   run's data: `log_model` links the metrics of a run to the model, and reads the run and the whole
   history of each metric for it. They can go when it asks once.
+- `log_model` hands all files of a model to `MlflowClient.log_model_artifacts`, in one folder: they
+  are signed there. It can go when MLflow calls something between packaging and upload.
 - `MlflowClient._get_registry_client` and its `set_model_version_tag`: the client's own reads the
   registered model before each tag, to learn whether it is a prompt, and there is none that sets
   many. It can go when there is.
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import mlflow
@@ -51,6 +54,7 @@ class _FrugalClient(MlflowClient):
 
     runs: ClassVar[dict[str, Run]] = {}
     find_points: ClassVar[Callable[[str, str], list[Metric] | None]]
+    seal: ClassVar[Callable[[str, Path], None]]
 
     def get_run(self, run_id: str) -> Run:
         if run_id not in self.runs:
@@ -66,18 +70,27 @@ class _FrugalClient(MlflowClient):
         history: list[Metric] = super().get_metric_history(run_id, key)
         return history
 
+    def log_model_artifacts(
+        self, model_id: str, local_dir: str, artifact_path: str | None = None
+    ) -> None:
+        type(self).seal(model_id, Path(local_dir))
+        super().log_model_artifacts(model_id, local_dir, artifact_path)
+
 
 @contextmanager
 def lend_frugal_client(
     find_points: Callable[[str, str], list[Metric] | None],
+    seal: Callable[[str, Path], None],
 ) -> Iterator[None]:
     """Let `log_model` ask for little, for a while.
 
     Args:
         find_points: the points of step 0 of a run's metric, where all of them are known.
+        seal: called with the id and the files of a model before they are uploaded.
     """
     usual = mlflow.MlflowClient
     _FrugalClient.find_points = staticmethod(find_points)
+    _FrugalClient.seal = staticmethod(seal)
     mlflow.MlflowClient = _FrugalClient  # type: ignore[misc]
     try:
         yield

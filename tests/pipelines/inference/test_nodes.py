@@ -19,7 +19,7 @@ from laboratory import Laboratory
 from samples import draw_image, fill_folder
 
 from image_classification import vision
-from image_classification.champion import registry
+from image_classification.champion import package, registry
 from image_classification.datasets import ImageSource, RegisteredNetwork
 from image_classification.errors import DataError
 from image_classification.pipelines.inference import create_pipeline
@@ -208,11 +208,11 @@ def moving_champion(network: Network, patch: pytest.MonkeyPatch) -> Iterator[lis
         return SimpleNamespace(version=int(found[-1]))
 
     @contextmanager
-    def open_parts(model_name: str, version: Any) -> Iterator[registry.ModelParts]:
-        yield registry.ModelParts(Path(f"network-of-{version}"), CLASSES)
+    def open_parts(model_name: str, version: Any) -> Iterator[package.ModelParts]:
+        yield package.ModelParts(Path(f"network-of-{version}"), CLASSES)
 
     patch.setattr(registry, "find_version", find_version)
-    patch.setattr(registry, "open_parts", open_parts)
+    patch.setattr(package, "open_parts", open_parts)
     patch.setattr(vision, "load_network", lambda _: network, raising=False)
     yield found
 

@@ -1,0 +1,87 @@
+"""Code that came with a model sees little and reaches nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from image_classification.champion import sandbox
+
+confined = pytest.mark.skipif(not sandbox.can_confine(), reason="this machine confines nothing")
+
+
+def run(code: str, folder: Path) -> str:
+    """Run Python code confined; return what it prints."""
+    command = sandbox.confine([sys.executable, "-I", "-c", code], str(folder))
+    environment = sandbox.make_environment(str(folder))
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+def test_the_environment_holds_no_secret(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "s3cret")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    assert "s3cret" not in run("import os; print(os.environ)", work)
+    assert set(sandbox.make_environment("home")) <= {
+        *sandbox.PASSED_ON, *sandbox.QUIET, "HOME"
+    }  # fmt: skip
+
+
+@confined
+def test_it_reads_no_hidden_folder_and_writes_its_own(
+    tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage" / "key").write_text("s3cret")
+    monkeypatch.setattr(sandbox, "_hidden", set())
+    sandbox.hide("s3://bucket/storage", str(tmp_path / "storage" / "key"))
+    seen = run(f"import os; print(os.listdir({str(tmp_path / 'storage')!r}))", work)
+    assert "PermissionError" in seen or seen == "[]\n"
+    run("open('answer', 'w').write('here')", work)
+    assert (work / "answer").read_text() == "here"
+    assert (tmp_path / "storage" / "key").read_text() == "s3cret"
+
+
+@confined
+def test_it_reaches_no_network_no_other_process_and_cannot_undo_it(work: Path) -> None:
+    code = "import socket; socket.create_connection(('127.0.0.1', 1), 5)"
+    assert "Network is unreachable" in run(code, work)
+    parent = f"import os; print(os.path.exists('/proc/{os.getpid()}'))"
+    assert run(parent, work) == "False\n"
+    undo = "import subprocess; print(subprocess.run(['umount', '/proc']).returncode)"
+    assert not run(undo, work).endswith("\n0\n")
+
+
+@confined
+def test_it_cannot_take_all_memory(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "MemoryError" in run(f"bytearray({sandbox.MEMORY_BYTES + 2**30})", work)
+
+
+@confined
+def test_what_it_needs_is_never_hidden(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_hidden", set())
+    sandbox.hide(str(work.parent), "")
+    assert run("print('runs')", work) == "runs\n"
+
+
+def test_where_a_machine_confines_nothing_it_runs_all_the_same(
+    work: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.can_confine.cache_clear()
+    monkeypatch.setattr(sandbox, "_enter", lambda: ["unshare", "--no-such-option"])
+    assert sandbox.confine(["a", "b"], str(work)) == ["a", "b"]
+    assert "not confined" in caplog.text
+    sandbox.can_confine.cache_clear()
