@@ -16,7 +16,14 @@ from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.signing import read_signing
 from image_classification.errors import ConfigurationError, name_near_misses
 
-GLOBALS = ("storage_root", "incoming", "images", "registered_model_name", "scoring_places", "signing")
+GLOBALS = (
+    "storage_root",
+    "incoming",
+    "images",
+    "registered_model_name",
+    "scoring_places",
+    "signing",
+)
 
 
 class CheckHook:
