@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from mlflow.models import Model
 
-from image_classification.champion import registry
+from image_classification.champion import registry, signature
 
 
 def log_model(run_id: str, files: Path | None = None) -> str:
@@ -43,8 +44,18 @@ def register_version(
     """
     with TemporaryDirectory() as made:
         folder = _lay_out_parts(Path(made), network) if network is not None else None
+        if folder is not None:
+            sign(folder)
         model_id = log_model(run_id, folder)
     return str(registry.register_challenger(model_name, model_id, tags).version)
+
+
+def sign(folder: Path) -> None:
+    """Sign the files of a model with the key of the storage that is in force."""
+    key = Path(os.environ["IMAGE_CLASSIFICATION_STORAGE"], "keys", "signing.pem")
+    signature.use({"method": "key", "private_key": str(key)})
+    with signature.make_key():
+        signature.sign_folder(folder)
 
 
 def _lay_out_parts(folder: Path, network: Path) -> Path:
