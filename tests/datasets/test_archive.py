@@ -8,11 +8,13 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from image_classification.datasets import archive as module
 from image_classification.datasets.archive import REMEDY, ArchiveError, open_archive
+from image_classification.intake.limit import DEFAULT_LIMITS
 
 Change = Callable[[int], int]
 
@@ -38,8 +40,9 @@ def patch(content: bytes, local: int, central: int, change: Change) -> bytes:
     return bytes(changed)
 
 
-def read(content: bytes) -> dict[str, bytes]:
-    with open_archive(io.BytesIO(content), "b.zip") as archive:
+def read(content: bytes, **limits: float) -> dict[str, bytes]:
+    allowed: Any = DEFAULT_LIMITS | limits
+    with open_archive(io.BytesIO(content), "b.zip", allowed) as archive:
         archive.check()
         paths = [member.path for member in archive.members]
         return dict(zip(paths, archive.read(archive.members), strict=True))
@@ -67,9 +70,9 @@ MANY_BYTES = pack(*((f"P/{n}.png", bytes(range(n, 256)) * 5) for n in range(9)))
         (b"PK\x05\x06" + b"\xff" * 18, "is not a whole zip file: "),
         (pack(("P/a.png", b"x"), ("P/a.png/b.png", b"x")), "'P/a.png' in it: its name is that of"),
         (pack(("P/a.png", b"x"), ("../P/a.png", b"y")), "'P/a.png' in it: 2 files have this name"),
-        (pack(("..", b"x")), "'' in it: its name is that of a folder, too"),
-        (pack((f"P/{'x' * 252}.png", b"x")), "': a name is longer than 255 bytes"),
-        (pack((f"{'ü' * 128}/1.png", b"x")), "in it: a name is longer than 255 bytes"),
+        (pack(("..", b"x")), "'b.zip' cannot be unpacked: its name is that of a folder, too"),
+        (pack((f"P/{'x' * 252}.png", b"x")), "': a name is 256 bytes long: at most 255"),
+        (pack((f"{'ü' * 128}/1.png", b"x")), "in it: a name is 256 bytes long: at most 255"),
     ],
 )
 def test_what_cannot_be_unpacked_says_which_file_why_and_what_to_do(
@@ -86,7 +89,9 @@ def test_what_cannot_be_unpacked_says_which_file_why_and_what_to_do(
 
 def test_a_name_that_is_not_what_its_flag_says_is_an_error_of_the_zip() -> None:
     content = patch(pack(("P/caf\xe9.png", b"1")), *FLAGS, lambda flags: flags | 0x800)
-    with pytest.raises(ArchiveError, match=r"^'b\.zip' is not a whole zip file: 'utf-8' codec"):
+    with pytest.raises(
+        ArchiveError, match=r"^'b\.zip' is not a whole zip file: a name in it is said to"
+    ):
         read(content.replace("é".encode(), b"\xe9x"))
 
 
@@ -101,15 +106,128 @@ def test_any_damaged_byte_is_an_error_of_the_zip_or_none(length: int) -> None:
         read(bytes(spoilt))
 
 
-def test_a_member_as_large_as_allowed_is_read_and_a_larger_one_is_not_unpacked(
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"maximum_files": 2}, "its list names more than 2 files and folders"),
+        ({"maximum_total_gib": 11 / 2**30}, "it holds 0.0 GiB: at most"),
+        ({"maximum_file_mib": 3 / 2**20}, "'Q/1.png' in it: it says it is 4 bytes: at most"),
+        ({"maximum_depth": 1}, "'P/x/3.png' in it: it lies 2 folders deep: at most 1 are"),
+        ({"maximum_name_bytes": 4}, "'P/1.png' in it: a name is 5 bytes long: at most 4 are"),
+        ({"maximum_ratio": 9}, "it unpacks to 10 times its size: at most 9 times is allowed"),
+    ],
+)
+def test_what_is_more_than_allowed_is_not_unpacked(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, float], reason: str
+) -> None:
+    content = pack(("P/1.png", b"123"), ("Q/1.png", b"1234"), ("P/x/3.png", b"12345"))
+    if "maximum_ratio" in limits:
+        monkeypatch.setattr(module, "RATIO_COUNTS_FROM_BYTES", 9999)
+        content = pack(("P/1.png", bytes(range(250)) * 40))  # 10,000 bytes
+        packed = zipfile.ZipFile(io.BytesIO(content)).infolist()[0].compress_size
+        reason = reason.replace("10 times", f"{10_000 / packed:.0f} times")
+    assert len(read(content)) == content.count(b"PK\1\2")
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(ArchiveError) as raised:
+        read(content, **limits)
+    assert reason in str(raised.value)
+    assert next(iter(limits)) in str(raised.value)
+
+
+def test_a_small_zip_may_be_packed_as_tightly_as_it_likes() -> None:
+    assert len(read(pack(("P/1.bmp", b"0" * 2**20)))) == 1
+
+
+def test_a_bomb_is_refused_by_its_ratio() -> None:
+    content = pack(*((f"P/{n}.png", bytes(2**23)) for n in range(9)))
+    with pytest.raises(ArchiveError, match=r"unpacks to 1\d\d\d times its size: at most 100 times"):
+        read(content)
+
+
+def overlap(count: int) -> bytes:
+    """Return a zip whose list names the same bytes again and again."""
+    single = pack(("P/1.png", bytes(range(256)) * 99))
+    start = single.index(b"PK\x01\x02")
+    entry, end = single[start : single.index(b"PK\x05\x06")], single[-22:]
+    entries = b"".join(entry.replace(b"P/1.png", b"P/%d.png" % n) for n in range(count))
+    end = bytearray(end)
+    struct.pack_into("<HHI", end, 8, count, count, len(entries))
+    return single[:start] + entries + bytes(end)
+
+
+def test_members_that_share_their_bytes_are_refused() -> None:
+    with pytest.raises(
+        ArchiveError, match=r"'P/1\.png' in it: it shares its bytes with 'P/0\.png'"
+    ):
+        read(overlap(9))
+
+
+def test_a_list_of_members_that_lies_about_its_length_is_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert module.MAXIMUM_MEMBER_BYTES == 256 * 1024**2
-    monkeypatch.setattr(module, "MAXIMUM_MEMBER_BYTES", 3)
-    assert read(pack(("P/1.png", b"123"))) == {"P/1.png": b"123"}
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
-    with pytest.raises(ArchiveError, match=r"'P/1\.png' in it: it says it is 4 bytes: at most 3"):
-        read(pack(("P/1.png", b"1234")))
+    content = bytearray(pack(*((f"P/{n}.png", b"") for n in range(99))))
+    struct.pack_into("<HH", content, len(content) - 14, 1, 1)
+    monkeypatch.setattr(module, "PIECE_BYTES", 64)
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("it was read as a whole"))
+    with pytest.raises(ArchiveError, match="its list names more than 98 files and folders"):
+        read(bytes(content), maximum_files=98)
+
+
+def test_a_large_zip_is_counted_by_its_own_kind_of_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)
+    content = pack(*((f"P/{n}.png", b"") for n in range(9)))
+    assert b"PK\x06\x06" in content
+    assert len(read(content, maximum_files=9)) == 9
+    with pytest.raises(ArchiveError, match="its list names more than 8"):
+        read(content, maximum_files=8)
+
+
+def named(name: bytes, system: int, *more: tuple[str, bytes], attributes: int = 0) -> bytes:
+    """Return a zip with a file of this name, in bytes, packed on a system without a flag."""
+    file = io.BytesIO()
+    info = zipfile.ZipInfo("?" * len(name))
+    info.create_system, info.external_attr = system, attributes
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(info, b"" if attributes and not name.endswith(b".png") else b"1")
+        for other, content in more:
+            archive.writestr(other, content)
+    return file.getvalue().replace(b"?" * len(name), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "path"),
+    [
+        ("P/Zürich.png".encode(), 3, "P/Zürich.png"),
+        ("P/Zürich.png".encode(), 0, "P/Zürich.png"),
+        ("P/Zürich.png".encode("cp437"), 0, "P/Zürich.png"),
+        (b"P/caf\xe9.png", 3, r"P/caf\xe9.png"),
+        ("P/日本.png".encode("shift_jis"), 3, r"P/\x93\xfa\x96{.png"),
+        (b"P\\x\\1.png", 0, "P/x/1.png"),
+        (b"..\\..\\P/1.png", 0, "P/1.png"),
+        (b"C:\\P\\1.png", 0, "C:/P/1.png"),
+        (b"//server/P/1.png", 0, "server/P/1.png"),
+        (b"P/1.png\0.exe", 0, "P/1.png"),
+    ],
+)
+def test_names_are_read_as_the_system_wrote_them_and_stay_below_the_batch(
+    name: bytes, system: int, path: str
+) -> None:
+    assert list(read(named(name, system))) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "attributes"),
+    [(b"P\\", 0, 0x10), (b"P", 0, 0x10), (b"P", 3, 0o40755 << 16), (b"P/", 3, 0o40755 << 16)],
+)
+def test_a_folder_is_one_however_it_is_written(name: bytes, system: int, attributes: int) -> None:
+    content = named(name, system, ("P/1.png", b"1"), attributes=attributes)
+    assert read(content) == {"P/1.png": b"1"}
+
+
+def test_a_link_is_known_as_one() -> None:
+    content = named(b"P/1.png", 3, attributes=0o120777 << 16)
+    with open_archive(io.BytesIO(content), "b.zip") as archive:
+        assert [member.is_link for member in archive.members] == [True]
 
 
 def test_a_name_as_long_as_allowed_is_read() -> None:

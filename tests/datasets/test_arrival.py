@@ -185,10 +185,9 @@ class TestZip:
     ) -> None:
         assert list(self.read(tmp_path, (name, b"1"))) == [path]
 
-    def test_its_own_name_and_content_are_read_as_they_are(self, tmp_path: Path) -> None:
+    def test_one_that_is_torn_cannot_be_read(self, tmp_path: Path) -> None:
         (tmp_path / "b.zip").write_bytes(b"torn")
         (batch,) = load(str(tmp_path)).batches
-        assert list(batch.read_raw()) == [("b.zip", b"torn")]
         with pytest.raises(ArchiveError):
             list(batch.read_files())
 

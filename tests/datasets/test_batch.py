@@ -12,11 +12,18 @@ import pandas as pd
 import pytest
 from samples import fill_folder, zip_files
 
-from image_classification.datasets import ImageBatchesDataset, InboxDataset, IncomingBatch, removal
+from image_classification.datasets import (
+    ImageBatchesDataset,
+    InboxDataset,
+    IncomingBatch,
+    removal,
+    transfer,
+)
 from image_classification.datasets import batch as module
 from image_classification.datasets.archive import REMEDY
 from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.errors import DataError
+from image_classification.intake.limit import DEFAULT_LIMITS
 
 
 class TestBatches:
@@ -188,7 +195,7 @@ class TestBatches:
         content = zip_files({"P/1.png": b"123", "P/2.png": b"1234"})
         if damage == "torn":
             content = content[:-30]
-        monkeypatch.setattr("image_classification.datasets.archive.MAXIMUM_MEMBER_BYTES", 3)
+        monkeypatch.setitem(DEFAULT_LIMITS, "maximum_file_mib", 3 / 2**20)
         self.put(places[0], "b.zip", content)
         self.put(places[0], "b.zip._READY")
         batches = self.take_in(places).load()
@@ -226,6 +233,7 @@ class TestBatches:
             write(filesystem, path, *parts)
 
         monkeypatch.setattr(module, "write_whole", record)
+        monkeypatch.setattr(transfer, "write_whole", record)
         self.put(places[0], "b.zip", zip_files({"P/1.png": b"1", "U/2.png": b"2"}))
         self.put(places[0], "b.zip._READY")
         self.take_in(places)
@@ -242,6 +250,7 @@ class TestBatches:
             write(*what)
 
         monkeypatch.setattr(module, "write_whole", look)
+        monkeypatch.setattr(transfer, "write_whole", look)
         self.put(places[0], "b.zip", zip_files({"P/1.png": b"1", "U/2.png": b"2"}))
         self.put(places[0], "b.zip._READY")
         self.take_in(places)

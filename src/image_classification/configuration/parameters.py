@@ -23,6 +23,7 @@ from image_classification.gate.hindsight import HindsightParameters
 from image_classification.gate.policy import PromotionPolicy, explain_old_keys
 from image_classification.gate.trend import MonitoringParameters
 from image_classification.intake.contract import ContractParameters
+from image_classification.intake.limit import ArrivalLimits
 from image_classification.intake.screening import ScreeningParameters
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class DataProcessingParameters(TypedDict):
     test_share: ProperShare
     enough_validation_patients: Count
     enough_test_patients: Count
+    arrival: ArrivalLimits
     contract: ContractParameters
     screening: ScreeningParameters
 

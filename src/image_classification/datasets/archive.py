@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import stat
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,20 +13,35 @@ from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
 from image_classification.datasets.fault import describe_error, is_passing
+from image_classification.datasets.file import encode_name
 from image_classification.errors import DataError
+from image_classification.intake.limit import (
+    DEFAULT_LIMITS,
+    RATIO_COUNTS_FROM_BYTES,
+    ArrivalLimits,
+    find_excess,
+    find_large_file,
+)
 from image_classification.text import escape_text
 
-MAXIMUM_MEMBER_BYTES = 256 * 1024**2
-"""A larger file in a zip is refused before it is unpacked."""
+ENCRYPTED, UTF_8 = 0x1, 0x800
+"""Bits of a member's flags: it needs a password; its name is UTF-8."""
 
-MAXIMUM_NAME_BYTES = 255
-"""No usual file system allows a longer name of a file or folder."""
+DOS, UNIX = 0, 3
+"""Systems that a member may have been packed on."""
 
-ENCRYPTED = 0x1
-"""The bit of a member's flags which says that it needs a password."""
+DOS_FOLDER = 0x10
 
 METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 98: "PPMd", 99: "AES"}
 """What the ways to pack are called that Python may not know."""
+
+HEADER_BYTES = 30
+"""What stands before a member, its name not counted, at least."""
+
+END, END_64, ENTRY = b"PK\x05\x06", b"PK\x06\x06", b"PK\x01\x02"
+"""How the end of a zip begins, that of a large one, and each entry of its list of members."""
+
+END_BYTES, PIECE_BYTES = 2**16 + 2**10, 2**20
 
 REMEDY = "Pack the folder anew, as a plain zip without a password, or deliver the folder itself"
 
@@ -36,46 +54,67 @@ class Member(NamedTuple):
     """A file in a zip.
 
     Attributes:
-        path: where it is unpacked, below the folder of the batch; never out of it.
+        path: where it is unpacked, below the folder of the batch; never out of it. Bytes that are
+            not UTF-8 are written as `encode_name` does.
         info: what the zip says of it.
+        is_link: it is a link that was packed without the file that it leads to.
     """
 
     path: str
     info: zipfile.ZipInfo
+    is_link: bool = False
 
 
 class Archive:
     """A zip file that is open. Whatever is wrong with it is an `ArchiveError`."""
 
-    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
+    def __init__(self, archive: zipfile.ZipFile, name: str, limits: ArrivalLimits) -> None:
         """Look into a zip; no member is unpacked yet."""
-        self._archive, self._name = archive, name
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        self.members = [Member(_clean_path(info.filename), info) for info in infos]
+        self._archive, self._name, self._limits = archive, name, limits
+        infos = [info for info in archive.infolist() if not _is_folder(info)]
+        self.members = [
+            Member(encode_name(_clean_path(_read_name(info))), info, _is_link(info))
+            for info in infos
+        ]
 
     def check(self) -> None:
         """Look at what the zip says of its members, before any of them is unpacked.
 
         Raises:
-            ArchiveError: one needs a password, is too large, or has a name that is impossible.
+            ArchiveError: it holds more than is allowed; or a member needs a password, is too large,
+                or has a name that is impossible.
         """
         counts = Counter(member.path for member in self.members)
         folders = {str(parent) for path in counts for parent in PurePosixPath(path).parents}
-        for path, info in self.members:
+        for path, info, _ in self.members:
             if info.flag_bits & ENCRYPTED:
                 raise self._refuse(path, "it needs a password")
-            if info.file_size > MAXIMUM_MEMBER_BYTES:
-                raise self._refuse(
-                    path,
-                    f"it says it is {info.file_size} bytes: at most {MAXIMUM_MEMBER_BYTES} are "
-                    "allowed",
-                )
-            if any(len(part.encode()) > MAXIMUM_NAME_BYTES for part in path.split("/")):
-                raise self._refuse(path, f"a name is longer than {MAXIMUM_NAME_BYTES} bytes")
             if not path or path in folders:
                 raise self._refuse(path, "its name is that of a folder, too")
             if counts[path] > 1:
                 raise self._refuse(path, f"{counts[path]} files have this name")
+        sizes = {_clean_path(_read_name(info)): info.file_size for _, info, _ in self.members}
+        for find in (find_large_file, find_excess):
+            path, reason = find(sizes, self._limits)
+            if reason:
+                raise self._refuse(encode_name(path), reason)
+        self._check_bomb(sum(sizes.values()))
+
+    def _check_bomb(self, total: int) -> None:
+        """Refuse what unpacks to far more than it is, or unpacks the same bytes again and again."""
+        packed = sum(info.compress_size for _, info, _ in self.members)
+        ratio = total / max(packed, 1)
+        if total > RATIO_COUNTS_FROM_BYTES and ratio > self._limits["maximum_ratio"]:
+            raise self._refuse(
+                "",
+                f"it unpacks to {ratio:.0f} times its size: at most "
+                f"{self._limits['maximum_ratio']:g} times is allowed (arrival.maximum_ratio)",
+            )
+        placed = sorted(self.members, key=lambda member: member.info.header_offset)
+        for one, other in itertools.pairwise(placed):
+            end = one.info.header_offset + HEADER_BYTES + one.info.compress_size
+            if other.info.header_offset < end:
+                raise self._refuse(other.path, f"it shares its bytes with '{one.path}'")
 
     def read(self, members: Sequence[Member]) -> Iterator[bytes]:
         """Yield the content of members, in order.
@@ -83,7 +122,7 @@ class Archive:
         Raises:
             ArchiveError: one cannot be unpacked.
         """
-        for path, info in members:
+        for path, info, _ in members:
             try:
                 content = self._archive.read(info)
             except Exception as error:
@@ -95,11 +134,16 @@ class Archive:
             yield content
 
     def _refuse(self, path: str, reason: str) -> ArchiveError:
-        shown = escape_text(path if len(path) <= 100 else f"{path[:97]}...")
-        return ArchiveError(
-            f"'{escape_text(self._name)}' cannot be unpacked, because of '{shown}' in it: "
-            f"{reason}. {REMEDY}."
-        )
+        return refuse_member(self._name, path, reason)
+
+
+def refuse_member(name: str, path: str, reason: str) -> ArchiveError:
+    """Return the error of a zip that is not unpacked, for a file in it or, "", as a whole."""
+    shown = escape_text(path if len(path) <= 100 else f"{path[:97]}...")
+    because = f", because of '{shown}' in it" if path else ""
+    return ArchiveError(
+        f"'{escape_text(name)}' cannot be unpacked{because}: {escape_text(reason)}. {REMEDY}."
+    )
 
 
 def _explain(error: Exception, info: zipfile.ZipInfo) -> str:
@@ -111,23 +155,86 @@ def _explain(error: Exception, info: zipfile.ZipInfo) -> str:
 
 
 @contextmanager
-def open_archive(file: IO[bytes], name: str) -> Iterator[Archive]:
+def open_archive(
+    file: IO[bytes], name: str, limits: ArrivalLimits = DEFAULT_LIMITS
+) -> Iterator[Archive]:
     """Open a zip file; `name` is what sentences call it.
 
     Raises:
-        ArchiveError: it is no zip file, or not a whole one.
+        ArchiveError: it is no zip file, or not a whole one, or its list of members is too long.
     """
     try:
+        _check_count(file, limits)
         archive = zipfile.ZipFile(file)
-        opened = Archive(archive, name)
+        opened = Archive(archive, name, limits)
     except Exception as error:
         if is_passing(error):
             raise
+        reason = describe_error(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = f"a name in it is said to be UTF-8, and is not ({reason})"
         raise ArchiveError(
-            f"'{escape_text(name)}' is not a whole zip file: {describe_error(error)}. {REMEDY}."
+            f"'{escape_text(name)}' is not a whole zip file: {reason}. {REMEDY}."
         ) from error
     with archive:
         yield opened
+
+
+def _check_count(file: IO[bytes], limits: ArrivalLimits) -> None:
+    """Count the entries of the list of members, which Python would hold in memory as a whole.
+
+    Raises:
+        ValueError: they are more than allowed.
+    """
+    length = file.seek(0, os.SEEK_END)
+    file.seek(max(0, length - END_BYTES))
+    tail = file.read(END_BYTES)
+    end = tail.rfind(END)
+    size = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    large = tail.rfind(END_64, 0, max(end, 0))
+    if large >= 0:
+        size, end = int.from_bytes(tail[large + 40 : large + 48], "little"), large
+    place = max(0, length - len(tail) + end - size)
+    count, before = 0, b""
+    file.seek(place)
+    while place < length and (piece := file.read(PIECE_BYTES)):
+        count += (before + piece).count(ENTRY)
+        place, before = place + len(piece), piece[-3:]
+        if count > limits["maximum_files"]:
+            raise ValueError(
+                f"its list names more than {limits['maximum_files']} files and folders "
+                "(arrival.maximum_files)"
+            )
+    file.seek(0)
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    """Return whether an entry is a folder: not all programs end its name with a slash."""
+    if info.filename.replace("\\", "/").endswith("/"):
+        return True
+    if info.create_system == DOS and info.external_attr & DOS_FOLDER:
+        return info.file_size == 0
+    return info.create_system == UNIX and stat.S_ISDIR(info.external_attr >> 16)
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    return info.create_system == UNIX and stat.S_ISLNK(info.external_attr >> 16)
+
+
+def _read_name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a member, as Python names a local file.
+
+    Without a flag, Python takes each name for one of DOS. Programs of Unix write what the disk has,
+    mostly UTF-8; others may, too.
+    """
+    name = info.orig_filename.partition("\0")[0]
+    if info.flag_bits & UTF_8 or name.isascii():
+        return name
+    raw = name.encode("cp437")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return os.fsdecode(raw) if info.create_system == UNIX else name
 
 
 def _clean_path(name: str) -> str:

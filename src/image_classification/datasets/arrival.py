@@ -8,14 +8,22 @@ import io
 import posixpath
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import fsspec
 
-from image_classification.datasets.archive import open_archive
-from image_classification.datasets.file import NotRegularError, read_file
+from image_classification.datasets.archive import Archive, open_archive
+from image_classification.datasets.budget import BudgetError
+from image_classification.datasets.file import (
+    NotRegularError,
+    encode_name,
+    read_file,
+    restore_name,
+)
 from image_classification.datasets.taken import Delivery
+from image_classification.intake.limit import DEFAULT_LIMITS, ArrivalLimits, find_excess
 
 READY = "_READY"
 """A file of this name in a batch, or ``<batch>.zip._READY`` beside a zip: it is complete."""
@@ -45,6 +53,7 @@ class IncomingBatch:
             1970: no program can set it; None where it gives none.
         unchanged_since: when it came to look as it does now; None if nobody has looked.
         known: what is remembered of it; None where nothing is.
+        limits: what it may hold, and what it may cost to take in.
         is_zip: it is a zip file, and no folder of such a name.
         others: what lies below the folder and is no regular file, by path: a pipe, a link out of
             the batch, a folder that cannot be opened. Nothing of it is read.
@@ -65,6 +74,7 @@ class IncomingBatch:
     unchanged_since: datetime | None = None
     known: Delivery | None = None
     left: dict[str, int] = field(default_factory=dict)
+    limits: ArrivalLimits = field(default_factory=lambda: DEFAULT_LIMITS)
 
     @property
     def digest(self) -> str:
@@ -148,18 +158,38 @@ class IncomingBatch:
                 raise OSError(errno.EAGAIN, f"'{path}' changes while it is copied")
             yield path, content
 
-    def read_raw(self) -> Iterator[tuple[str, bytes]]:
-        """Yield a zip's own name and content."""
-        yield posixpath.basename(self.path), self.filesystem.cat_file(self.path)
+    def measure(self) -> int:
+        """Return how many bytes its files have together, unpacked.
 
-    def _read_members(self) -> Iterator[tuple[str, bytes]]:
+        Raises:
+            ArchiveError: the zip cannot be unpacked, or holds more than is allowed.
+            BudgetError: the folder holds more than is allowed.
+        """
+        if self.is_zip:
+            with self._open() as archive:
+                archive.check()
+                return sum(info.file_size for _, info, _ in archive.members)
+        path, reason = find_excess({restore_name(p): n for p, n in self.files.items()}, self.limits)
+        if reason:
+            raise BudgetError(f"{f'{encode_name(path)!r}: ' if path else ''}{reason}")
+        return sum(self.files.values())
+
+    @contextmanager
+    def _open(self) -> Iterator[Archive]:
         with (
             self.filesystem.open(self.path, "rb") as file,
-            open_archive(io.BufferedReader(file), self.delivered_as) as archive,
+            open_archive(io.BufferedReader(file), self.delivered_as, self.limits) as archive,
         ):
+            yield archive
+
+    def _read_members(self) -> Iterator[tuple[str, bytes | NotRegularError]]:
+        with self._open() as archive:
             archive.check()
             # The markers of the system are its own: a zip may not bring them.
             members = [member for member in archive.members if member.path not in MARKERS]
+            for path, _, _ in filter(lambda member: member.is_link, members):
+                yield path, NotRegularError("it is a link, packed without the file it leads to")
+            members = [member for member in members if not member.is_link]
             for member, content in zip(members, archive.read(members), strict=True):
                 yield member.path, content
 

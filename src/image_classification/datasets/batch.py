@@ -7,7 +7,7 @@ import logging
 import os
 import posixpath
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +17,6 @@ from typing import Any
 import fsspec
 import pandas as pd
 
-from image_classification.datasets.archive import ArchiveError
 from image_classification.datasets.arrival import MANIFEST, MARKERS, IncomingBatch
 from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import (
@@ -26,11 +25,9 @@ from image_classification.datasets.file import (
     NotRegularError,
     is_local,
     read_file,
-    restore_name,
     write_whole,
 )
 from image_classification.datasets.folder import (
-    CLOSED_FOLDER,
     LASTING_ERRORS,
     list_images,
     list_left_out,
@@ -40,10 +37,13 @@ from image_classification.datasets.folder import (
 from image_classification.datasets.label import find_labels, parse_labels
 from image_classification.datasets.removal import remove_taken
 from image_classification.datasets.taken import LABELS, Deliveries, Delivery, leave_out_taken
+from image_classification.datasets.transfer import Transfer, measure
 from image_classification.errors import DataError
 from image_classification.text import escape_text
 
 logger = logging.getLogger(__name__)
+
+NOT_READ = "image of a batch that is not read"
 
 LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
 
@@ -75,28 +75,36 @@ class ImageBatches:
         manifest: dict[str, Any] = json.loads(self.filesystem.cat_file(path))
         return manifest
 
-    def _read_not_copied(self, batch: str) -> dict[str, str]:
-        """Return what of a batch was no regular file where it was copied from, by path."""
-        try:
-            manifest = self.read_manifest(batch)
-        except FileNotFoundError:
-            return {}
-        not_copied: dict[str, str] = manifest.get("not_copied", {})
-        return not_copied
+    def _list(self, batch: str) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+        """Return the image files of a batch, and what else belongs to it by kind."""
+        folder, manifest = posixpath.join(self.root, batch), self._try_read_manifest(batch)
+        others = manifest.get("not_copied", {})
+        files, _ = list_images(self.filesystem, folder, others)
+        left = list_left_out(self.filesystem, folder, others)
+        if "fault" in manifest and len(files):
+            left, files = left | {NOT_READ: files["path"].tolist()}, files.head(0)
+        return files, left
 
     def list_files(self, batch: str) -> pd.DataFrame:
-        """Return one row per image file of a batch, as `list_images`; paths below `root`."""
-        folder = posixpath.join(self.root, batch)
-        files, _ = list_images(self.filesystem, folder, self._read_not_copied(batch))
+        """Return one row per image file of a batch, as `list_images`; paths below `root`.
+
+        Of a batch with a `fault` nothing is to be read: it has no rows.
+        """
+        files, _ = self._list(batch)
         return files.assign(path=batch + "/" + files["path"].astype(str))
 
     def list_left_out(self, batch: str) -> dict[str, list[str]]:
         """Return the files of a batch that are no images, by kind, without the system's own."""
-        folder = posixpath.join(self.root, batch)
-        found = list_left_out(self.filesystem, folder, self._read_not_copied(batch))
+        _, found = self._list(batch)
         own = {*MARKERS, find_labels(self.filesystem, posixpath.join(self.root, batch))}
         left = {kind: [path for path in paths if path not in own] for kind, paths in found.items()}
         return {kind: paths for kind, paths in left.items() if paths}
+
+    def _try_read_manifest(self, batch: str) -> dict[str, Any]:
+        try:
+            return self.read_manifest(batch)
+        except FileNotFoundError:
+            return {}
 
     def read_labels(self, batch: str) -> pd.DataFrame:
         """Return who labelled which image of a batch, and when: the batch's `labels.csv`.
@@ -164,7 +172,7 @@ class ImageBatches:
                 raise content
             if isinstance(content, FileNotFoundError):
                 batch, _, path = paths[place].partition("/")
-                if kind := self._read_not_copied(batch).get(path):
+                if kind := self._try_read_manifest(batch).get("not_copied", {}).get(path):
                     reason = kind if kind.startswith("it is ") else f"it is a {kind}"
                     contents[place] = NotRegularError(reason)
         return contents
@@ -250,51 +258,16 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
             "delivery": batch.digest,
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        if self._rename(batch, name, _encode(facts)):
+        total, fault = measure(batch)
+        if self._rename(batch, name, _encode(facts | fault)):
             return True
-        if closed := [path for path, kind in batch.others.items() if kind == CLOSED_FOLDER]:
-            raise DataError(f"'{escape_text(closed[0])}' is a folder that cannot be opened")
         # On a disk it is written aside first, so that the folder of a batch is never half full.
         aside = f".{name}{PARTIAL}" if is_local(self._filesystem) else name
-        try:
-            skipped = self._write_files(aside, batch.read_files())
-            if others := batch.others | skipped:
-                facts["not_copied"] = others
-        except ArchiveError as error:
-            # It is taken in as it is: the screening quarantines it, and so a person learns of it.
-            facts["fault"] = str(error)
-            self._write_files(aside, batch.read_raw())
+        facts |= Transfer(batch, self._filesystem, self._locate(aside)).run(total, fault)
         write_whole(self._filesystem, self._locate(aside, MANIFEST), _encode(facts))
         if aside != name:
             Path(self._locate(aside)).rename(self._locate(name))
         return False
-
-    def _write_files(
-        self, name: str, files: Iterable[tuple[str, bytes | NotRegularError]]
-    ) -> dict[str, str]:
-        """Write files into a folder of their own. One that is not whole does not stay there.
-
-        Returns:
-            What has no content to write, and why, by path.
-        """
-        self._clear(name)
-        skipped = {}
-        restore = restore_name if is_local(self._filesystem) else str
-        try:
-            for path, content in files:
-                if isinstance(content, NotRegularError):
-                    skipped[path] = str(content)
-                    continue
-                write_whole(self._filesystem, self._locate(name, restore(path)), content)
-        except BaseException:
-            with suppress(OSError):
-                self._clear(name)
-            raise
-        return skipped
-
-    def _clear(self, name: str) -> None:
-        if self._filesystem.exists(self._locate(name)):
-            self._filesystem.rm(self._locate(name), recursive=True)
 
     def _rename(self, batch: IncomingBatch, name: str, manifest: bytes) -> bool:
         """Move a folder by renaming it; return False if that is not possible."""

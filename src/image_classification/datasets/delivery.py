@@ -188,7 +188,7 @@ def _list_zip(path: Path) -> dict[PurePosixPath, int]:
         raise DataError(f"'{path}' does not exist.")
     with path.open("rb") as file, open_archive(file, str(path)) as archive:
         archive.check()
-        return {PurePosixPath(path): info.file_size for path, info in archive.members}
+        return {PurePosixPath(m.path): m.info.file_size for m in archive.members}
 
 
 def _list_odd(path: Path) -> dict[str, list[str]]:

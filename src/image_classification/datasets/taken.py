@@ -100,8 +100,8 @@ def leave_out_taken(batch: IncomingBatch, known: Delivery | None) -> IncomingBat
         if known.holds(path, size, batch.carried.get(path))
     }
     new = {path: size for path, size in batch.files.items() if path not in left}
-    if new and LABELS in left:
-        new[LABELS] = left[LABELS]
+    if new:
+        new |= {path: n for path, n in left.items() if posixpath.basename(path).lower() == LABELS}
     times = [time for path in new if (time := batch.carried.get(path)) is not None]
     changed_at = datetime.fromtimestamp(max(times), UTC) if times else None
     return replace(batch, files=new, left=batch.left | left, changed_at=changed_at, known=known)

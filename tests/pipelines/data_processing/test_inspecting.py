@@ -128,7 +128,7 @@ class TestBadFiles:
         monkeypatch.setattr(type(batches), "try_open", record)
         monkeypatch.setattr(inspecting, "CHUNK_IMAGES", 16)
         files = batches.list_files("b")
-        chunks = inspecting._read_ahead(batches, files)
+        chunks = inspecting._read_ahead(batches, files, laboratory.parameters["arrival"])
         first, contents = next(chunks)
         assert [content.data for content in contents] == batches.read(first["path"].tolist())
         asked = read.get(timeout=30) + read.get(timeout=30)

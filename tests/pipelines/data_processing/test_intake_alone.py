@@ -248,6 +248,30 @@ def test_the_commonest_reason_is_named_with_the_share_that_is_refused(
     assert isinstance(laboratory.quarantine(), pd.DataFrame)
 
 
+def test_a_file_that_is_too_large_is_refused_and_not_read(laboratory: Laboratory) -> None:
+    files = {f"{POSITIVE}/{name_cell(n)}": draw_image(n) for n in range(100, 120)}
+    laboratory.deliver("a", {**files, f"{POSITIVE}/C999.png": bytes(2000)})
+    laboratory.parameters["arrival"]["maximum_file_mib"] = 1999 / 2**20
+    assert night(laboratory) == {"a": "accepted", "z-good": "accepted"}
+    (refused,) = laboratory.quarantine().to_dict("records")
+    assert refused["path"] == f"a/{POSITIVE}/C999.png"
+    assert "it says it is 2000 bytes: at most" in refused["reason"]
+    assert "(arrival.maximum_file_mib)" in refused["reason"]
+
+
+@pytest.mark.parametrize("limit", ["maximum_files", "maximum_depth"])
+def test_a_batch_of_more_than_may_arrive_is_quarantined_unread(
+    laboratory: Laboratory, limit: str
+) -> None:
+    folder = f"{POSITIVE}/x/y" if limit == "maximum_depth" else POSITIVE
+    laboratory.deliver("a", {f"{folder}/{name_cell(n)}": draw_image(n) for n in range(100, 150)})
+    laboratory.parameters["arrival"][limit] = 45 if limit == "maximum_files" else 2
+    assert night(laboratory) == {"a": "quarantined", "z-good": "accepted"}
+    record = laboratory.verdict("a")
+    assert f"(arrival.{limit})" in record["reasons"][0]
+    assert (record["files"], record["left_out"]) == (0, {"image of a batch that is not read": 50})
+
+
 def make_special(kind: str, path: Path, outside: Path) -> None:
     if kind == "pipe":
         os.mkfifo(path)

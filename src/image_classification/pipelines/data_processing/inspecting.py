@@ -23,6 +23,7 @@ from image_classification.datasets.file import NotRegularError
 from image_classification.errors import DataError
 from image_classification.intake import index, statistic
 from image_classification.intake.inspection import inspect_header, read_name, refuse_folder
+from image_classification.intake.limit import MIB, ArrivalLimits, describe_size
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +85,19 @@ def _hash_content(found: bytes | OSError) -> _Content:
 
 
 def _read_ahead(
-    image_batches: ImageBatches, files: pd.DataFrame
+    image_batches: ImageBatches, files: pd.DataFrame, limits: ArrivalLimits
 ) -> Iterator[tuple[pd.DataFrame, list[_Content]]]:
     """Read and hash files, a chunk at a time; the next chunk is read while this one is decoded."""
     chunks = list(cut_chunks(files))
 
     def read(chunk: pd.DataFrame) -> list[_Content]:
-        return [_hash_content(found) for found in image_batches.try_open(chunk["path"].tolist())]
+        large = [size > limits["maximum_file_mib"] * MIB for size in chunk["size_bytes"]]
+        paths = [path for path, no in zip(chunk["path"], large, strict=True) if not no]
+        opened = iter(image_batches.try_open(paths))
+        return [
+            _hash_content(NotRegularError(describe_size(size, limits)) if no else next(opened))
+            for size, no in zip(chunk["size_bytes"], large, strict=True)
+        ]
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = [reader.submit(read, chunk) for chunk in chunks[:1]]
@@ -143,7 +150,7 @@ def inspect_files(
     """
     waiting: list[tuple[pd.DataFrame, Future[tuple[Any, list[str]]]]] = []
     with ThreadPoolExecutor(max_workers=1) as decoder:
-        for chunk, contents in _read_ahead(image_batches, files):
+        for chunk, contents in _read_ahead(image_batches, files, parameters["arrival"]):
             table = _inspect_headers(chunk, contents, parameters)
             readable = table.index[table["refusal"] == ""]
             datas = [contents[row].data or b"" for row in readable]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,7 +64,8 @@ def collect_batches(
         logger.warning("'%s' stays in the incoming folder: %s", escape_text(name), reason)
     for batch in incoming_batches.batches:
         if batch.is_complete(parameters["settle_minutes"], now) or batch.is_left:
-            yield batch  # what is left of one that was taken in is removed
+            # What is left of one that was taken in is removed.
+            yield replace(batch, limits=parameters["arrival"])
         else:
             wait = batch.describe_wait(parameters["settle_minutes"], now)
             logger.info("Batch '%s' is left alone. %s", batch.delivered_as, wait)
