@@ -88,9 +88,17 @@ def test_the_batch_at_fault_waits_and_the_others_join() -> None:
     assert waiting["tipping"] == [
         (
             "Class 'U' has 7.1% of the images; at least 20.0% is required "
-            "(contract.minimum_class_share)."
+            "(contract.minimum_class_share). Deliver more of it, or less of the others."
         )
     ]
+
+
+def test_a_folder_that_resembles_a_class_is_named_with_it() -> None:
+    known = KNOWN.assign(label=KNOWN["label"].map({"P": "infected", "U": "healthy"}))
+    joining = {"b": tabulate(100, "P", ("train",)).assign(label="infekted")}
+    free = PARAMETERS | {"classes": None}
+    first, *_ = admit_together(known, joining, free)["b"]
+    assert first.startswith("Folder 'infekted' would be a new class. Did you mean 'infected'?")
 
 
 def test_what_a_batch_brings_counts_for_the_next_one() -> None:

@@ -7,7 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from image_classification.intake.contract import Findings, check_batch, check_images, check_rows
+from image_classification.intake.contract import (
+    REDELIVER,
+    Findings,
+    check_batch,
+    check_images,
+    check_rows,
+    scale_class_share,
+)
 
 CLASSES = ["healthy", "ring"]
 CONTRACT: Any = {
@@ -53,15 +60,15 @@ def test_the_share_of_refused_files_may_be_as_high_as_the_limit() -> None:
     assert check_batch(tabulate_files(9, 1), CLASSES, CONTRACT) == []
     assert check_batch(tabulate_files(8, 1), CLASSES, CONTRACT) == [
         (
-            "11.1% of the 9 files are no usable images; at most 10.0% is allowed "
-            "(contract.maximum_refused_share). 1 of 9: empty."
+            "1 of 9 files: empty. 11.1% of the 9 files are no usable images; at most 10.0% is "
+            f"allowed (contract.maximum_refused_share). {REDELIVER}"
         )
     ]
 
 
 def test_a_batch_without_a_file_is_no_batch() -> None:
     (breach,) = check_batch(tabulate_files(0, 0), CLASSES, CONTRACT)
-    assert breach.startswith("100.0% of the 0 files")
+    assert breach.startswith("There is no image in it: expected <class>/<image> files. Deliver")
 
 
 def test_files_in_no_class_folder_are_refused_and_no_label() -> None:
@@ -74,7 +81,7 @@ def test_a_label_that_is_no_class_is_named_with_the_one_it_resembles() -> None:
     (breach,) = check_batch(tabulate_files(9, 0, "rings"), CLASSES, CONTRACT)
     assert breach == (
         "Label folder 'rings' is not a class; allowed: healthy, ring (data_processing.classes). "
-        "Did you mean 'ring'?"
+        "Did you mean 'ring'? Rename the folder and deliver it again, or add the class."
     )
     assert check_batch(tabulate_files(9, 0, "rings"), None, CONTRACT) == []
 
@@ -107,10 +114,33 @@ def test_a_class_needs_its_share() -> None:
     assert check_images(few, CLASSES, CONTRACT | {"minimum_class_share": 1 / 3}) == NOTHING
     breach = (
         "Class 'healthy' has 33.3% of the images; at least 34.0% is required "
-        "(contract.minimum_class_share)."
+        "(contract.minimum_class_share). Deliver more of it, or less of the others."
     )
     strict = CONTRACT | {"minimum_class_share": 0.34}
     assert check_images(few, CLASSES, strict) == Findings([breach], [])
+
+
+@pytest.mark.parametrize(("count", "needed"), [(1, 0.25), (2, 0.25), (3, 0.5 / 3), (10, 0.05)])
+def test_a_share_is_a_part_of_an_equal_share_however_many_classes_there_are(
+    count: int, needed: float
+) -> None:
+    assert scale_class_share(0.25, count) == pytest.approx(needed)
+
+
+def test_ten_classes_do_not_stop_at_one_image_that_is_missing() -> None:
+    names = [f"class{number}" for number in range(10)]
+    images = pd.concat(
+        tabulate_images().assign(label=name) for name in names for _ in range(2)
+    ).iloc[1:]
+    contract = CONTRACT | {"minimum_class_share": 0.1}
+    assert check_images(images, names, contract) == NOTHING
+    rare = pd.concat([images[images["label"] != "class3"]] * 5 + [tabulate_images()])
+    rare = rare.assign(label=rare["label"].replace({"ring": "class3", "healthy": "class3"}))
+    (breach,) = check_images(rare, names, contract).breaches
+    assert breach.endswith(
+        "at least 2.0% is required (contract.minimum_class_share, which counts as for two classes)."
+        " Deliver more of it, or less of the others."
+    )
 
 
 def test_a_share_is_not_judged_before_there_are_enough_patients() -> None:
@@ -133,7 +163,10 @@ def test_a_class_has_its_share_of_the_images_not_of_the_patients() -> None:
 def test_a_patient_is_in_one_split() -> None:
     images = tabulate_images()
     images.loc[1, "split"] = "test"
-    told = "Patient 'train0' is in 2 splits; one is allowed."
+    told = (
+        "Patient 'train0' is in 2 splits; one is allowed. Reject all but one of the batches that "
+        "brought images of it."
+    )
     assert told in check_images(images, CLASSES, CONTRACT).breaches
     # However few patients there are: more would not mend it.
     assert check_images(images.head(2), CLASSES, CONTRACT).breaches == [told]
@@ -162,7 +195,8 @@ def test_a_content_is_counted_once() -> None:
 def test_every_column_is_checked(column: str, value: Any, rule: str) -> None:
     images = tabulate_images()
     images.loc[0, column] = value
-    assert check_rows(images, CLASSES) == [f"{column} of an image: {value!r} breaks {rule}."]
+    near = " Did you mean 'ring'?" if value == "rings" else ""
+    assert check_rows(images, CLASSES) == [f"{column} of an image: {value!r} breaks {rule}.{near}"]
 
 
 def test_an_image_of_one_pixel_is_one_and_its_size_may_be_written_otherwise() -> None:

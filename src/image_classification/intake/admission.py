@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from image_classification.errors import name_near_misses
 from image_classification.intake import contract, index
+from image_classification.text import escape_text
 
 
 def admit_together(
@@ -57,9 +59,22 @@ def _find_breaches(
     accepted: pd.DataFrame, joining: list[pd.DataFrame], parameters: Mapping[str, Any]
 ) -> list[str]:
     found = _check([accepted, *joining], parameters)
+    breaches = found.breaches
     if found.missing and not _check([accepted], parameters).missing:
-        return [*found.breaches, *(f"With it, {clause}." for clause in found.missing)]
-    return found.breaches
+        breaches = [*breaches, *(f"With it, {clause}." for clause in found.missing)]
+    return [*_name_misspelt(accepted, joining), *breaches] if breaches else []
+
+
+def _name_misspelt(accepted: pd.DataFrame, joining: list[pd.DataFrame]) -> list[str]:
+    """Return a sentence for each folder that would be a new class, and resembles a known one."""
+    known = set(accepted["label"])
+    new = sorted({label for rows in joining for label in rows["label"]} - known)
+    return [
+        f"Folder '{escape_text(label)}' would be a new class.{resembled} Then rename the folder, "
+        "deliver it again, and reject this batch (image-classification review)."
+        for label in new
+        if (resembled := name_near_misses(label, known))
+    ]
 
 
 def _check(parts: list[pd.DataFrame], parameters: Mapping[str, Any]) -> contract.Findings:

@@ -16,12 +16,24 @@ from image_classification.text import escape_text, unify_text
 
 
 class ContractParameters(TypedDict):
-    """What is required of a batch, and of the set that is trained on."""
+    """What is required of a batch, and of the set that is trained on.
+
+    Attributes:
+        maximum_refused_share: of the files of a batch.
+        minimum_class_share: of the images, each class, where there are two. With more classes it
+            falls as an equal share does: 0.1 of two is 0.02 of ten.
+        minimum_patients: of each class in each split.
+    """
 
     maximum_refused_share: Annotated[float, Ge(0), Le(1)]
     minimum_class_share: Annotated[float, Ge(0), Le(1)]
     minimum_patients: Annotated[int, Ge(1)]
 
+
+REDELIVER = (
+    "Deliver it mended, and reject this one (image-classification review); or accept it as it is."
+)
+"""What to do about a batch that breaks the contract by itself."""
 
 MAXIMUM_CASES = 20
 """At most so many breaches of one rule are reported."""
@@ -61,15 +73,18 @@ def check_batch(
         A sentence for each breach; empty for none.
     """
     maximum = contract["maximum_refused_share"]
+    if inspections.empty:
+        empty = f"There is no image in it: expected <class>/<image> files. {REDELIVER}"
+        return [empty] if maximum < 1 else []
     classes = [unify_text(name) for name in classes] if classes else None
-    refused = (inspections["refusal"] != "").mean() if len(inspections) else 1.0
+    refused = (inspections["refusal"] != "").mean()
     share = pd.Series([float(refused)])
     labels = pd.Series(sorted(set(inspections["label"]) - {""}), dtype=str)
     return [
         *(
-            f"{value:.1%} of the {len(inspections)} files are no usable images; at most "
-            f"{maximum:.1%} is allowed (contract.maximum_refused_share)."
-            f"{_name_commonest(inspections)}"
+            f"{_name_commonest(inspections)}{value:.1%} of the {len(inspections)} files are no "
+            f"usable images; at most {maximum:.1%} is allowed (contract.maximum_refused_share). "
+            f"{REDELIVER}"
             for _, value in _find_faults(share, "le", maximum)
         ),
         *(
@@ -85,7 +100,7 @@ def _name_commonest(inspections: pd.DataFrame) -> str:
     if not reasons:
         return ""
     reason, count = reasons.most_common(1)[0]
-    return f" {count} of {len(inspections)}: {reason}."
+    return f"{count} of {len(inspections)} files: {reason}. "
 
 
 def check_rows(images: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
@@ -100,8 +115,22 @@ def check_rows(images: pd.DataFrame, class_names: Sequence[str]) -> list[str]:
     """
     return [
         f"{breach.column} of an image: {breach.value!r} breaks {breach.rule}."
+        f"{name_near_misses(str(breach.value), class_names) if breach.column == 'label' else ''}"
         for breach in _find_breaches(_describe_images(class_names), images)
     ]
+
+
+def scale_class_share(share: float, class_count: int) -> float:
+    """Return which share of the images each class needs, `share` being that of one of two.
+
+    It is the same part of an equal share, however many classes there are.
+    """
+    return share * 2 / max(class_count, 2)
+
+
+def _explain_share(class_count: int) -> str:
+    named = "(contract.minimum_class_share"
+    return f"{named})" if class_count <= 2 else f"{named}, which counts as for two classes)"
 
 
 def check_images(
@@ -117,18 +146,20 @@ def check_images(
         class_names: the classes.
         contract: the limits.
     """
-    minimum = contract["minimum_class_share"]
+    minimum = scale_class_share(contract["minimum_class_share"], len(class_names))
     # Grouped first: a few rows per patient are counted faster than all images.
     groups = images.value_counts(["patient", "label", "split"], sort=False)
     missing = _list_missing(groups, class_names, contract["minimum_patients"])
     breaches = [
-        f"Patient '{patient}' is in {value} splits; one is allowed."
+        f"Patient '{escape_text(patient)}' is in {value} splits; one is allowed. Reject all but "
+        "one of the batches that brought images of it."
         for patient, value in _find_faults(_count_splits(groups), "eq", 1)
     ]
     if not missing:
         breaches += [
-            f"Class '{name}' has {value:.1%} of the images; at least {minimum:.1%} is "
-            "required (contract.minimum_class_share)."
+            f"Class '{escape_text(name)}' has {value:.1%} of the images; at least {minimum:.1%} is "
+            f"required {_explain_share(len(class_names))}. Deliver more of it, or less of the "
+            "others."
             for name, value in _find_faults(_measure_balance(groups, class_names), "ge", minimum)
         ]
     return Findings(breaches, missing)
@@ -156,7 +187,8 @@ def _allow_labels(classes: Sequence[str] | None) -> tuple[str, Any]:
 def _name_label(label: str, classes: Sequence[str] | None) -> str:
     return (
         f"Label folder '{escape_text(label)}' is not a class; allowed: {', '.join(classes or ())} "
-        f"(data_processing.classes).{name_near_misses(label, classes or ())}"
+        f"(data_processing.classes).{name_near_misses(label, classes or ())} Rename the folder and "
+        "deliver it again, or add the class."
     )
 
 

@@ -241,9 +241,9 @@ def test_the_commonest_reason_is_named_with_the_share_that_is_refused(
     laboratory.deliver("a", {**files, f"{POSITIVE}/{name_cell(103)}": b""})
     assert night(laboratory)["a"] == "quarantined"
     (reason,) = laboratory.verdict("a")["reasons"]
-    assert reason.endswith(
-        " 3 of 4: the file cannot be read as an image: it has no known format; PNG, JPEG, BMP, "
-        "TIFF, GIF are allowed."
+    assert reason.startswith(
+        "3 of 4 files: the file cannot be read as an image: it has no known format; PNG, JPEG, "
+        "BMP, TIFF, GIF are allowed. 100.0% of the 4 files are no usable images; at most "
     )
     assert isinstance(laboratory.quarantine(), pd.DataFrame)
 
