@@ -52,11 +52,35 @@ def test_a_review_is_shown_and_then_answered() -> None:
     assert "Recorded: reject 'few', by Ada" in answered.output
 
 
+def test_a_batch_is_taken_back_as_it_was_delivered_and_rejected(
+    delivered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INCOMING", str(tmp_path / "incoming"))
+    folder = tmp_path / "to mend"
+    result = call("take-back", "first", "--to", str(folder), "--by", "Ada")
+    assert result.exit_code == 0, result.output
+    assert "Copied 61 files of batch 'first'" in result.output
+    assert f"image-classification deliver '{folder}'" in result.output
+    images = {path.relative_to(delivered): path.read_bytes() for path in delivered.rglob("*.png")}
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")} == images
+    assert (folder / "labels.csv").is_file()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "Parasitized",
+        "Uninfected",
+        "labels.csv",
+    ]
+    assert "answered before: reject by Ada" in call("review", "first").output
+    again = call("deliver", str(folder), "--name", "mended")
+    assert "Delivered 60 images as batch 'mended'" in again.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["deliver", "/nowhere"], "is neither a folder nor a .zip file"),
         (["review", "frist"], "Did you mean 'first'?"),
+        (["take-back", "frist", "--to", "x"], "Did you mean 'first'?"),
+        (["take-back", "first", "--to", "/"], "'/' exists already"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments: list[str], message: str) -> None:

@@ -17,6 +17,7 @@ def test_every_verb_says_what_it_does() -> None:
         "deliver",
         "batches",
         "review",
+        "take-back",
         "score",
         "images",
         "lineage",

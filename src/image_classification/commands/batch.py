@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from image_classification.commands.console import (
     read_globals,
     report_errors,
     run_pipeline,
+    save_entry,
     say,
 )
 from image_classification.configuration import names
 from image_classification.datasets import delivery
 from image_classification.datasets.folder import describe_left_out
+from image_classification.datasets.withdrawal import copy_batch
 from image_classification.intake import index
 from image_classification.intake.tally import describe_tally, tally_batch
+from image_classification.pipelines.review.nodes import make_review
 from image_classification.vendor.kedro import locate_file
 
 COUNTED = ("Refused: ", "Left out: ")
@@ -80,6 +84,27 @@ def batches() -> None:
             say(f"  - {wait}")
     for name, reason in inbox.aside.items():
         say(f"{name}: left alone in the incoming folder\n  - {reason}")
+
+
+@click.command("take-back")
+@click.argument("batch")
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@click.option("--by", default=getpass.getuser, show_default="your user name", help="Who takes it.")
+@click.option("--reason", default="taken back to be mended", show_default=True, help="Why.")
+@report_errors
+def take_back(batch: str, to: Path, by: str, reason: str) -> None:
+    """Copy BATCH as it was delivered into a folder, to mend it there and deliver it again.
+
+    The batch itself is rejected: no later run trains on it, or asks about it.
+    """
+    context = open_context()
+    copied, odd = copy_batch(load_entry(context, names.IMAGE_BATCHES), batch, to)
+    answer = make_review({"batch": batch, "answer": "reject", "by": by, "reason": reason})
+    save_entry(context, names.BATCH_REVIEWS, answer)
+    say(f"Copied {copied} files of batch '{batch}' to {to}; the next intake rejects the batch.")
+    for line in describe_left_out(odd):
+        say(f"  {line}")
+    say(f"Mend them, then: image-classification deliver {shlex.quote(str(to))}")
 
 
 @click.command()

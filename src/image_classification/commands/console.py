@@ -89,8 +89,17 @@ def load_entry(context: KedroContext, name: str) -> Any:
     `context.catalog` would import the types of all entries, and TensorFlow with them: that takes
     four seconds, and its log would stand among the lines of the command.
     """
+    return _open_entry(context, name).load(name)
+
+
+def save_entry(context: KedroContext, name: str, data: Any) -> None:
+    """Save one entry of the catalog, as `load_entry` loads it."""
+    _open_entry(context, name).save(name, data)
+
+
+def _open_entry(context: KedroContext, name: str) -> DataCatalog:
     entry = context.config_loader["catalog"][name]
-    return DataCatalog.from_config({name: entry}).load(name)
+    return DataCatalog.from_config({name: entry})
 
 
 def read_globals() -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ for command in (
     batch.deliver,
     batch.batches,
     batch.review,
+    batch.take_back,
     score.score,
     image.images,
     image.lineage,

@@ -75,11 +75,19 @@ def record_review(
     if not review["answer"]:
         logger.info("No answer yet:\n%s", review_summary)
         return {}
-    for name in ("by", "reason"):
-        if not review[name].strip():
+    return make_review(review)
+
+
+def make_review(review: ReviewParameters) -> dict[str, dict[str, Any]]:
+    """Return the record of an answer, by its name.
+
+    Raises:
+        DataError: the name of the person or the reason is missing.
+    """
+    for name, asked in (("by", "who answers"), ("reason", "why")):
+        if not str(review.get(name, "")).strip():
             raise DataError(
-                f"A review needs review.{name}: "
-                f"{'who answers' if name == 'by' else 'why'}. It is kept with the images for ever."
+                f"A review needs review.{name}: {asked}. It is kept with the images for ever."
             )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     logger.info("Batch '%s': %s by %s", review["batch"], review["answer"], review["by"])
