@@ -19,6 +19,7 @@ def test_every_verb_says_what_it_does() -> None:
         "review",
         "take-back",
         "score",
+        "serve",
         "images",
         "lineage",
         "trend",

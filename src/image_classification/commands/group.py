@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from image_classification.commands import batch, decisions, image, policy, score, watch
+from image_classification.commands import batch, decisions, image, policy, score, serve, watch
 
 
 @click.group(name="Image Classification")
@@ -18,6 +18,7 @@ for command in (
     batch.review,
     batch.take_back,
     score.score,
+    serve.serve,
     image.images,
     image.lineage,
     watch.trend,

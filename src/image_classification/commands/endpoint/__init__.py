@@ -1,0 +1,1 @@
+"""The endpoint: who asks over HTTP gets images answered, and nothing else."""
