@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pytest
 from samples import fill_folder, zip_files
 
 from image_classification.datasets import (
+    ImageBatches,
     ImageBatchesDataset,
     InboxDataset,
     IncomingBatch,
@@ -394,3 +396,32 @@ def test_a_closed_or_missing_file_is_none_and_the_others_are_read(tmp_path: Path
     assert batches.try_read(paths) == [None, b"1", None, None]
     with pytest.raises(DataError, match=r"'b/2\.png' cannot be read"):
         batches.read(["b/1.png", "b/2.png"])
+
+
+class TestIndexedImages:
+    """An image is what was indexed, or it is named."""
+
+    @pytest.fixture
+    def batches(self, tmp_path: Path) -> ImageBatches:
+        for name in ("1.png", "2.png"):
+            path = tmp_path / "b" / "P" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        return ImageBatchesDataset(filepath=str(tmp_path)).load()
+
+    def list_images(self) -> pd.DataFrame:
+        digests = [hashlib.sha256(name).hexdigest() for name in (b"1.png", b"2.png")]
+        return pd.DataFrame({"path": ["b/P/1.png", "b/P/2.png"], "image_id": digests})
+
+    def test_images_as_indexed_are_read_in_order(self, batches: ImageBatches) -> None:
+        images = self.list_images()
+        assert batches.read_images(images) == [b"1.png", b"2.png"]
+        assert batches.try_read_images(images[::-1]) == [b"2.png", b"1.png"]
+
+    def test_an_image_that_was_changed_is_named_and_not_used(
+        self, batches: ImageBatches, tmp_path: Path
+    ) -> None:
+        (tmp_path / "b" / "P" / "2.png").write_bytes(b"another cell")
+        with pytest.raises(DataError, match=r"1 of 2 images are not .*'b/P/2\.png'.*Restore"):
+            batches.read_images(self.list_images())
+        assert batches.try_read_images(self.list_images()) == [b"1.png", None]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from image_classification.datasets import PackedPixelsDataset, PixelShard, pixel
+from image_classification.datasets.parquet import decode_table, encode_table
 from image_classification.errors import DataError
 
 
@@ -180,3 +181,54 @@ class TestPackedPixels:
         (written,) = tmp_path.rglob("*.npy")
         np.save(tmp_path / "expected.npy", whole.pixels[::step])
         assert written.read_bytes() == (tmp_path / "expected.npy").read_bytes()
+
+
+class TestWhatWasPacked:
+    """A shard is what was packed, or it is named."""
+
+    @staticmethod
+    def pack(folder: Path) -> tuple[PackedPixelsDataset, Path, Path]:
+        dataset = PackedPixelsDataset(filepath=str(folder))
+        dataset.save(shard(0, 2))
+        (pixels,), (ids,) = folder.rglob("*.npy"), folder.rglob("*.parquet")
+        return dataset, pixels, ids
+
+    def test_changed_pixels_are_named_with_the_remedy_and_not_used(self, tmp_path: Path) -> None:
+        dataset, pixels, _ = self.pack(tmp_path)
+        content = bytearray(pixels.read_bytes())
+        content[-1] ^= 1
+        pixels.write_bytes(content)
+        packed = dataset.load()
+        with pytest.raises(DataError, match=rf"'{pixels}' are not those .*check --repair"):
+            packed.read(["image0"], 4)
+        assert list(dataset.load().find_damaged(4)) == [str(pixels)]
+
+    def test_a_shard_is_checked_once(self, tmp_path: Path) -> None:
+        dataset, pixels, _ = self.pack(tmp_path)
+        packed = dataset.load()
+        packed.read(["image0"], 4)
+        pixels.write_bytes(pixels.read_bytes()[:-1] + b"x")
+        packed.read(["image0"], 4)
+        assert dataset.load().find_damaged(4)
+
+    @pytest.mark.parametrize("which", ["pixels", "ids"])
+    @pytest.mark.parametrize("left", [0.5, 0, None])
+    def test_what_is_cut_empty_or_gone_counts_as_not_packed(
+        self, tmp_path: Path, which: str, left: float | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        dataset, pixels, ids = self.pack(tmp_path)
+        file = pixels if which == "pixels" else ids
+        if left is None:
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[: int(left * file.stat().st_size)])
+        assert dataset.load().image_ids(4) == set()
+        assert str(ids) in caplog.text or left is None
+        dataset.save(shard(0, 2))
+        assert dataset.load().read(["image1"], 4)[0, 0, 0, 0] == 1
+
+    def test_shards_of_before_have_no_digest_and_are_read(self, tmp_path: Path) -> None:
+        dataset, _, ids = self.pack(tmp_path)
+        ids.write_bytes(encode_table(decode_table(ids.read_bytes())[["image_id"]]))
+        assert dataset.load().read(["image1"], 4)[0, 0, 0, 0] == 1
+        assert dataset.load().find_damaged(4) == {}

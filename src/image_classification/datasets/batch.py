@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -155,6 +156,39 @@ class ImageBatches:
         """
         return read_files(self.filesystem, self.root, paths, apart=True)
 
+    def read_images(self, images: pd.DataFrame) -> list[bytes]:
+        """Return the content of images that the index knows, in order.
+
+        Args:
+            images: with the columns `path` and `image_id`, the sha256 of the content.
+
+        Raises:
+            DataError: a file cannot be read, or is not what was indexed.
+        """
+        paths = images["path"].tolist()
+        contents = self.read(paths)
+        same = [_is(*pair) for pair in zip(contents, images["image_id"], strict=True)]
+        if not all(same):
+            first = escape_text(paths[same.index(False)])
+            raise DataError(
+                f"{same.count(False)} of {len(paths)} images are not what was taken in and "
+                f"indexed: their files were changed since (first: '{first}'). Restore them from a "
+                "backup, or reject their batch (image-classification review) and deliver it again."
+            )
+        return contents
+
+    def try_read_images(self, images: pd.DataFrame) -> list[bytes | None]:
+        """Return the content of images as `read_images` does; None where a file is gone or changed.
+
+        Raises:
+            OSError: a file cannot be read for another reason, such as a network that is down.
+        """
+        contents = self.try_read(images["path"].tolist())
+        return [
+            content if content is not None and _is(content, image_id) else None
+            for content, image_id in zip(contents, images["image_id"], strict=True)
+        ]
+
     def try_read(self, paths: Sequence[str]) -> list[bytes | None]:
         """Return the content of files as `read` does, or None for a file that is missing or closed.
 
@@ -176,6 +210,11 @@ class ImageBatches:
                     reason = kind if kind.startswith("it is ") else f"it is a {kind}"
                     contents[place] = NotRegularError(reason)
         return contents
+
+
+def _is(content: bytes, image_id: str) -> bool:
+    """Return whether a file's content is that of an image of the index."""
+    return hashlib.sha256(content).hexdigest() == image_id
 
 
 class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import math
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import fsspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from image_classification.datasets.file import (
     FilesystemDataset,
@@ -21,6 +24,16 @@ from image_classification.datasets.file import (
 )
 from image_classification.datasets.parquet import decode_table, encode_table
 from image_classification.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+IDS = ".parquet"
+"""Ending of the file that names the images of a shard, in order; the shard itself is ``.npy``."""
+
+DIGEST = "sha256"
+"""Column of that file: the sha256 of the shard."""
+
+READ_BYTES = 2**22
 
 
 @dataclass
@@ -47,10 +60,23 @@ class PackedPixels:
         self._root = root
         self._filesystem = filesystem
         self._places: dict[int, dict[str, tuple[str, int]]] = {}
+        self._digests: dict[str, str] = {}
+        self._checked: set[str] = set()
 
     def image_ids(self, size_px: int) -> set[str]:
-        """Return the ids of all images packed at this size."""
+        """Return the ids of all images packed at this size, without those of a cut shard."""
         return set(self._list_places(size_px))
+
+    def find_damaged(self, size_px: int) -> dict[str, str]:
+        """Return the shards of this size whose content is not what was packed, and why."""
+        self._list_places(size_px)
+        damaged = {}
+        for shard in self._digests:
+            try:
+                self._check(shard)
+            except DataError as error:
+                damaged[shard] = str(error)
+        return damaged
 
     def read(self, image_ids: Sequence[str], size_px: int) -> npt.NDArray[np.uint8]:
         """Return the pixels of these images, in order.
@@ -83,16 +109,68 @@ class PackedPixels:
         """Return shard and row of each image packed at this size, listed at the first call."""
         if size_px not in self._places:
             self._filesystem.invalidate_cache()
-            places = {}
-            for ids_path in sorted(self._filesystem.glob(f"{self._root}/{size_px}px/*.parquet")):
-                shard = ids_path.removesuffix(".parquet") + ".npy"
-                ids = decode_table(read_file(self._filesystem, ids_path))["image_id"]
+            places: dict[str, tuple[str, int]] = {}
+            found = self._filesystem.glob(f"{self._root}/{size_px}px/*", detail=True)
+            for path in sorted(path for path in found if path.endswith(IDS)):
+                shard = path.removesuffix(IDS) + ".npy"
+                size = found[shard]["size"] if shard in found else 0
+                ids = self._read_ids(path, size, size_px)
                 places.update({image_id: (shard, row) for row, image_id in enumerate(ids)})
             self._places[size_px] = places
         return self._places[size_px]
 
+    def _read_ids(self, path: str, size: int, size_px: int) -> list[str]:
+        """Return the ids of a shard; none, with a warning, where it is not whole.
+
+        A file may be cut or empty after a power cut. Its images then count as not packed, and the
+        next intake packs them again.
+
+        Args:
+            path: the file of the ids.
+            size: of the file of the pixels, in bytes.
+            size_px: side of the images.
+        """
+        try:
+            table = decode_table(read_file(self._filesystem, path))
+            ids: list[str] = table["image_id"].tolist()
+        except (pa.ArrowException, KeyError, OSError) as error:
+            logger.warning("'%s' cannot be read: its images are packed again: %s", path, error)
+            return []
+        if size < _measure((len(ids), size_px, size_px, 3)):
+            logger.warning("The pixels of '%s' are cut or gone: they are packed again", path)
+            return []
+        if DIGEST in table and ids:
+            self._digests[path.removesuffix(IDS) + ".npy"] = str(table[DIGEST].iloc[0])
+        return ids
+
+    def _check(self, path: str) -> None:
+        """Check a shard against the digest that was written with it, once.
+
+        Raises:
+            DataError: it holds something else. Shards of before have no digest.
+        """
+        expected = self._digests.get(path)
+        if expected is None or path in self._checked:
+            return
+        digest = hashlib.sha256()
+        with self._filesystem.open(path, "rb") as file:
+            while piece := file.read(READ_BYTES):
+                digest.update(piece)
+        if digest.hexdigest() != expected:
+            raise DataError(
+                f"The pixels in '{path}' are not those that were packed: the file was changed or "
+                "damaged since. Run 'image-classification check --repair', which makes them again "
+                "from the images."
+            )
+        self._checked.add(path)
+
     def open_shard(self, path: str) -> npt.NDArray[np.uint8]:
-        """Return a shard, memory-mapped where it is a local file."""
+        """Return a shard, memory-mapped where it is a local file.
+
+        Raises:
+            DataError: it is not what was packed.
+        """
+        self._check(path)
         if is_local(self._filesystem):
             opened: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
         else:
@@ -160,13 +238,24 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
             return
         name = hashlib.sha256("\n".join(data.image_ids).encode()).hexdigest()[:16]
         stem = posixpath.join(self._root, f"{data.pixels.shape[1]}px", name)
-        write_whole(self._filesystem, f"{stem}.npy", *_encode(data.pixels))
-        ids = pd.DataFrame({"image_id": data.image_ids})
-        write_whole(self._filesystem, f"{stem}.parquet", encode_table(ids))
+        content = _encode(data.pixels)
+        write_whole(self._filesystem, f"{stem}.npy", *content)
+        digest = hashlib.sha256(content[0])
+        digest.update(content[1])
+        ids = pd.DataFrame({"image_id": data.image_ids, DIGEST: digest.hexdigest()})
+        write_whole(self._filesystem, f"{stem}{IDS}", encode_table(ids))
         data.release()
 
     def _exists(self) -> bool:
         return bool(self._filesystem.glob(f"{self._root}/*px/*.parquet"))
+
+
+def _measure(shape: tuple[int, ...]) -> int:
+    """Return the size of the file of an array of bytes, as `np.save` writes it."""
+    header = io.BytesIO()
+    facts = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.tell() + math.prod(shape)
 
 
 def _encode(pixels: npt.NDArray[np.uint8]) -> tuple[bytes, memoryview]:

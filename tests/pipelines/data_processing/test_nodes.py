@@ -337,11 +337,33 @@ class TestPacking:
         assert counts == [(40, 12)]
         assert len(filled.catalog().load("packed_pixels").image_ids(12)) == 40
 
-    def test_an_accepted_image_that_is_no_longer_read_is_named_with_what_to_do(
+    @pytest.mark.parametrize("left", [0, 100])
+    def test_pixels_that_were_cut_on_the_disk_are_packed_again(
+        self, filled: Laboratory, left: int
+    ) -> None:
+        ids = filled.index()["image_id"].tolist()
+        before = filled.catalog().load("packed_pixels").read(ids, 8)
+        (shard,) = filled.storage.rglob("8px/*.npy")
+        shard.write_bytes(shard.read_bytes()[:left])
+        filled.take_in()
+        np.testing.assert_array_equal(filled.catalog().load("packed_pixels").read(ids, 8), before)
+
+    def test_an_image_that_was_changed_since_is_not_packed_in_its_place(
         self, filled: Laboratory
     ) -> None:
         path = filled.index()["path"].iloc[0]
-        (filled.storage / "images" / path).write_bytes(draw_image(1, mode="CMYK", kind="JPEG"))
+        (filled.storage / "images" / path).write_bytes(draw_image(1))
+        filled.size_px = 12
+        with pytest.raises(DataError, match=rf"were changed since \(first: '{path}'\)"):
+            filled.take_in("pack_images")
+
+    def test_an_accepted_image_that_is_no_longer_read_is_named_with_what_to_do(
+        self, filled: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = filled.index()["path"].iloc[0]
+        cmyk = draw_image(1, mode="CMYK", kind="JPEG")
+        (filled.storage / "images" / path).write_bytes(cmyk)
+        monkeypatch.setattr("image_classification.datasets.batch._is", lambda *_: True)
         filled.size_px = 12
         with pytest.raises(DataError, match=rf"'{path}' is an .* at 12 px: .* CMYK.*Reject its"):
             filled.take_in("pack_images")

@@ -45,8 +45,8 @@ IMAGES = pd.DataFrame(
 class Batches:
     """The image files: each holds its own path."""
 
-    def read(self, paths: list[str]) -> list[bytes]:
-        return [path.encode() for path in paths]
+    def read_images(self, images: pd.DataFrame) -> list[bytes]:
+        return [path.encode() for path in images["path"]]
 
 
 @pytest.fixture(autouse=True)

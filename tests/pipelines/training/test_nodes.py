@@ -323,17 +323,17 @@ def test_packaged_model_gives_a_row_per_image_in_order(
     np.testing.assert_allclose(table[PROBABILITIES].sum(axis=1), 1, rtol=1e-5)
 
 
-def test_packaged_model_reads_paths_too_and_numbers_nameless_images(
+def test_packaged_model_numbers_nameless_images_and_reads_no_path(
     trained: tuple[Any, ...], batches: ImageBatches
 ) -> None:
     files = batches.list_files("b")["path"].head(3).tolist()
-    paths = pd.DataFrame({"image": [f"{batches.root}/{path}" for path in files]})
     contents = pd.DataFrame({"image": batches.read(files)})
 
-    table = classify_images(paths, trained[0], CLASSES, 256)
+    table = classify_images(contents, trained[0], CLASSES, 256)
 
     assert table["image_name"].tolist() == ["0", "1", "2"]
-    pd.testing.assert_frame_equal(table, classify_images(contents, trained[0], CLASSES, 256))
+    with pytest.raises(DataError, match="no path and no URL"):
+        classify_images(pd.DataFrame({"image": files}), trained[0], CLASSES, 256)
 
 
 def test_packaged_model_gives_no_rows_for_no_images(trained: tuple[Any, ...]) -> None:

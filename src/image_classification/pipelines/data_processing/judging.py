@@ -195,9 +195,11 @@ class Judge:
         ids = images["image_id"].tolist()
         if self._champion is None or self._pixels.image_ids(size_px).issuperset(ids):
             return images
-        lost = [content is None for content in self._batches.try_read(images["path"].tolist())]
+        lost = [content is None for content in self._batches.try_read_images(images)]
         for path in images["path"][lost]:
-            logger.warning("'%s' is not compared with: it cannot be read. Restore it", path)
+            logger.warning(
+                "'%s' is not compared with: it is gone, or was changed. Restore it", path
+            )
         return images[~np.array(lost)]
 
     def _read_pixels(self, images: pd.DataFrame) -> npt.NDArray[np.uint8]:
@@ -207,7 +209,7 @@ class Judge:
         if self._pixels.image_ids(size_px).issuperset(ids):
             return self._pixels.read(ids, size_px)
         paths = images["path"].tolist()
-        pixels, reasons = vision.decode_sound_images(self._batches.read(paths), size_px)
+        pixels, reasons = vision.decode_sound_images(self._batches.read_images(images), size_px)
         for path, reason in zip(paths, reasons, strict=True):
             if reason:  # of an image accepted before such ones were refused: no night stops for it
                 logger.warning("'%s' is judged as if it were black: %s", path, reason)

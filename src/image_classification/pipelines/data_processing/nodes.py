@@ -268,7 +268,7 @@ def pack_images(
     """Decode and resize the accepted images that are not packed at this size yet.
 
     `inspect_images` packs at the size that is configured when a batch arrives. This node packs at
-    other sizes.
+    other sizes, and again what was lost or cut short on the disk.
 
     Args:
         image_batches: the batches taken in.
@@ -280,19 +280,19 @@ def pack_images(
         Shards of at most `inspecting.CHUNK_IMAGES` images, uint8.
 
     Raises:
-        DataError: an accepted image cannot be decoded.
+        DataError: an accepted image cannot be decoded, or its file is not what was indexed.
     """
     new = image_index.head(0)
-    # Nearly always there is nothing to do; then nothing is settled or listed.
-    if (image_index["packed_px"] != image_size_px).any():
+    # Nearly always there is nothing to do; then nothing is settled.
+    if not image_index["image_id"].isin(packed_ids := known_pixels.image_ids(image_size_px)).all():
         images = index.select_accepted(image_index)
-        new = images[images["packed_px"] != image_size_px]
-        new = new[~new["image_id"].isin(known_pixels.image_ids(image_size_px))]
+        new = images[~images["image_id"].isin(packed_ids)]
     logger.info("%d images are new at %d px", len(new), image_size_px)
     packed = 0
     for chunk in cut_chunks(new):
         paths = chunk["path"].tolist()
-        pixels, reasons = vision.decode_sound_images(image_batches.read(paths), image_size_px)
+        contents = image_batches.read_images(chunk)
+        pixels, reasons = vision.decode_sound_images(contents, image_size_px)
         _check_accepted(paths, reasons, image_size_px)
         yield PixelShard(chunk["image_id"].tolist(), pixels)
         packed += len(chunk)

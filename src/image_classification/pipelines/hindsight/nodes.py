@@ -108,13 +108,12 @@ def score_past_versions(
             logger.warning("Hindsight does without version %s: %s", version, error)
             faults[str(version)] = str(error)
             continue
-        paths = rows["path"].tolist()
         probabilities, reasons = vision.score_sound_images(
             network.network,
-            len(paths),
-            lambda part, paths=paths: [  # type: ignore[misc]
+            len(rows),
+            lambda part, rows=rows: [  # type: ignore[misc]
                 UNREADABLE if content is None else content
-                for content in image_batches.try_read(paths[part])
+                for content in image_batches.try_read_images(rows.iloc[part])
             ],
         )
         categories = np.asarray(network.class_names, dtype=object)[

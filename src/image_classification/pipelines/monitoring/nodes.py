@@ -156,7 +156,7 @@ def _score(
     probabilities = vision.score_images(
         champion.network,
         len(paths),
-        lambda part: image_batches.read(paths[part]),
+        lambda part: image_batches.read_images(chosen.iloc[part]),
         name=paths.__getitem__,
     )
     table = tabulate_predictions(chosen[PREDICTION_COLUMNS], probabilities, champion.class_names)

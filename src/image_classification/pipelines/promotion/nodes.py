@@ -122,7 +122,7 @@ def _score(
     probabilities = vision.score_images(
         registered.network,
         len(paths),
-        lambda part: image_batches.read(paths[part]),
+        lambda part: image_batches.read_images(rows.iloc[part]),
         name=paths.__getitem__,
     )
     table = tabulate_predictions(rows[PREDICTION_COLUMNS], probabilities, registered.class_names)

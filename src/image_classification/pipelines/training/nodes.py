@@ -90,7 +90,7 @@ def sample_images(
     return pd.DataFrame(
         {
             "image_name": rows["image_name"].to_numpy(),
-            "image": image_batches.read(rows["path"].tolist()),
+            "image": image_batches.read_images(rows),
         }
     )
 
