@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from image_classification.champion import registry
+from image_classification.champion import package, registry
 from image_classification.commands.console import open_context, report_errors
 from image_classification.commands.endpoint.message import Limits
 from image_classification.commands.endpoint.worker import Task, Worker
@@ -68,7 +68,7 @@ def serve(
             f"Registered model '{model_name}' has no version with the alias 'champion'. Run the "
             "pipeline 'retraining' first."
         )
-    with registry.open_parts(model_name, version.version) as parts:
+    with package.open_parts(model_name, version.version) as parts:
         _forget_secrets()
         task = Task(parts.network, limits.image_pixels)
         crew = [Worker(task, limits.seconds) for _ in range(workers)]
