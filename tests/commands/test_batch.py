@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
-from samples import draw_cells, fill_folder
+from samples import draw_cells, draw_image, fill_folder, zip_files
 from terminal import call
 
 pytestmark = pytest.mark.usefixtures("in_laboratory")
@@ -25,6 +28,75 @@ def test_a_batch_that_is_delivered_waits_in_the_incoming_folder(
     result = call("deliver", str(tmp_path / "new"), "--name", "second", "--labelled-by", "Ada")
     assert f"Delivered 2 images as batch 'second' to {tmp_path}/incoming" in result.output
     assert call("batches").output.endswith("second: in the incoming folder\n")
+
+
+def test_what_is_delivered_is_shown_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INCOMING", str(tmp_path / "incoming"))
+    files = draw_cells(["Parasitized", "Uninfected"], 30)
+    first = next(iter(files))
+    files |= {"Parasitized/C900_no_date.png": b"", "Uninfected/again.png": files[first]}
+    files |= {"Parasitised/C901P1_x.jpg": draw_image(901, kind="JPEG"), "notes.txt": b"hello"}
+    fill_folder(tmp_path / "new", files)
+    result = call("deliver", str(tmp_path / "new"), "--name", "second", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines() == [
+        f"'{tmp_path}/new' holds 63 images:",
+        "  Classes: 1 Parasitised, 31 Parasitized, 31 Uninfected.",
+        "  Patients: 60, from C0 to C99; 3 names tell none.".replace("C99", "C9"),
+        "  Dates: 1 (2015-09-18); 3 names tell none.",
+        "  Kinds: 61 PNG.",
+        "  Repeated: 1 images; each counts once.",
+        f"  Conflicts: 1 images have two labels, the first is '{first}'.",
+        (
+            "  Refused: 1 (its folder is not a class (data_processing.classes)), the first is "
+            "'Parasitised/C901P1_x.jpg'."
+        ),
+        (
+            "  Refused: 1 (the file is empty (0 bytes)), the first is "
+            "'Parasitized/C900_no_date.png'."
+        ),
+        "  Left out: 1 (.txt), the first is 'notes.txt'.",
+        result.output.splitlines()[-1],
+    ]
+    assert result.output.splitlines()[-1].startswith("  The intake would quarantine it: ")
+    assert not (tmp_path / "incoming").exists()
+    assert "Delivered 63 images" in call("deliver", str(tmp_path / "new")).output
+
+
+@pytest.mark.parametrize("kind", ["torn", "password", "bomb", "closed"])
+def test_what_the_intake_would_not_read_is_not_delivered_and_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INCOMING", str(tmp_path / "incoming"))
+    content = zip_files({"Parasitized/1.png": b"1"})
+    path = tmp_path / "new.zip"
+    if kind == "password":
+        entry = content.index(b"PK\x01\x02") + 8
+        content = content[:6] + b"\1" + content[7:entry] + b"\1" + content[entry + 1 :]
+    elif kind == "bomb":
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(9):
+                archive.writestr(f"Parasitized/{number}.png", bytes(2**23))
+        content = file.getvalue()
+    elif kind == "closed":
+        path.mkdir()
+        scan = os.scandir
+
+        def refuse(folder: str = ".") -> object:
+            if str(folder) == str(path):
+                raise PermissionError(13, "Permission denied")
+            return scan(folder)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+    if kind != "closed":
+        path.write_bytes(content[:-9] if kind == "torn" else content)
+    result = call("deliver", str(path))
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    said = {"torn": "not a whole zip", "password": "password", "bomb": "times its size"}
+    assert said.get(kind, "cannot be opened") in result.output
+    assert not (tmp_path / "incoming").exists()
 
 
 def test_a_batch_without_the_marker_is_listed_with_what_it_waits_for(

@@ -95,6 +95,6 @@ def test_one_entry_is_loaded_without_the_types_of_the_others(
 
 
 def test_globals_are_those_of_the_environment(in_tests: Path) -> None:
-    found = console.read_globals()
+    found = console.read_configuration()["globals"]
     assert found["registered_model_name"] == "test-classifier"
     assert found["incoming"] == f"{in_tests}/incoming"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import itertools
 import os
+import shutil
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -16,6 +18,7 @@ from image_classification.datasets import delivery
 from image_classification.datasets.archive import REMEDY
 from image_classification.datasets.delivery import Source, deliver, split_by_date
 from image_classification.errors import DataError
+from image_classification.intake.limit import DEFAULT_LIMITS
 
 NAMES = [
     f"{label}/C{number}P1ThinF_IMG_201506{day:02d}_100000_cell_{number}.png"
@@ -392,3 +395,64 @@ def test_a_name_that_is_not_utf8_is_delivered_and_labelled(tmp_path: Path) -> No
     assert r"caf\xe9.png,Ada," in table
     (file,) = (tmp_path / "incoming" / "night" / "P").iterdir()
     assert os.fsencode(file.name) == b"caf\xe9.png"
+
+
+def test_names_of_a_zip_that_are_not_utf8_are_delivered_as_they_are(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        archive.writestr("P/caf?.png", b"1")
+    content = (tmp_path / "data.zip").read_bytes().replace(b"caf?", b"caf\xe9")
+    (tmp_path / "data.zip").write_bytes(content)
+    deliver(Source(tmp_path / "data.zip"), str(tmp_path / "incoming"), "night")
+    (file,) = (tmp_path / "incoming" / "night" / "P").iterdir()
+    assert os.fsencode(file.name) == b"caf\xe9.png"
+
+
+def test_what_is_more_than_may_arrive_is_not_delivered(tmp_path: Path) -> None:
+    data = lay_out(tmp_path / "data", *NAMES)
+    with pytest.raises(DataError, match=r"is not delivered: it holds \d+ files: at most 1 are"):
+        Source(data, DEFAULT_LIMITS | {"maximum_files": 1})  # type: ignore[typeddict-item]
+    large = Source(data, DEFAULT_LIMITS | {"maximum_depth": 1})  # type: ignore[typeddict-item]
+    assert len(large.files) == len(NAMES)
+    (data / "P").mkdir(exist_ok=True)
+    (data / "P" / "large.png").write_bytes(bytes(2**20))
+    source = Source(data, DEFAULT_LIMITS | {"maximum_file_mib": 0.5})  # type: ignore[typeddict-item]
+    assert source.left_out == {"larger than 0.5 MiB": ["P/large.png"]}
+
+
+def test_a_folder_that_cannot_be_opened_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, scan = lay_out(tmp_path / "data", *NAMES), os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("Uninfected"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"'Uninfected/' is a folder that cannot be opened\. Give"):
+        Source(data)
+
+
+def test_an_interrupted_delivery_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(lay_out(tmp_path / "data", *NAMES))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(delivery, "_make_ready", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(source, str(tmp_path / "incoming"), "night")
+    assert list(tmp_path.glob("incoming/*")) == []
+
+
+def test_a_disk_without_room_is_said_and_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(lay_out(tmp_path / "data", *NAMES))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
+    with pytest.raises(DataError, match=r"was not delivered .* must stay free"):
+        deliver(source, str(tmp_path / "incoming"), "night")
+    assert list(tmp_path.glob("incoming/*")) == []

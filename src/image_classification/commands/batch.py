@@ -12,7 +12,7 @@ import click
 from image_classification.commands.console import (
     load_entry,
     open_context,
-    read_globals,
+    read_configuration,
     report_errors,
     run_pipeline,
     save_entry,
@@ -20,9 +20,13 @@ from image_classification.commands.console import (
 )
 from image_classification.configuration import names
 from image_classification.datasets import delivery
+from image_classification.datasets.fault import describe_error
+from image_classification.datasets.file import encode_name
 from image_classification.datasets.folder import describe_left_out
 from image_classification.datasets.withdrawal import copy_batch
+from image_classification.errors import DataError
 from image_classification.intake import index
+from image_classification.intake.preview import preview_batch
 from image_classification.intake.tally import describe_tally, tally_batch
 from image_classification.pipelines.review.nodes import make_review
 from image_classification.vendor.kedro import locate_file
@@ -35,20 +39,37 @@ COUNTED = ("Refused: ", "Left out: ")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", help="Of the batch; without it, the date and the name of PATH.")
 @click.option("--labelled-by", help="Who labelled the images, if there is no labels.csv.")
+@click.option("--dry-run", is_flag=True, help="Show what is there, and deliver nothing.")
 @report_errors
-def deliver(path: Path, name: str | None, labelled_by: str | None) -> None:
+def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: bool) -> None:
     """Put PATH, a folder with a sub-folder per class or a zip of one, into the incoming folder.
 
-    The batch appears there as a whole, and the next intake takes it in. PATH stays as it is.
-    What is left out is counted, with the first name of each kind. Of a folder that is copied there
-    by other means, only the marker _READY proves that it is complete.
+    First it shows what is there: classes, patients and dates as the names tell them, kinds of
+    files, what the intake would refuse and why, and what is left out. Then the batch appears in the
+    incoming folder as a whole, and the next intake takes it in. PATH stays as it is.
+
+    Of a folder that is copied there by other means, only the marker _READY proves that all of it is
+    there; a copy that broke off and lies unchanged is taken for a batch that is complete.
     """
-    source = delivery.Source(path)
-    incoming = read_globals()["incoming"]
+    loader = read_configuration()
+    parameters = loader["parameters"]["data_processing"]
+    source = delivery.Source(path, parameters["arrival"])
+    try:
+        contents = source.read(source.files)
+        files = (encode_name(str(file)) for file in source.files)
+        said, breaches = preview_batch(zip(files, contents, strict=True), parameters)
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read: {describe_error(error)}.") from error
+    say(f"'{path}' holds {len(source.files)} images:")
+    for line in [*said, *describe_left_out(source.left_out)]:
+        say(f"  {line}")
+    for line in breaches:
+        say(f"  The intake would quarantine it: {line}")
+    if dry_run:
+        return
+    incoming = loader["globals"]["incoming"]
     batch = delivery.deliver(source, incoming, name, labelled_by=labelled_by)
     say(f"Delivered {len(source.files)} images as batch '{batch}' to {incoming}")
-    for line in describe_left_out(source.left_out):
-        say(f"  {line}")
 
 
 @click.command()

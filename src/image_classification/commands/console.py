@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,13 @@ def _open_entry(context: KedroContext, name: str) -> DataCatalog:
     return DataCatalog.from_config({name: entry})
 
 
-def read_globals() -> Mapping[str, Any]:
-    """Return the content of `globals.yml`, without a session: MLflow is left alone."""
+def read_configuration() -> ReadOnceConfigLoader:
+    """Return what reads `globals.yml` and the parameters, without a session.
+
+    MLflow is left alone.
+    """
     conf = str(find_project_path() / "conf")
-    loader = ReadOnceConfigLoader(conf, env=os.environ.get("KEDRO_ENV"), **LOADER_ARGUMENTS)
-    return loader["globals"]
+    return ReadOnceConfigLoader(conf, env=os.environ.get("KEDRO_ENV"), **LOADER_ARGUMENTS)
 
 
 def run_pipeline(name: str, **parameters: Any) -> KedroContext:

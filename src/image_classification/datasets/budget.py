@@ -38,8 +38,10 @@ class Budget:
         """
         if self._root is None:
             return
-        Path(self._root).mkdir(parents=True, exist_ok=True)
-        free, spare = shutil.disk_usage(self._root).free, self._limits["minimum_free_gib"]
+        folder = Path(self._root)
+        while not folder.exists():
+            folder = folder.parent
+        free, spare = shutil.disk_usage(folder).free, self._limits["minimum_free_gib"]
         if size > free - spare * GIB:
             raise OSError(
                 errno.ENOSPC,

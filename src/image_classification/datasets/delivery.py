@@ -9,29 +9,35 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 import fsspec
 
-from image_classification.datasets.archive import open_archive
+from image_classification.datasets.archive import Archive, Member, open_archive
 from image_classification.datasets.arrival import READY, clean_name
 from image_classification.datasets.batch import LABEL_COLUMNS
+from image_classification.datasets.budget import Budget
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
     PARTIAL,
     encode_name,
     is_local,
     open_filesystem,
+    read_file,
+    restore_name,
     write_whole,
 )
-from image_classification.datasets.folder import LINK_OUT, find_files
-from image_classification.datasets.leftover import READ_SUFFIXES, explain_left_out
+from image_classification.datasets.folder import CLOSED_FILE, CLOSED_FOLDER, LINK_OUT, find_files
+from image_classification.datasets.leftover import DEBRIS, READ_SUFFIXES, explain_left_out
 from image_classification.datasets.taken import LABELS
 from image_classification.errors import DataError
-from image_classification.text import escape_cell, unify_text
+from image_classification.intake.limit import DEFAULT_LIMITS, MIB, ArrivalLimits, find_excess
+from image_classification.text import escape_cell, escape_text, unify_text
+
+PACKED_LINK = "link, packed without the file it leads to"
 
 
 class Source:
@@ -45,22 +51,33 @@ class Source:
         left_out: all else that lies in it, by why it is left out.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: ArrivalLimits = DEFAULT_LIMITS) -> None:
         """Look into a folder or zip.
 
+        Args:
+            path: of the folder or zip.
+            limits: what a batch may hold.
+
         Raises:
-            DataError: there is no such folder or zip, or no image in a class folder.
+            DataError: there is no such folder or zip, no image in a class folder, more than is
+                allowed, or a folder that cannot be opened.
         """
-        self.path = path
+        self.path, self.limits = path, limits
         self.is_zip = path.suffix.lower() == ".zip" and not path.is_dir()
-        sizes = _list_zip(path) if self.is_zip else _list_folder(path)
+        sizes, self.left_out = self._list_zip() if self.is_zip else self._list_folder()
+        most = limits["maximum_file_mib"] * MIB
+        large = {file for file, size in sizes.items() if size > most}
         self.files = self._drop_copies(
-            {file: size for file, size in sizes.items() if not _explain_left_out(file)}
+            {
+                file: size
+                for file, size in sizes.items()
+                if file not in large and not _explain_left_out(file)
+            }
         )
         self.labels = next((file for file in sizes if file.name.lower() == LABELS), None)
-        self.left_out = {} if self.is_zip else _list_odd(path)
         for file in sizes.keys() - {*self.files, self.labels}:
             kind = _explain_left_out(file) or "copy of another one"
+            kind = f"larger than {limits['maximum_file_mib']:g} MiB" if file in large else kind
             self.left_out.setdefault(kind, []).append(encode_name(str(file)))
         self.left_out = {kind: sorted(self.left_out[kind]) for kind in sorted(self.left_out)}
         if not self.files:
@@ -68,16 +85,67 @@ class Source:
                 f"'{path}' holds no image in a class folder. Expected <class>/<image> files ending "
                 f"in {', '.join(READ_SUFFIXES)}, or a zip of them."
             )
+        named = {str(file): sizes[file] for file in self.files}
+        if (found := find_excess(named, limits))[1]:
+            reason = escape_text(": ".join(filter(None, found)))
+            raise DataError(f"'{path}' is not delivered: {reason}.")
+        self.total_bytes = sum(named.values())
 
     def read(self, paths: Sequence[PurePosixPath]) -> Iterator[bytes]:
-        """Yield the content of each file."""
+        """Yield the content of each file.
+
+        Raises:
+            ArchiveError: a file in the zip cannot be unpacked.
+            OSError: a file cannot be read.
+        """
         if self.is_zip:
-            with self.path.open("rb") as file, open_archive(file, str(self.path)) as archive:
-                members = {PurePosixPath(member.path): member for member in archive.members}
+            with self._open() as archive:
+                members = {_name_member(member): member for member in archive.members}
                 yield from archive.read([members[path] for path in paths])
         else:
+            local = fsspec.filesystem("file")
             for path in paths:
-                yield (self.path / path).read_bytes()
+                yield read_file(local, str(self.path / path))
+
+    @contextmanager
+    def _open(self) -> Iterator[Archive]:
+        try:
+            with (
+                self.path.open("rb") as file,
+                open_archive(file, str(self.path), self.limits) as archive,
+            ):
+                yield archive
+        except OSError as error:
+            raise DataError(f"'{self.path}' cannot be read: {describe_error(error)}.") from error
+
+    def _list_zip(self) -> tuple[dict[PurePosixPath, int], dict[str, list[str]]]:
+        if not self.path.is_file():
+            raise DataError(f"'{self.path}' does not exist.")
+        with self._open() as archive:
+            archive.check()
+            files = [member for member in archive.members if not member.is_link]
+            links = [member.path for member in archive.members if member.is_link]
+            sizes = {_name_member(member): member.info.file_size for member in files}
+            return sizes, {PACKED_LINK: links} if links else {}
+
+    def _list_folder(self) -> tuple[dict[PurePosixPath, int], dict[str, list[str]]]:
+        """Return the size of each file, and what could not be delivered, by what it is."""
+        if not self.path.is_dir():
+            raise DataError(f"'{self.path}' is neither a folder nor a .zip file.")
+        sizes: dict[PurePosixPath, int] = {}
+        odd: dict[str, list[str]] = {}
+        for name, facts in find_files(fsspec.filesystem("file"), str(self.path)).items():
+            kind = facts.get("kind", "")
+            if kind in (CLOSED_FOLDER, CLOSED_FILE) and explain_left_out(name) != DEBRIS:
+                raise DataError(
+                    f"'{self.path}' is not delivered: '{escape_text(name) or '.'}' is a {kind}. "
+                    "Give yourself read access (chmod -R u+rX)."
+                )
+            if kind in ("", LINK_OUT):  # whoever delivers may link
+                sizes[PurePosixPath(restore_name(name))] = facts["size"]
+            else:
+                odd.setdefault(kind, []).append(name)
+        return sizes, odd
 
     def _drop_copies(self, sizes: Mapping[PurePosixPath, int]) -> list[PurePosixPath]:
         alike: dict[tuple[str, str, int], list[PurePosixPath]] = {}
@@ -130,8 +198,13 @@ def deliver(
     aside = posixpath.join(root, f".{name}.{uuid4().hex}{PARTIAL}")
     aside = aside if is_local(filesystem) else folder
     try:
+        budget = Budget(source.limits, filesystem, root)
+        budget.check_space(source.total_bytes)
         for file, content in zip(files, source.read(files), strict=True):
-            write_whole(filesystem, posixpath.join(aside, *_clean_parts(file)), content)
+            budget.spend(len(content))
+            below = "/".join(_clean_parts(file))
+            below = below if is_local(filesystem) else encode_name(below)
+            write_whole(filesystem, posixpath.join(aside, below), content)
         if labels := _write_labels(source, files, labelled_by, today):
             write_whole(filesystem, posixpath.join(aside, LABELS), labels)
         _make_ready(filesystem, aside, folder)
@@ -173,31 +246,9 @@ def read_date(path: PurePosixPath) -> str:
     return match[0] if match else ""
 
 
-def _list_folder(path: Path) -> dict[PurePosixPath, int]:
-    if not path.is_dir():
-        raise DataError(f"'{path}' is neither a folder nor a .zip file.")
-    return {
-        PurePosixPath(file.relative_to(path).as_posix()): file.stat().st_size
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    }
-
-
-def _list_zip(path: Path) -> dict[PurePosixPath, int]:
-    if not path.is_file():
-        raise DataError(f"'{path}' does not exist.")
-    with path.open("rb") as file, open_archive(file, str(path)) as archive:
-        archive.check()
-        return {PurePosixPath(m.path): m.info.file_size for m in archive.members}
-
-
-def _list_odd(path: Path) -> dict[str, list[str]]:
-    """Return what lies in a folder and is no file that could be delivered, by what it is."""
-    odd: dict[str, list[str]] = {}
-    for name, facts in find_files(fsspec.filesystem("file"), str(path)).items():
-        if (kind := facts.get("kind", "")) and kind != LINK_OUT:  # whoever delivers may link
-            odd.setdefault(kind, []).append(name)
-    return odd
+def _name_member(member: Member) -> PurePosixPath:
+    """Return the path of a file in a zip, as Python names a local file."""
+    return PurePosixPath(restore_name(member.path))
 
 
 def _explain_left_out(path: PurePosixPath) -> str:

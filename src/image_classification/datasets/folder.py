@@ -35,6 +35,7 @@ LASTING_ERRORS = (
 
 
 CLOSED_FOLDER = "folder that cannot be opened"
+CLOSED_FILE = "file that cannot be looked at"
 BROKEN_LINK = "link to a file that is not there"
 LINK_OUT = "link out of the batch"
 LEADS_OUT = "name that leads out of the batch"
@@ -200,6 +201,8 @@ def _walk(root: str, *, folders: bool) -> Iterator[tuple[str, dict[str, Any]]]:
 def _stat(entry: os.DirEntry[str], root: str) -> dict[str, Any] | None:
     try:
         own = entry.stat(follow_symlinks=False)
+    except PermissionError:
+        return {"size": 0, "mtime": 0.0, "kind": CLOSED_FILE}
     except OSError:
         return None
     size, kind = own.st_size, name_kind(own.st_mode)

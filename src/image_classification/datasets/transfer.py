@@ -23,7 +23,7 @@ from image_classification.datasets.file import (
     restore_name,
     write_whole,
 )
-from image_classification.datasets.folder import CLOSED_FOLDER
+from image_classification.datasets.folder import CLOSED_FILE, CLOSED_FOLDER
 from image_classification.datasets.spelling import Spellings
 from image_classification.errors import DataError
 from image_classification.text import escape_text
@@ -66,8 +66,9 @@ class Transfer:
             DataError: a folder cannot be copied.
             OSError: the disk is full, or something cannot be read or written.
         """
-        if closed := [path for path, kind in self._batch.others.items() if kind == CLOSED_FOLDER]:
-            raise DataError(f"'{escape_text(closed[0])}' is a folder that cannot be opened")
+        for path, kind in self._batch.others.items():
+            if kind in (CLOSED_FOLDER, CLOSED_FILE):
+                raise DataError(f"'{escape_text(path)}' is a {kind}")
         try:
             if fault:
                 raise BudgetError(fault["fault"])
