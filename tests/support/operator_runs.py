@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from dag_settings import SETTINGS
 
+from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration.notices.notification import LogNotifier, Notice
 from image_classification.orchestration.settings import read_settings
 from image_classification.orchestration.steps import base
@@ -119,7 +120,9 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
             list_left_alone=list,
             locate_evidence=lambda: {"Model version 2": "http://mlflow/2"},
         ),
-        aftermath=SimpleNamespace(release=SimpleNamespace(read_refusal=lambda: "")),
+        aftermath=SimpleNamespace(
+            read_action=lambda: ACTIONS["promote"], release=SimpleNamespace(read_refusal=lambda: "")
+        ),
         backfill=False,
         experiment_id="1",
         outcomes=[],

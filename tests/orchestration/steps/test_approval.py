@@ -60,6 +60,7 @@ def test_answer_is_kept_with_who_gave_it_and_chooses_the_branch(
     }
     make_operator(AskApproverOperator, "ask_approver").execute_complete(context, answer)
     assert context["ti"].pushed["answer"] == {
+        "chosen_options": [option],
         "params_input": {"reason": "looked at the plots"},
         "responded_by_user": user,
     }

@@ -123,3 +123,46 @@ def test_it_is_done_in_the_name_of_who_answered(
 def test_an_approval_says_who_decided(answer: Any, by: str, comment: str) -> None:
     statement = read_approval(make_context(results={ANSWERED: answer}))
     assert (statement.by, statement.comment) == (by, comment)
+
+
+@pytest.mark.parametrize(
+    ("action", "chosen"),
+    [
+        ("approve", None),
+        ("approve", ["Reject"]),
+        ("approve", []),
+        ("approve", ["Approve", "Reject"]),
+        ("keep", None),
+        ("keep", ["Approve"]),
+        ("dry_run", None),
+        ("refuse", None),
+    ],
+)
+def test_a_task_that_is_cleared_or_follows_one_marked_as_done_promotes_nothing(
+    action: str, chosen: list[str] | None, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted: list[Any] = []
+    start_with(
+        monkeypatch,
+        aftermath_read_action=lambda: ACTIONS[action],
+        aftermath_promote=promoted.append,
+    )
+    user = {"responded_by_user": {"name": "Ada"}, "params_input": {}}
+    answer = None if chosen is None else {**user, "chosen_options": chosen}
+    context = make_context(results={ANSWERED: answer})
+    with pytest.raises(AirflowFailException, match=f"decided '{action}', and nobody approved"):
+        make_operator(PromoteChallengerOperator).execute(context)
+    assert promoted == []
+    assert told.notes == []
+
+
+def test_what_a_person_approved_is_promoted(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_with(
+        monkeypatch,
+        aftermath_read_action=lambda: ACTIONS["approve"],
+        aftermath_promote="promoted v2: better",
+    )
+    user = {"responded_by_user": {"name": "Ada"}, "params_input": {}}
+    answer = {**user, "chosen_options": ["Approve"]}
+    operator = make_operator(PromoteChallengerOperator)
+    assert operator.execute(make_context(results={ANSWERED: answer})) == "promoted v2: better"

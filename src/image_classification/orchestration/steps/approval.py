@@ -11,7 +11,7 @@ from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration.address import locate_question
 from image_classification.orchestration.notices.notification import NeedsYouNotifier
 from image_classification.orchestration.steps.base import PipelineOperator, write_note
-from image_classification.orchestration.steps.promotion import ANSWER
+from image_classification.orchestration.steps.promotion import ANSWER, APPROVE
 from image_classification.orchestration.steps.question import ask_why
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from image_classification.orchestration.settings import DagSettings
 
-APPROVE, REJECT = "Approve", "Reject"
+REJECT = "Reject"
 
 
 class AskApproverOperator(PipelineOperator, HITLBranchOperator):
@@ -64,6 +64,7 @@ class AskApproverOperator(PipelineOperator, HITLBranchOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Keep who answered, and why; then branch on the answer."""
         # Not as the result of the task: a branch ends by an exception, and so has none.
-        answer = {name: event[name] for name in ("params_input", "responded_by_user")}
+        kept = ("chosen_options", "params_input", "responded_by_user")
+        answer = {name: event[name] for name in kept}
         context["ti"].xcom_push(key=ANSWER, value=answer)
         return super().execute_complete(context, event)

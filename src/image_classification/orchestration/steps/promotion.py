@@ -23,6 +23,9 @@ from image_classification.orchestration.steps.base import PipelineOperator, writ
 ANSWER = "answer"
 """Key of what the approver answered, among the results of that task."""
 
+APPROVE = "Approve"
+"""The answer by which a challenger is promoted."""
+
 
 class MeasurePackageOperator(PipelineOperator):
     """Load the packaged challenger in a fresh process: what it costs, and whether it answers."""
@@ -93,7 +96,17 @@ class PromoteChallengerOperator(_OutcomeOperator):
     event = "promotion"
 
     def carry_out(self, run: KedroRun, context: Context) -> str:
-        """Promote, in the name of who approved it."""
+        """Promote, in the name of who approved it.
+
+        Raises:
+            AirflowFailException: the decision was another. A person may mark the task before this
+                one as done, or clear this one where it was skipped.
+        """
+        action = run.aftermath.read_action().name
+        if action != "promote" and not (action == "approve" and is_approved(context)):
+            raise AirflowFailException(
+                f"The champion stays. This run decided '{action}', and nobody approved a promotion."
+            )
         return run.aftermath.promote(read_approval(context))
 
 
@@ -132,6 +145,12 @@ class RestoreChampionOperator(_OutcomeOperator):
     def carry_out(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
         """Roll back."""
         return run.aftermath.roll_back()
+
+
+def is_approved(context: Context) -> bool:
+    """Tell whether a person was asked, and approved."""
+    response = context["ti"].xcom_pull(task_ids=ASK_APPROVER, key=ANSWER)
+    return bool(response) and list(response.get("chosen_options") or ()) == [APPROVE]
 
 
 def read_approval(context: Context) -> Statement:
