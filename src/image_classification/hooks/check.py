@@ -14,6 +14,7 @@ from image_classification.champion import sandbox, signature
 from image_classification.configuration.bounds import check_bounds
 from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.signing import read_signing
+from image_classification.configuration.storage import close_storage, read_mode
 from image_classification.errors import ConfigurationError, name_near_misses
 
 GLOBALS = (
@@ -23,6 +24,8 @@ GLOBALS = (
     "registered_model_name",
     "scoring_places",
     "signing",
+    "storage_mode",
+    "incoming_mode",
 )
 
 
@@ -31,20 +34,25 @@ class CheckHook:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Check parameters, what this run changes of them, globals and the tracking store."""
+        """Check parameters, what this run changes of them, globals and the tracking store.
+
+        The storage is closed to others before anything is written there.
+        """
         loader: Any = context.config_loader
-        for key in loader.get("globals", {}):
+        settings = loader["globals"]
+        for key in settings:
             if key not in GLOBALS:
                 raise ConfigurationError(
                     f"conf/*/globals.yml: '{key}' is not a key. Allowed: {', '.join(GLOBALS)}."
                     f"{name_near_misses(key, GLOBALS)}"
                 )
-        settings = loader["globals"]
         signing = read_signing(settings["signing"])
         signature.use(signing)
         sandbox.hide(settings["storage_root"], signing.get("private_key", ""))
         check_parameters(loader["parameters"])
         check_bounds(loader.read_configured(), loader["parameters"])
+        modes = [read_mode(name, settings[name]) for name in ("storage_mode", "incoming_mode")]
+        close_storage(settings["storage_root"], settings["incoming"], *modes)
         mlflow = loader["mlflow"]
         # If the run is open, an earlier task has asked the server; this one may wait for it.
         is_open = bool(mlflow.get("tracking", {}).get("run", {}).get("id"))
