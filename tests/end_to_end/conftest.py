@@ -64,14 +64,20 @@ def nights() -> Iterator[Nights]:
 
 
 @pytest.fixture(scope="session")
-def page() -> Iterator[Page]:
+def page(nights: Nights) -> Iterator[Page]:
+    """A browser, logged in to MLflow as one who may only look."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
         )
-        opened = browser.new_page(viewport={"width": 1440, "height": 900})
+        login = {
+            "username": "viewer",
+            "password": nights.stack.accounts.read_mlflow_password("viewer"),
+            "origin": nights.stack.mlflow_url,
+        }
+        opened = browser.new_page(viewport={"width": 1440, "height": 900}, http_credentials=login)
         opened.set_default_timeout(PATIENCE_MS)
         yield opened
         browser.close()

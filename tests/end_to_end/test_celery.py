@@ -96,6 +96,8 @@ def on_celery(cells: Path) -> Iterator[CeleryNight]:
             run_id = client.trigger(DAG_ID)
             state = client.follow(DAG_ID, run_id, lambda _: None, timeout_s=600)
             tasks = {task["task_id"]: task for task in client.list_tasks(DAG_ID, run_id)}
+            for name, value in stack.accounts.log_tasks_in().items():
+                patch.setenv(name, value)
             yield CeleryNight(stack, state, tasks, pool, look(stack.storage, stack.mlflow_url))
         finally:
             stack.stop()

@@ -20,8 +20,7 @@ MODEL = "test-classifier"
 
 
 def ask_mlflow(nights: Nights, path: str, **body: Any) -> dict[str, Any]:
-    url = f"{nights.stack.mlflow_url}/api/2.0/mlflow/{path}"
-    answer = requests.post(url, json=body, timeout=30) if body else requests.get(url, timeout=30)
+    answer = nights.ask_mlflow(f"api/2.0/mlflow/{path}", body or None)
     answer.raise_for_status()
     content: dict[str, Any] = answer.json()
     return content

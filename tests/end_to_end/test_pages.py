@@ -8,7 +8,6 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-import requests
 from browser import PATIENCE_MS, close_assistant, keep_picture
 from nights import DAG_ID, Nights
 from playwright.sync_api import Page, expect
@@ -78,8 +77,8 @@ def test_the_note_of_a_run_says_what_was_decided(airflow: Page, nights: Nights) 
 
 
 def test_mlflow_shows_the_run_with_its_plots(page: Page, nights: Nights) -> None:
-    url = f"{nights.stack.mlflow_url}/api/2.0/mlflow/model-versions/search"
-    versions = requests.get(url, timeout=30).json()["model_versions"]
+    found = nights.ask_mlflow("api/2.0/mlflow/model-versions/search").json()
+    versions = found["model_versions"]
     run_id = max(versions, key=lambda version: int(version["version"]))["run_id"]
     address = f"{nights.stack.mlflow_url}/#/experiments/1/runs/{run_id}"
     page.goto(address)

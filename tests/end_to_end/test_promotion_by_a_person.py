@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-import requests
 from browser import PATIENCE_MS, close_assistant, keep_picture
 from nights import DAG_ID, PROJECT, Nights
 from playwright.sync_api import Locator, Page, expect
@@ -51,8 +50,8 @@ class Journey:
 
 
 def read_champion(nights: Nights) -> str:
-    url = f"{nights.stack.mlflow_url}/api/2.0/mlflow/registered-models/alias"
-    answer = requests.get(url, params={"name": MODEL, "alias": "champion"}, timeout=30)
+    path = f"api/2.0/mlflow/registered-models/alias?name={MODEL}&alias=champion"
+    answer = nights.ask_mlflow(path)
     answer.raise_for_status()
     return str(answer.json()["model_version"]["version"])
 

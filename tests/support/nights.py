@@ -36,6 +36,16 @@ class Nights:
         content: dict[str, Any] = answer.json()
         return content
 
+    def ask_mlflow(self, path: str, body: Any = None, user: str = "viewer") -> requests.Response:
+        """Return what MLflow answers a user: to a path, or to something posted there."""
+        return requests.request(
+            "POST" if body is not None else "GET",
+            f"{self.stack.mlflow_url}/{path.lstrip('/')}",
+            json=body,
+            auth=(user, self.stack.accounts.read_mlflow_password(user)),
+            timeout=30,
+        )
+
     def run(self, **conf: Any) -> None:
         run_id = self.client.trigger(DAG_ID, conf)
         self.client.follow(DAG_ID, run_id, lambda _: None, timeout_s=600)

@@ -16,9 +16,12 @@ from image_classification.errors import TrackingError
 
 class Health(BaseHTTPRequestHandler):
     status = 500
+    login: str | None = None
 
     def do_GET(self) -> None:
-        self.send_response(self.status if self.path == "/health" else 404)
+        refused = self.login and self.headers["Authorization"] != self.login
+        status = 401 if refused and self.path != "/health" else 200
+        self.send_response(self.status if self.path == "/health" else status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -58,6 +61,30 @@ def test_a_server_that_answers_with_an_error_is_refused(
     tracking.prepare_store(server, ask=False)
     monkeypatch.setattr(Health, "status", 200)
     tracking.prepare_store(f"{server}/")
+
+
+def test_a_server_that_asks_for_a_login_is_told_from_one_that_refuses_it(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Health, "status", 200)
+    monkeypatch.setattr(Health, "login", "Basic dGFza3M6cmlnaHQ=")
+    with pytest.raises(TrackingError, match=r"asks for a login, and finds none in MLFLOW_.*login"):
+        tracking.prepare_store(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "tasks")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+    with pytest.raises(TrackingError, match="refuses that of MLFLOW_TRACKING_USERNAME") as refused:
+        tracking.prepare_store(server)
+    assert "wrong" not in str(refused.value)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "right")
+    tracking.prepare_store(server)
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(TrackingError) as refused:
+        tracking.prepare_store("http://ada:hidden@127.0.0.1:9")
+    assert "hidden" not in str(refused.value)
+    assert "http://127.0.0.1:9" in str(refused.value)
+    assert tracking.hide_login("http://ada:hidden@host:9/a?b") == "http://host:9/a?b"
 
 
 def test_a_server_that_does_not_answer_is_named_with_the_remedy() -> None:

@@ -35,6 +35,11 @@ NAMES = [
     "mlflow:MlflowClient._get_registry_client",
     "mlflow.tracking._model_registry.client:ModelRegistryClient.set_model_version_tag",
     "mlflow:ActiveRun.__init__",
+    "mlflow.server.auth:create_app",
+    "mlflow.server.constants:ARTIFACTS_DESTINATION_ENV_VAR",
+    "mlflow.server.handlers:_get_request_message",
+    "mlflow.store.artifact.artifact_repository_registry:_artifact_repository_registry.register",
+    "mlflow.store.artifact.local_artifact_repo:LocalArtifactRepository.artifact_dir",
     "mlflow.entities:RunInfo.__init__",
 ]
 """``module:name.attribute`` of what `vendor` names in its docstrings."""

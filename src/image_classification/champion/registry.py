@@ -211,7 +211,7 @@ def locate_version(model_name: str, version: str) -> str:
     uri = mlflow.get_tracking_uri()
     if not uri.startswith("http"):
         return f"models:/{model_name}/{version}"
-    return f"{uri.rstrip('/')}/#/models/{model_name}/versions/{version}"
+    return f"{tracking.hide_login(uri).rstrip('/')}/#/models/{model_name}/versions/{version}"
 
 
 def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:

@@ -101,6 +101,7 @@ def run_nights(
         client = AirflowClient(stack.airflow_url, "admin", stack.password)
         client.wait_for_dag(DAG_ID)
         client.unpause(DAG_ID)
+        os.environ.update(stack.accounts.log_tasks_in())
         tracking.connect(stack.mlflow_url)
         history = pd.DataFrame(
             [

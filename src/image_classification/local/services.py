@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ import psutil
 import requests
 
 from image_classification.errors import ImageClassificationError
+from image_classification.local.accounts import Accounts, make_private_folder
 
 STACKS = ("main", "demo", "replay")
 HOST = "127.0.0.1"
@@ -37,6 +37,12 @@ AIRFLOW_COMPONENTS: dict[str, tuple[str, ...]] = {
 }
 """The services, each with its options. Airflow's log servers would listen on every interface; on
 one machine the api-server reads the log files, and nothing needs those servers."""
+
+MLFLOW_APP = "image-classification"
+"""MLflow's basic-auth app, which opens no file but its artifacts; see `vendor/mlflow_server.py`."""
+
+MODEL_SOURCES = r"^(models:/|runs:/|mlflow-artifacts:/|(file://)?{}/artifacts/)"
+"""Where the files of a model version may lie. MLflow looks besides whether they are its run's."""
 
 
 class ServiceError(ImageClassificationError):
@@ -95,9 +101,14 @@ class Stack:
         return f"http://{HOST}:{self.airflow_port}"
 
     @property
+    def accounts(self) -> Accounts:
+        """Who may log in to both."""
+        return Accounts(self.folder)
+
+    @property
     def password(self) -> str:
         """The password of Airflow's user `admin`, made at the first start."""
-        return self._secrets()["admin_password"]
+        return self.accounts.read_airflow_password("admin")
 
     def start(self, ports: tuple[int, int] | None = None) -> None:
         """Start all services and wait until they are healthy.
@@ -118,8 +129,8 @@ class Stack:
         self.mlflow_port, self.airflow_port = ports or (find_port(5000), find_port(8080))
         for service, port in (("MLflow", self.mlflow_port), ("Airflow", self.airflow_port)):
             check_port(service, port)
-        for folder in (self.logs, self.storage / "mlflow"):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self.logs, self.storage / "mlflow"):
+            make_private_folder(folder)
         try:
             self._start_all()
         except BaseException:
@@ -145,6 +156,8 @@ class Stack:
         self._children.clear()
         self.processes = {}
         self._state_file.unlink(missing_ok=True)
+        if self.accounts.file.exists():
+            self.accounts.write_login({"IMAGE_CLASSIFICATION_STORAGE": str(self.storage)})
 
     def running(self) -> list[str]:
         """Return the names of the services that run."""
@@ -152,22 +165,16 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which Airflow, Kedro and MLflow find this stack."""
-        known = self._secrets()
-        airflow = {
+        airflow = self.accounts.configure_airflow() | {
             "CORE__DAGS_FOLDER": str(self.project_path / "dags"),
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__EXECUTOR": "image_classification.orchestration.executor.PreloadedLocalExecutor",
             "CORE__PARALLELISM": "4",
-            "CORE__FERNET_KEY": known["fernet_key"],
             "CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.folder / "passwords.json"),
             "API__HOST": HOST,
             "API__PORT": str(self.airflow_port),
             "API__BASE_URL": self.airflow_url,
-            "API__SECRET_KEY": known["secret_key"],
             "API__WORKERS": "1",
-            "API_AUTH__JWT_SECRET": known["jwt_secret"],
             "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             # A supervisor may have read all that its task wrote before the task's process ends. It
@@ -175,10 +182,8 @@ class Stack:
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
-        ours = {
+        ours = self.accounts.log_tasks_in() | {
             "AIRFLOW_HOME": str(self.folder / "airflow"),
-            "AIRFLOW_API_USERNAME": "admin",
-            "AIRFLOW_API_PASSWORD": known["admin_password"],
             "IMAGE_CLASSIFICATION_STORAGE": str(self.storage),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -197,32 +202,66 @@ class Stack:
         return inherited | {f"AIRFLOW__{name}": value for name, value in airflow.items()} | ours
 
     def _start_all(self) -> None:
+        self._start_mlflow()
+        self._migrate_database()
+        for component, options in AIRFLOW_COMPONENTS.items():
+            if component != "scheduler":
+                self._spawn(component, ["airflow", component, *options])
+        self._wait_for_mlflow()
+        self.accounts.open_mlflow(self.mlflow_url)
+        # The last one: its tasks log in to MLflow.
+        self._spawn("scheduler", ["airflow", "scheduler", *AIRFLOW_COMPONENTS["scheduler"]])
+        self._wait_for_airflow()
+        self.accounts.write_login(self._command_environment())
+
+    def _start_mlflow(self) -> None:
         store = self.storage / "mlflow"
+        sources = MODEL_SOURCES.format(re.escape(str(store)))
+        # The server runs no task, and learns no key of Airflow.
+        environment = {
+            name: value
+            for name, value in self.environment().items()
+            if not name.startswith(("AIRFLOW", "MLFLOW_TRACKING_"))
+        }
         self._spawn(
             "mlflow",
             [
                 *("mlflow", "server", "--host", HOST, "--port", str(self.mlflow_port)),
                 *("--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"),
-                *("--no-serve-artifacts", "--default-artifact-root", str(store / "artifacts")),
+                *("--app-name", MLFLOW_APP, "--serve-artifacts"),
+                *("--artifacts-destination", str(store / "artifacts")),
+                *("--default-artifact-root", "mlflow-artifacts:/"),
             ],
-            {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            environment
+            | self.accounts.configure_mlflow()
+            | {
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": sources,
+            },
         )
-        self._migrate_database()
-        for component, options in AIRFLOW_COMPONENTS.items():
-            self._spawn(component, ["airflow", component, *options])
-        self._wait_for_mlflow()
-        self._wait_for_airflow()
 
-    def _spawn(self, name: str, command: list[str], extra: Mapping[str, str] | None = None) -> None:
+    def _command_environment(self) -> dict[str, str]:
+        """Return what the commands of this project need to find the stack and to log in."""
+        login = self.accounts.log_tasks_in()
+        return {
+            "IMAGE_CLASSIFICATION_STORAGE": str(self.storage),
+            "MLFLOW_TRACKING_URI": self.mlflow_url,
+            **{name: login[name] for name in login if name.startswith("MLFLOW_")},
+        }
+
+    def _spawn(
+        self, name: str, command: list[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [_find_program(command[0]), *command[1:]],
                 cwd=self.project_path,
-                env=self.environment() | dict(extra or {}),
+                env=self.environment() if environment is None else environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077,
             )
         self._children.append(process)
         self.processes[name] = (process.pid, psutil.Process(process.pid).create_time())
@@ -276,22 +315,6 @@ class Stack:
                 pass  # not listening yet
             time.sleep(0.5)
         raise ServiceError(f"{service} was not healthy after {HEALTH_TIMEOUT_S} s. See {self.logs}")
-
-    def _secrets(self) -> dict[str, str]:
-        """Return this stack's secrets: made once, in a file that only the owner can read."""
-        path = self.folder / "secrets.json"
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            made = {
-                "admin_password": secrets.token_urlsafe(9),
-                "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-                "secret_key": secrets.token_urlsafe(32),
-                "jwt_secret": secrets.token_urlsafe(64),
-            }
-            _write_private(path, made)
-            _write_private(self.folder / "passwords.json", {"admin": made["admin_password"]})
-        known: dict[str, str] = json.loads(path.read_text())
-        return known
 
     @property
     def _state_file(self) -> Path:
@@ -370,8 +393,3 @@ def _find_program(name: str) -> str:
 
 def _read_tail(path: Path, lines: int = 20) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _write_private(path: Path, content: Mapping[str, str]) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(content, file)

@@ -49,7 +49,13 @@ from image_classification.tracking.run import (
     start_run,
     tag_run,
 )
-from image_classification.tracking.store import connect, open_experiment, prepare_store, read_uri
+from image_classification.tracking.store import (
+    connect,
+    hide_login,
+    open_experiment,
+    prepare_store,
+    read_uri,
+)
 from image_classification.tracking.tags import (
     AIRFLOW_RUN_TAG,
     AIRFLOW_URL_TAG,
@@ -83,6 +89,7 @@ __all__ = [
     "fail_run",
     "find_run",
     "gather_points",
+    "hide_login",
     "is_model_ready",
     "leave_run",
     "list_metrics",

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from image_classification.errors import TrackingError
 from image_classification.intake.index import SPLITS, digest_images
 from image_classification.tracking.active import active_run_id
+from image_classification.tracking.store import hide_login
 
 PROFILE_ARTIFACT = "profile/timings.json"
 
@@ -124,7 +125,8 @@ def locate_artifact_file(run_id: str, path: str) -> str | None:
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme not in ("http", "https"):
         return None
-    return f"{uri.rstrip('/')}/get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
+    server = hide_login(uri).rstrip("/")
+    return f"{server}/get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
 
 
 def locate_run(run_id: str, experiment_id: str | None = None) -> str:
@@ -138,4 +140,4 @@ def locate_run(run_id: str, experiment_id: str | None = None) -> str:
     if urlparse(uri).scheme not in ("http", "https"):
         return f"MLflow run {run_id} in {uri}"
     experiment_id = experiment_id or MlflowClient().get_run(run_id).info.experiment_id
-    return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{hide_login(uri).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

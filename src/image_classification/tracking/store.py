@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import urlparse, urlsplit, urlunsplit
 
 import mlflow
 import requests
@@ -15,6 +17,9 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 
 from image_classification.errors import TrackingError
+
+LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+"""The variables by which MLflow's client logs in."""
 
 
 def prepare_store(tracking_uri: str, *, ask: bool = True) -> None:
@@ -44,14 +49,36 @@ def prepare_store(tracking_uri: str, *, ask: bool = True) -> None:
                 "MLFLOW_TRACKING_URI, or another storage root in IMAGE_CLASSIFICATION_STORAGE."
             ) from error
     elif ask and location.scheme in ("http", "https"):
-        try:
-            requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=10).raise_for_status()
-        except requests.RequestException as error:
-            raise TrackingError(
-                f"The MLflow server at '{tracking_uri}' does not answer ({error}). Start it "
-                "('make up'), or correct MLFLOW_TRACKING_URI; without that variable a local "
-                "SQLite store is used."
-            ) from error
+        _ask_server(tracking_uri.rstrip("/"))
+
+
+def _ask_server(address: str) -> None:
+    """Check that a server is healthy, and that it lets us in."""
+    shown = hide_login(address)
+    try:
+        requests.get(f"{address}/health", timeout=10).raise_for_status()
+        login = (os.environ.get(LOGIN[0], ""), os.environ.get(LOGIN[1], ""))
+        search = f"{address}/api/2.0/mlflow/experiments/search?max_results=1"
+        asked = requests.get(search, auth=login if all(login) else None, timeout=10)
+    except requests.RequestException as error:
+        reason = str(error).replace(address, shown)
+        raise TrackingError(
+            f"The MLflow server at '{shown}' does not answer ({reason}). Start it "
+            "('make up'), or correct MLFLOW_TRACKING_URI; without that variable a local "
+            "SQLite store is used."
+        ) from None
+    if asked.status_code == HTTPStatus.UNAUTHORIZED:
+        raise TrackingError(
+            f"The MLflow server at '{shown}' asks for a login, and "
+            f"{'refuses that of' if all(login) else 'finds none in'} {' and '.join(LOGIN)}. "
+            "For a server that 'make up' started: source .local/main/login.sh"
+        )
+
+
+def hide_login(address: str) -> str:
+    """Return an address without the user and the password that it may hold."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def connect(tracking_uri: str) -> None:
