@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo replay up down dags lock lint test test-all mutants benchmark regret clean
+.PHONY: help install data demo replay up down dags lock check-lock sbom lint test test-all mutants benchmark regret clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +23,11 @@ install: $(VENV)/installed ## Make .venv with the locked packages and this proje
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is %d.%d. Name another: make install PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	@# The locked uv installs all else; pip checks its hash, and uv those of the others.
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement $(VENV)/uv.txt
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --no-build --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 data: install ## Download the published images and verify them (SOURCE=nlm or kaggle; DATA_URL=, DATA_SHA256=)
@@ -48,10 +50,18 @@ down: ## Stop them
 dags: install ## Write dags/ anew from the pipelines
 	$(BIN)/kedro airflow create --all
 
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra dev \
+    pyproject.toml --output-file
+
 lock: install ## Write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra dev \
-	    pyproject.toml --output-file requirements.lock
+	$(RESOLVE) requirements.lock
+
+check-lock: install ## Is requirements.lock what pyproject.toml asks for? (a newer release changes nothing)
+	@.ci/check_lock $(RESOLVE)
+
+sbom: install ## Write build/sbom.cdx.json (CycloneDX) and build/licences.csv of what is shipped
+	$(BIN)/python -m image_classification.local sbom
 
 lint: install ## Style, types, layers
 	$(BIN)/ruff format --check .

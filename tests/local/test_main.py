@@ -85,7 +85,8 @@ def test_up_tells_where_the_pages_are_and_how_to_stop_them(
     assert started == [(5055, 8088)]
     told = capsys.readouterr().out
     assert ":8088   user: admin   password: " in told
-    assert ":5055\n" in told
+    assert ":5055   user: admin   password: " in told
+    assert f"source {tmp_path}/.local/{name}/login.sh\n" in told
     assert told.endswith(ending)
 
 

@@ -1,4 +1,4 @@
-"""`python -m image_classification.local`: data, demo, replay, up and down. The Makefile's verbs."""
+"""`python -m image_classification.local`: data, demo, replay, up, down and sbom. See `make`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from image_classification.errors import ImageClassificationError
+from image_classification.local.bill import write_bill
 from image_classification.local.download import SOURCES, download_archive
 from image_classification.local.nights import run_nights
 from image_classification.local.services import STACKS, Stack, find_port, read_stack
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
             run_nights(Path.cwd(), options.verb, options.data, options.nights, options.model)
         elif options.verb == "data":
             _download(options)
+        elif options.verb == "sbom":
+            print("\n".join(map(str, write_bill(options.to))))
         elif options.verb == "up":
             _start(options)
         else:
@@ -43,6 +46,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         verb.add_argument("--nights", type=_count, default=nights, help=f"default: {nights}")
         verb.add_argument("--model", default="cell-classifier", help="the registered model")
     _add_data(verbs.add_parser("data", help="download the published images and verify them"))
+    sbom = verbs.add_parser("sbom", help="write what is shipped, and its licences")
+    sbom.add_argument("--to", type=Path, default=Path("build"), help="folder for both files")
     up = verbs.add_parser("up", help="start MLflow and Airflow, and leave them running")
     up.add_argument("--mlflow-port", type=int, help="default: the first free one from 5000")
     up.add_argument("--airflow-port", type=int, help="default: the first free one from 8080")
@@ -82,8 +87,12 @@ def _start(options: argparse.Namespace) -> None:
     stack = Stack(options.stack, Path.cwd())
     print("Starting MLflow and Airflow ...", flush=True)
     stack.start((options.mlflow_port or find_port(5000), options.airflow_port or find_port(8080)))
+    accounts = stack.accounts
+    password = accounts.read_mlflow_password("admin")
     print(f"\n  Airflow   {stack.airflow_url}   user: admin   password: {stack.password}")
-    print(f"  MLflow    {stack.mlflow_url}")
+    print(f"  MLflow    {stack.mlflow_url}   user: admin   password: {password}")
+    print(f"  Others    {accounts.file}   (SECURITY.md tells what each may do)")
+    print(f"  Commands  source {shlex.quote(str(accounts.login_file))}")
     print(f"  Logs      {stack.logs}")
     print(f"\nStop them: make down{'' if stack.name == 'main' else f' STACK={stack.name}'}")
 
