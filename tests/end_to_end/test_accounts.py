@@ -286,7 +286,7 @@ def test_a_shell_that_reads_the_login_file_can_use_the_commands(nights: Nights) 
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
     )
     assert done.returncode == 0, done.stderr
-    assert "v1" in done.stdout
+    assert ",promoted,1,,1,the policy," in done.stdout
 
 
 def test_the_packaged_champion_is_fetched_through_the_server_by_an_account(

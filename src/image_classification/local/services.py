@@ -129,6 +129,8 @@ class Stack:
         self.mlflow_port, self.airflow_port = ports or (find_port(5000), find_port(8080))
         for service, port in (("MLflow", self.mlflow_port), ("Airflow", self.airflow_port)):
             check_port(service, port)
+        if not self.storage.exists():  # else it may be open for those who deliver
+            make_private_folder(self.storage)
         for folder in (self.folder, self.logs, self.storage / "mlflow"):
             make_private_folder(folder)
         try:
