@@ -55,6 +55,16 @@ def test_it_reads_no_hidden_folder_and_writes_its_own(
     assert (tmp_path / "storage" / "key").read_text() == "s3cret"
 
 
+def test_the_folder_of_passwords_is_among_the_hidden(
+    tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = tmp_path / "stack"
+    stack.mkdir()
+    monkeypatch.setattr(sandbox, "_hidden", set())
+    monkeypatch.setenv(sandbox.PASSWORDS, str(stack / "passwords.json"))
+    assert stack.resolve() in sandbox._find_hidden([work])
+
+
 @confined
 def test_it_reaches_no_network_no_other_process_and_cannot_undo_it(work: Path) -> None:
     code = "import socket; socket.create_connection(('127.0.0.1', 1), 5)"

@@ -36,6 +36,9 @@ PASSED_ON = (
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
 
+PASSWORDS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"
+"""Airflow's variable for a file of passwords; `make up` keeps its other secrets beside it."""
+
 _UNSHARE = ("--net", "--ipc", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 _LIMITS = f"prlimit --core=0 --data={MEMORY_BYTES}"
 _DROP = "setpriv --no-new-privs --bounding-set=-all --inh-caps=-all"
@@ -107,7 +110,9 @@ def _enter() -> list[str]:
 
 def _find_hidden(kept: Iterable[Path]) -> list[Path]:
     """Return the folders to hide; none holds a folder that is needed, or another of them."""
-    secrets = (os.environ.get("AIRFLOW_HOME", ""), *map(os.path.expanduser, ("~/.ssh", "~/.aws")))
+    secrets = [os.environ.get("AIRFLOW_HOME", ""), *map(os.path.expanduser, ("~/.ssh", "~/.aws"))]
+    if passwords := os.environ.get(PASSWORDS):
+        secrets.append(str(Path(passwords).parent))
     places = {place.resolve() for place in (*_hidden, *map(Path, filter(None, secrets)))}
     found = [
         place
