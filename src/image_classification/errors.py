@@ -34,6 +34,10 @@ class VerificationError(RegistryError):
     """A registered model does not answer as it did when it was made."""
 
 
+class SealedError(RegistryError):
+    """What a version was trained with, or decided by, would be changed afterwards."""
+
+
 class SignatureError(RegistryError):
     """The files of a registered model are not those that were packaged and signed."""
 

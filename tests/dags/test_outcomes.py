@@ -5,12 +5,15 @@ No network is trained and no fresh process started: `test_whole_night` does that
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from dag_nights import (
+    PROJECT,
     Laboratory,
     Night,
     compare_with_kedro_run,
@@ -18,6 +21,7 @@ from dag_nights import (
     quick_work,
 )
 
+from image_classification.errors import SealedError
 from image_classification.local.synthetic import make_cells
 
 PROMOTION_METRICS = ("accuracy", "auc", "sensitivity", "specificity", "f1", "log_loss")
@@ -524,6 +528,61 @@ def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure
     assert cleared.outcome == (
         "took in third: 16 images accepted, 0 held, 0 rejected; 0 files in quarantine"
     )
+
+
+def test_the_evidence_of_a_finished_night_cannot_be_written_over(
+    laboratory: Laboratory, night_of_a_worse_challenger: Night
+) -> None:
+    """Whichever task is cleared: it refuses, before anything is written."""
+    from image_classification.champion.aftermath import BEFORE_MODEL
+    from image_classification.orchestration.kedro_run import KedroRun
+    from image_classification.vendor.kedro import find_pipeline
+
+    night = night_of_a_worse_challenger
+    dag_id, dag_run_id = night.mlflow_run.data.tags["airflow.run"].split("/")
+
+    def make_run(**known: Any) -> KedroRun:
+        return KedroRun(PROJECT, dag_id, dag_id, dag_run_id, "http://airflow", {}, **known)
+
+    before = digest_evidence(laboratory, night)
+    run_id = night.mlflow_run.info.run_id
+    run = make_run(mlflow_run_id=run_id)
+    run.context  # noqa: B018 - it knows the pipelines
+    nodes = find_pipeline(dag_id).nodes
+    closed = [node.name for node in nodes if node.tags & {*BEFORE_MODEL, "promotion"}]
+    assert {"collect_batches", "train_network", "evaluate_network", "compare_models"} < {*closed}
+    for name in closed:
+        with pytest.raises(SealedError, match="Nothing was written"):
+            run.run_node(name)
+    for again in (make_run().open_mlflow_run, run.aftermath.measure, run.aftermath.decide):
+        with pytest.raises(SealedError):
+            again()
+    assert run.log_model() == night.own_versions[0]
+    assert run.is_settled()
+    assert digest_evidence(laboratory, night) == before
+
+
+def digest_evidence(laboratory: Laboratory, night: Night) -> dict[str, Any]:
+    """Return what a run has left: its files, its artifacts, what MLflow knows of it."""
+    run = laboratory.client.get_run(night.mlflow_run.info.run_id)
+    folders = (laboratory.folder_of(night), Path(run.info.artifact_uri.removeprefix("file://")))
+    files = {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    history = {
+        key: [point.value for point in laboratory.client.get_metric_history(run.info.run_id, key)]
+        for key in run.data.metrics
+    }
+    tags = {
+        name: dict(version.tags)
+        for name, version in night.versions.items()
+        if version.run_id == run.info.run_id
+    }
+    assert files
+    return {"files": files, "history": history, "status": run.info.status, "tags": tags}
 
 
 def test_store_that_does_not_answer_stops_the_run_before_any_work(

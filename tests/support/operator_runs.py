@@ -127,6 +127,7 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
         experiment_id="1",
         outcomes=[],
         locate_mlflow_run=lambda: "http://mlflow/run",
+        is_settled=lambda: False,
     )
     run.record_outcome = run.outcomes.append
     for name, answer in answers.items():

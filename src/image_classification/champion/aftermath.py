@@ -6,6 +6,7 @@ Under Airflow each step is a task. After a `kedro run` one process does all of t
 from __future__ import annotations
 
 import logging
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,8 @@ from image_classification.champion.record import PLOTS
 from image_classification.champion.release import Release
 from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.configuration import names
-from image_classification.errors import RegistryError
+from image_classification.configuration.tag import PROCESSING, PROMOTION, SELECTION, TRAINING
+from image_classification.errors import RegistryError, SealedError
 from image_classification.gate.verdict import Action, choose_action
 from image_classification.tracking.kept import locate_artifact_path
 from image_classification.vendor.kedro import digest_file
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 logger = logging.getLogger(__name__)
+
+BEFORE_MODEL = frozenset({PROCESSING, SELECTION, TRAINING})
+"""The parts of a pipeline that come before its model is logged."""
 
 NOBODY = Statement("nobody", comment="promotion.mode is 'approve': Airflow asks a person")
 """Who rejects the challenger in a `kedro run`, where no person can be asked."""
@@ -99,12 +104,14 @@ class Aftermath:
 
     def measure(self) -> dict[str, Any]:
         """Measure the packaged challenger in a fresh process, and return its measures."""
+        self.refuse_sealed({PROMOTION})
         measures = self.release.measure_package(self.challenger)
         self._catalog.save(names.PACKAGE_MEASURES, measures)
         return measures
 
     def decide(self) -> tuple[Action, str]:
         """Judge the comparison; return the action that follows, and the reason."""
+        self.refuse_sealed({PROMOTION})
         decision = self.release.conclude(
             self.challenger,
             self._catalog.load(names.COMPARISON),
@@ -158,6 +165,30 @@ class Aftermath:
             return self.carry_out()
         return self.roll_back() if rolls_back else ""
 
+    def refuse_sealed(self, parts: AbstractSet[str]) -> None:
+        """Refuse to do a part of this run again once its evidence is closed.
+
+        What a version was trained with is closed when its model is logged, and what it was decided
+        by with the entry of the ledger: nothing may write over them, whatever is cleared.
+
+        Args:
+            parts: tags of the nodes that are about to run.
+
+        Raises:
+            SealedError: it would change what a version was trained with, or decided by.
+        """
+        if parts & BEFORE_MODEL and self._read_logged() and self._has_logged():
+            closed = "its model is logged, and the evidence of the training is closed"
+        elif parts & {*BEFORE_MODEL, PROMOTION} and self._has_decided():
+            closed = "the ledger holds what came of it, and its evidence is closed"
+        else:
+            return
+        raise SealedError(
+            f"{self.run.airflow_run or 'This run'} may not do this again: {closed}. Nothing was "
+            "written. Trigger a new run (with force), which makes a version of its own; to judge "
+            "this version again, run the DAG 'promotion'."
+        )
+
     def find_candidate(self) -> str | None:
         """Return the version that this run would make champion, or None if there is none yet."""
         if self._catalog.exists(names.ROLLBACK_PLAN):
@@ -172,6 +203,11 @@ class Aftermath:
         if not self.run.is_shared:
             return nullcontext()
         return tracking.resume_run(self.run.mlflow_run_id, self.run.experiment_id)
+
+    def _has_decided(self) -> bool:
+        """Tell whether the ledger holds an entry of this run; a run without a decision has none."""
+        decides = any(map(self._catalog.exists, (names.DECISION, names.ROLLBACK_PLAN)))
+        return decides and self.release.read_last() is not None
 
     def _seal(self, model_id: str, folder: Path) -> None:
         """Sign the files of this run's model, and note which one it is, before it is uploaded."""

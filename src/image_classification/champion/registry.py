@@ -71,7 +71,7 @@ def find_version_of_model(model_name: str, model_id: str) -> ModelVersion | None
 
 
 def register_challenger(model_name: str, model_id: str, tags: Mapping[str, str]) -> ModelVersion:
-    """Register a logged model, once, and give it the alias `challenger`.
+    """Register a logged model, once, and give it the alias `challenger`, if no newer one has it.
 
     Args:
         model_name: the registered model; it is created if it does not exist.
@@ -82,7 +82,9 @@ def register_challenger(model_name: str, model_id: str, tags: Mapping[str, str])
     if version is None:
         version = mlflow.register_model(f"models:/{model_id}", model_name, tags=dict(tags))
         logger.info("Registered %s version %s", model_name, version.version)
-    MlflowClient().set_registered_model_alias(model_name, CHALLENGER, version.version)
+    newest = find_version(model_name, CHALLENGER)
+    if newest is None or int(newest.version) < int(version.version):
+        MlflowClient().set_registered_model_alias(model_name, CHALLENGER, version.version)
     return version
 
 

@@ -169,6 +169,10 @@ class Release:
             self._move(verdict.ROLLED_BACK, target, present, None, said)
         return f"rolled back to v{target} from v{present}, by {by}: {reason}"
 
+    def read_last(self) -> Mapping[str, Any] | None:
+        """Return the last entry of this run in the ledger, or None."""
+        return self._recorder.read_last()
+
     def read_refusal(self) -> str:
         """Return why this run did not move the champion, or "" if it did, or did not try to."""
         entry = self._recorder.read_last()

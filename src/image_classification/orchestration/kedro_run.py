@@ -23,8 +23,8 @@ from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun
 from image_classification.configuration import names
-from image_classification.configuration.tag import TRAINING
-from image_classification.errors import ConfigurationError
+from image_classification.configuration.tag import PROMOTION, TRAINING
+from image_classification.errors import ConfigurationError, SealedError
 from image_classification.orchestration.account import Account
 from image_classification.vendor.kedro import find_pipeline, make_session, plain_pipeline
 
@@ -75,7 +75,11 @@ class KedroRun:
         return f"{self.dag_id}/{re.sub(r'[^A-Za-z0-9_.-]', '-', self.dag_run_id)}"
 
     def open_mlflow_run(self) -> str:
-        """Find or create the MLflow run of this DAG run; return its id."""
+        """Find or create the MLflow run of this DAG run; return its id.
+
+        Raises:
+            SealedError: this run has logged its model, or has come to a decision.
+        """
         self.experiment_id = self.context.mlflow.open_experiment()  # type: ignore[attr-defined]
         self.mlflow_run_id = tracking.open_run(
             self.experiment_id,
@@ -87,8 +91,13 @@ class KedroRun:
                 "kedro_version": kedro.__version__,
                 "pipeline_names": self.pipeline,
             },
+            check=self._check_found,
         )
         return self.mlflow_run_id
+
+    def _check_found(self, run_id: str) -> None:
+        self.mlflow_run_id = run_id
+        self.aftermath.refuse_sealed({TRAINING, PROMOTION})
 
     def locate_mlflow_run(self) -> str:
         """Return the address of the MLflow run."""
@@ -99,8 +108,12 @@ class KedroRun:
         """Run one node of the pipeline on the MLflow run of this DAG run.
 
         Raises:
+            SealedError: the node would change evidence that is closed.
             TrackingError: a parameter was changed since this run logged it.
         """
+        self.context  # noqa: B018 - before it, the process may know no pipelines
+        (node,) = find_pipeline(self.pipeline).only_nodes(node_name).nodes
+        self.aftermath.refuse_sealed(node.tags)
         session = self._take_session()
         try:
             with plain_pipeline(self.pipeline), tracking.explain_refusals():
@@ -108,6 +121,14 @@ class KedroRun:
         finally:
             # Kedro's hooks do not hear of a timeout; MLflow would finish at exit what is active.
             tracking.leave_run()
+
+    def is_settled(self) -> bool:
+        """Return whether this run has ended well before, and its evidence is closed."""
+        try:
+            self.aftermath.refuse_sealed({PROMOTION})
+        except SealedError:
+            return tracking.has_finished(self.required_run_id)
+        return False
 
     def read_outcome(self) -> str:
         """Return what was recorded of this run, "" for nothing yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,8 @@ from image_classification.tracking.tags import (
 
 logger = logging.getLogger(__name__)
 
+FINISHED = RunStatus.to_string(RunStatus.FINISHED)
+
 LONGEST_PARAMETER = MAX_PARAM_VAL_LENGTH
 
 
@@ -45,7 +47,13 @@ def find_run(experiment_id: str, airflow_run: str) -> Run | None:
     return runs[0] if runs else None
 
 
-def open_run(experiment_id: str, airflow_run: str, run_name: str, tags: Mapping[str, str]) -> str:
+def open_run(
+    experiment_id: str,
+    airflow_run: str,
+    run_name: str,
+    tags: Mapping[str, str],
+    check: Callable[[str], None] | None = None,
+) -> str:
     """Find the MLflow run of a DAG run, or create it, and set its status to running.
 
     A task may call this again when it is retried.
@@ -55,6 +63,7 @@ def open_run(experiment_id: str, airflow_run: str, run_name: str, tags: Mapping[
         airflow_run: ``<dag_id>/<run_id>``, by which the run is found again.
         run_name: the name that MLflow shows.
         tags: the tags to set on the run.
+        check: called with the id of a run that is there already, before anything of it is changed.
 
     Returns:
         The id of the MLflow run.
@@ -67,6 +76,8 @@ def open_run(experiment_id: str, airflow_run: str, run_name: str, tags: Mapping[
         logger.info("Created MLflow run %s", created.info.run_id)
         return str(created.info.run_id)
     run_id = str(run.info.run_id)
+    if check is not None:
+        check(run_id)
     logger.info("Found MLflow run %s, begun by an earlier try", run_id)
     tag_run(run_id, tags)
     if run.info.status != RunStatus.to_string(RunStatus.RUNNING):
@@ -116,6 +127,11 @@ def close_run(run_id: str, succeeded: bool, command: str) -> str:
     status = str(RunStatus.to_string(RunStatus.FINISHED if succeeded else RunStatus.FAILED))
     MlflowClient().set_terminated(run_id, status)
     return status
+
+
+def has_finished(run_id: str) -> bool:
+    """Return whether a run has ended well."""
+    return bool(MlflowClient().get_run(run_id).info.status == FINISHED)
 
 
 def log_parameters(run_id: str, parameters: Mapping[str, Any]) -> None:

@@ -231,6 +231,14 @@ def test_failure_is_explained_with_the_tasks_and_the_champion(
     assert told.notes[0].startswith(f"{outcome} {REMEDY}")
 
 
+def test_run_that_had_ended_well_stays_as_it_was_recorded_then(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"train_network": "failed"}
+    assert close(monkeypatch, states, is_settled=True) == ([], "FINISHED")
+    assert told.notes == []
+
+
 def test_promotion_that_was_stopped_says_why(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     states = {"promote_challenger": "failed"}
     outcomes, _ = close(monkeypatch, states, refusal="Somebody was faster.")

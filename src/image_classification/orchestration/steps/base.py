@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from image_classification.errors import ConfigurationError
+from image_classification.errors import ConfigurationError, ContractError, RegistryError
 from image_classification.orchestration.address import locate_airflow, locate_dag_run
 from image_classification.orchestration.notices.notification import make_notice, send_notice
 from image_classification.orchestration.settings import DagSettings, Event
@@ -105,10 +105,13 @@ class PipelineOperator(BaseOperator):
 
 @contextmanager
 def fail_at_once() -> Iterator[None]:
-    """Let a task fail for good where the configuration is wrong: another try would find it so."""
+    """Let a task fail for good where another try would meet the same.
+
+    That is where the configuration, the data or the registry is at fault.
+    """
     try:
         yield
-    except ConfigurationError as error:
+    except (ConfigurationError, ContractError, RegistryError) as error:
         raise AirflowFailException(str(error)) from error
 
 

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
     from image_classification.champion.statement import Statement
     from image_classification.orchestration.kedro_run import KedroRun
-from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
+from image_classification.orchestration.steps.base import (
+    PipelineOperator,
+    fail_at_once,
+    write_outcome,
+)
 
 ANSWER = "answer"
 """Key of what the approver answered, among the results of that task."""
@@ -32,7 +36,9 @@ class MeasurePackageOperator(PipelineOperator):
 
     def execute(self, context: Context) -> None:
         """Measure, and keep what was found in the catalog."""
-        self.log.info("The packaged challenger: %s", self.start(context).aftermath.measure())
+        with fail_at_once():
+            measures = self.start(context).aftermath.measure()
+        self.log.info("The packaged challenger: %s", measures)
 
 
 class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
@@ -40,7 +46,8 @@ class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
 
     def choose_branch(self, context: Context) -> str:
         """Return the task to go on with."""
-        action, reason = self.start(context).aftermath.decide()
+        with fail_at_once():
+            action, reason = self.start(context).aftermath.decide()
         self.log.info("%s: %s", action.announcement, reason)
         return action.task
 

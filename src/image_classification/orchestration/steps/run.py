@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from image_classification.orchestration.address import locate_dag
 from image_classification.orchestration.notices.failure import FAILED_STATES, REMEDY
 from image_classification.orchestration.steps.base import (
@@ -51,7 +49,8 @@ class OpenRunOperator(PipelineOperator):
         """Open the run, and link it from the DAG run.
 
         Raises:
-            AirflowFailException: the configuration is wrong, or the form loosens it.
+            AirflowFailException: the configuration is wrong, or the form loosens it; or this run
+                has logged its model before, and its evidence is closed.
         """
         run = self.start(context)
         with fail_at_once():
@@ -77,21 +76,13 @@ class KedroNodeOperator(PipelineOperator):
             AirflowFailException: the configuration, the data or the registry is at fault. The node
                 would fail in the same way if it were tried again.
         """
-        from image_classification.errors import (  # noqa: PLC0415
-            ConfigurationError,
-            ContractError,
-            RegistryError,
-        )
-
         run = self.start(context)
         if self.node_name == RECORD_REVIEW:
             run.answer_review(read_answer(context))
         if self.node_name == PLAN_ROLLBACK:
             run.name_requester(read_requester(context))
-        try:
+        with fail_at_once():
             run.run_node(self.node_name)
-        except (ConfigurationError, ContractError, RegistryError) as error:
-            raise AirflowFailException(str(error)) from error
 
 
 class CloseRunOperator(PipelineOperator):
@@ -103,6 +94,9 @@ class CloseRunOperator(PipelineOperator):
         dag_id = context["dag"].dag_id
         states = context["ti"].get_task_states(dag_id=dag_id, run_ids=[run_id])[run_id]
         run = self.start(context)
+        if _has_failed(states) and run.is_settled():
+            self.log.info("This run had ended well before, and stays as it was recorded then")
+            return "FINISHED"
         later = self._tell_watch(context, run)
         later |= self._tell_regret(context, run)
         self._tell_outcome(context, run, states, later=later)

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
 
 from image_classification.configuration import names
-from image_classification.orchestration.steps.base import PipelineOperator, write_outcome
+from image_classification.orchestration.steps.base import (
+    PipelineOperator,
+    fail_at_once,
+    write_outcome,
+)
 from image_classification.vendor.airflow.task import SkippingOperator
 
 
@@ -60,6 +64,7 @@ class LogModelOperator(PipelineOperator):
 
     def execute(self, context: Context) -> str:
         """Do what kedro-mlflow does after a whole run; the result is the version."""
-        version = self.start(context).log_model()
+        with fail_at_once():
+            version = self.start(context).log_model()
         self.log.info("Challenger: version %s", version)
         return version
