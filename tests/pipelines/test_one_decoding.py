@@ -10,14 +10,16 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from encodings_table import ENCODINGS, SIDE, Pixels
+from encodings_table import ENCODINGS, SIDE, Pixels, save
 from laboratory import Laboratory
 from mlflow.pyfunc import PyFuncModel
 from packaged_model import package
+from PIL import Image
 from samples import POSITIVE, draw_image, fill_folder
 
 from image_classification.datasets import ImageSource, RegisteredNetwork
 from image_classification.errors import DataError
+from image_classification.intake.picture import FORMATS
 from image_classification.pipelines.inference.nodes import list_images, score_images
 
 CLASSES = [f"{number:03}" for number in range(3 * SIDE * SIDE)]
@@ -112,5 +114,31 @@ def test_the_documented_table_tells_what_becomes_of_every_encoding() -> None:
         if mode in ("", "several"):
             assert mode or f"`{kind}`" in next(cell for cell in rows if "WEBP" in cell)
         elif "," not in name:
-            row = rows[kind]
+            row = rows["MPO of phones" if kind == "MPO" else kind]
             assert f"`{mode}`" in row[1 if isinstance(meant, str) else 0], name
+
+
+MODES = (
+    *("1", "L", "P", "PA", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB"),
+    *("HSV", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"),
+)
+"""All modes that Pillow knows."""
+
+
+def test_every_format_and_mode_that_pillow_can_write_is_in_the_table() -> None:
+    Image.init()
+    known = {name.partition(",")[0] for name in ENCODINGS}
+    for kind in Image.SAVE:
+        written = [mode for mode in MODES if can_write(kind, mode)]
+        if kind in (*FORMATS, "MPO"):
+            assert {f"{kind} {mode}" for mode in written} <= known
+        else:
+            assert kind in known or not written, kind
+
+
+def can_write(kind: str, mode: str) -> bool:
+    try:
+        save(Image.new(mode, (5, 5)), kind)
+    except Exception:  # noqa: BLE001 - each format refuses in its own way
+        return False
+    return True

@@ -136,6 +136,9 @@ def _encode_png() -> dict[str, Encoding]:
     return {
         "PNG RGB, 16 bits": Encoding(draw_deep_png(deep), (deep >> 8).astype(np.uint8)),
         "PNG I;16": Encoding(save(Image.fromarray(DEEP), "PNG"), spread(DEEP >> 8)),
+        "PNG I;16B": Encoding(
+            save(Image.fromarray(DEEP).convert("I").convert("I;16B"), "PNG"), spread(DEEP >> 8)
+        ),
         "PNG RGB, with a text": Encoding(save(rgb, "PNG", pnginfo=dated), COLOURS),
         "PNG RGB, turned by EXIF": Encoding(save(rgb, "PNG", exif=turned), COLOURS),
         "PNG RGB, a colour is clear": Encoding(
@@ -170,7 +173,10 @@ def _encode_tiff() -> dict[str, Encoding]:
             save(raised, "TIFF", **add_tags(low=1000, high=1255)),
             spread(GREY),
         ),
+        "I;16L": (save(deep.convert("I").convert("I;16L"), "TIFF"), NO_RANGE),
         "I;16B": (save(deep.convert("I").convert("I;16B"), "TIFF"), NO_RANGE),
+        "PA, opaque": (save(_make_pa(255), "TIFF"), FEW_COLOURS),
+        "PA": (save(_make_pa(254), "TIFF"), UNCLEAR),
         "I": (save(deep.convert("I"), "TIFF"), "the colour mode is I,"),
         "F": (save(deep.convert("F"), "TIFF"), "the colour mode is F,"),
         "CMYK": (save(rgb.convert("CMYK"), "TIFF"), "the colour mode is CMYK"),
@@ -184,6 +190,13 @@ def _encode_tiff() -> dict[str, Encoding]:
         content = save(rgb, "TIFF", **add_tags(orientation=orientation))
         found[f"RGB, turned {orientation}"] = (content, COLOURS)
     return {f"TIFF {name}": Encoding(*encoding) for name, encoding in found.items()}
+
+
+def _make_pa(opacity: int) -> Image.Image:
+    """Return an image with a palette, of which one pixel has this opacity."""
+    image = index(FEW_COLOURS).convert("PA")
+    image.putpixel((4, 3), (image.getpixel((4, 3))[0], opacity))  # type: ignore[index]
+    return image
 
 
 def _encode_jpeg() -> dict[str, Encoding]:
@@ -202,6 +215,16 @@ def _encode_jpeg() -> dict[str, Encoding]:
         "JPEG RGB, other red": Encoding(
             save(rgb, "JPEG", icc_profile=OTHER_RED), "its colours are those of the profile"
         ),
+        **{
+            f"{kind} {mode}": Encoding(
+                content := save(rgb.convert(mode), kind), decode_jpeg(content)
+            )
+            for kind in ("JPEG", "MPO")
+            for mode in ("1", "RGBX", "YCbCr")
+        },
+        "MPO RGB": Encoding(content := save(rgb, "MPO"), decode_jpeg(content)),
+        "MPO L": Encoding(content := save(Image.fromarray(GREY), "MPO"), decode_jpeg(content)),
+        "MPO CMYK": Encoding(save(rgb.convert("CMYK"), "MPO"), "the colour mode is CMYK"),
         "JPEG CMYK": Encoding(save(rgb.convert("CMYK"), "JPEG"), "the colour mode is CMYK"),
         "MPO RGB, two pictures": Encoding(phone, decode_jpeg(plain)),
     }
@@ -221,6 +244,17 @@ def _encode_bmp_and_gif() -> dict[str, Encoding]:
         "GIF P": Encoding(save(few, "GIF"), FEW_COLOURS),
         "GIF L": Encoding(save(Image.fromarray(GREY), "GIF"), spread(GREY)),
         "GIF 1": Encoding(save(Image.fromarray(bit), "GIF"), spread(bit * 255)),
+        "GIF RGB": Encoding(save(Image.fromarray(FEW_COLOURS), "GIF"), FEW_COLOURS),
+        "GIF RGBA, opaque": Encoding(
+            save(Image.fromarray(np.dstack([FEW_COLOURS, OPAQUE])), "GIF"), FEW_COLOURS
+        ),
+        "GIF RGBA": Encoding(save(_clear(FEW_COLOURS), "GIF"), UNCLEAR),
+        # Pillow leaves out of the file how opaque its pixels are.
+        "GIF LA": Encoding(save(_clear(spread(GREY)).convert("LA"), "GIF"), spread(GREY)),
+        **{
+            f"GIF {mode}": Encoding(save(_deepen(mode), "GIF"), spread(GREY))
+            for mode in ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+        },
         "GIF P, a colour is clear": Encoding(save(few, "GIF", transparency=one), UNCLEAR),
         "GIF P, several": Encoding(
             save(few, "GIF", save_all=True, append_images=[index(255 - FEW_COLOURS)]), SEVERAL
@@ -228,16 +262,32 @@ def _encode_bmp_and_gif() -> dict[str, Encoding]:
     }
 
 
+def _clear(colours: Pixels) -> Image.Image:
+    """Return an image with a pixel through which one sees everything."""
+    opacity = OPAQUE.copy()
+    opacity[3, 4] = 0
+    return Image.fromarray(np.dstack([colours, opacity]))
+
+
+def _deepen(mode: str) -> Image.Image:
+    """Return the grey levels in a mode of more than 8 bits."""
+    return Image.fromarray(GREY.astype(np.int32)).convert(mode)
+
+
 def _encode_others() -> dict[str, Encoding]:
     rgb = Image.fromarray(COLOURS)
     kinds = ("WEBP", "AVIF", "JPEG2000", "PPM", "ICO", "ICNS", "DDS", "SGI", "QOI", "EPS")
-    unknown = ("DIB", "IM", "PCX", "PDF", "SPIDER", "TGA")
+    unknown = ("DIB", "IM", "PCX", "PDF", "SPIDER", "TGA", "BLP", "MSP", "PALM", "XBM")
+    bit = Image.fromarray(GREY > 127)
+    written = {"BLP": index(FEW_COLOURS), "MSP": bit, "PALM": bit, "XBM": bit}
     found = {
         kind: Encoding(save(rgb, kind), f"the file cannot be {{}}: the format is {kind}")
         for kind in kinds
     }
     return found | {
-        kind: Encoding(save(rgb, kind), "the file cannot be {}: it has no known format")
+        kind: Encoding(
+            save(written.get(kind, rgb), kind), "the file cannot be {}: it has no known format"
+        )
         for kind in unknown
     }
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
-STARTS_WITHIN_S = 120.0
+STARTS_WITHIN_S = 300.0
 MORE_MEMORY_BYTES = 4 * 2**30
 """What a process may take beside what it has once the network is loaded."""
 
