@@ -49,7 +49,7 @@ def test_the_table_is_whole_before_the_run_names_it(
 @pytest.fixture
 def version(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Let `champion` of `cells` be version 10, made from `IMAGES`."""
-    version = SimpleNamespace(version=10, tags={"validation_accuracy": "0.95"})
+    version = SimpleNamespace(version=10, tags={"validation_accuracy": "0.95"}, run_id="abc")
 
     def find_version(model_name: str, alias: str) -> SimpleNamespace | None:
         return version if (model_name, alias) == ("cells", "champion") else None
@@ -74,6 +74,7 @@ class TestRegisteredImages:
         assert found.images is IMAGES
         assert found.tags == version.tags
         assert found.validation_accuracy == 0.95
+        assert found.run_id == "abc"
 
     def test_there_are_none_where_the_alias_points_to_none(self, version: SimpleNamespace) -> None:
         dataset = RegisteredImagesDataset(model_name="cells", alias="challenger")

@@ -44,11 +44,13 @@ class RegisteredImages:
         version: the model version.
         images: its images with their splits; None where its run keeps no table of them.
         tags: of the version.
+        run_id: of its MLflow run, which no version of another registry has.
     """
 
     version: str
     images: pd.DataFrame | None
     tags: Mapping[str, str]
+    run_id: str = ""
 
     @property
     def validation_accuracy(self) -> float | None:
@@ -85,7 +87,7 @@ class RegisteredImagesDataset(AbstractDataset[Never, RegisteredImages | None]):
         except RegistryError as error:
             logger.warning("%s", error)
             images = None
-        return RegisteredImages(version, images, dict(found.tags))
+        return RegisteredImages(version, images, dict(found.tags), str(found.run_id or ""))
 
     def save(self, data: Never) -> Never:  # noqa: ARG002
         """Refuse: a run names its images by `RunImagesDataset`."""

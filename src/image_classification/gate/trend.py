@@ -211,7 +211,8 @@ def judge_newest(
 
     Args:
         facts: as in `watch_nothing`; `reference` is the accuracy on validation when the champion
-            was judged, None where that is not known.
+            was judged, None where that is not known. Where labels were corrected since, it is
+            measured again, and `corrected` is how many.
         measures: of `measure_newest`.
         rule: `monitoring`.
 
@@ -252,6 +253,8 @@ def _tell_level(
     if reference is None:
         return f"{champion} has {interval}; what it had when it was promoted is not known"
     level = f"{interval}, {reference:.3f} when it was promoted"
+    if corrected := facts.get("corrected"):
+        level += f" (measured again: {corrected} of its validation labels were corrected since)"
     if fell and certain:
         return f"{WORLD}: {champion} has {level}"
     if fell:

@@ -18,6 +18,7 @@ from samples import NEGATIVE, POSITIVE, draw_image, name_cell
 from image_classification.datasets import RegisteredImages, RegisteredNetwork
 from image_classification.errors import RegistryError
 from image_classification.gate import trend
+from image_classification.gate.reference import REFERENCE_COLUMNS
 from image_classification.intake.index import select_accepted
 from image_classification.pipelines import monitoring
 from image_classification.pipelines.monitoring import nodes
@@ -31,6 +32,7 @@ RULE: dict[str, Any] = {
     "confidence": 0.95,
     "resamples": 200,
 }
+NO_REFERENCES = pd.DataFrame(columns=REFERENCE_COLUMNS)
 DAYS = ("20150901", "20150902", "20150903")
 
 
@@ -74,6 +76,7 @@ class Watch:
         self.wrong = 0
         self.curves: Any = None
         self.opened = 0
+        self.scored: list[int] = []
         self.catalog: DataCatalog
         monkeypatch.setattr(nodes.vision, "score_images", self._score)
         monkeypatch.setattr(nodes, "datetime", Clock)
@@ -88,6 +91,7 @@ class Watch:
         self.table = self._split(set(patients))
 
     def _score(self, network: object, count: int, read: Any, name: Any) -> np.ndarray:
+        self.scored.append(count)
         assert len(read(slice(0, count))) == count
         labels = [name(row).split("/")[1] for row in range(count)]
         right = np.array([[label == other for other in CLASSES] for label in labels], float)
@@ -100,7 +104,7 @@ class Watch:
 
     def _describe_champion(self) -> RegisteredImages | None:
         tags = {} if self.reference is None else {"validation_accuracy": self.reference}
-        return RegisteredImages(self.version, self.table, tags) if self.version else None
+        return RegisteredImages(self.version, self.table, tags, "abc") if self.version else None
 
     def run(self) -> dict[str, Any]:
         """Let a night pass; return the watch record."""
@@ -147,7 +151,8 @@ def watch(taken_in: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wat
     import shutil
 
     yield Watch(taken_in, monkeypatch)
-    shutil.rmtree(taken_in.storage / "trend", ignore_errors=True)
+    for folder in ("trend", "references"):
+        shutil.rmtree(taken_in.storage / folder, ignore_errors=True)
 
 
 def test_the_newest_images_of_unknown_patients_are_scored_and_no_others(watch: Watch) -> None:
@@ -275,6 +280,7 @@ def test_images_that_are_held_are_not_scored(watch: Watch, monkeypatch: pytest.M
         watch._describe_champion(),
         log,
         watch.laboratory.catalog().load("image_batches"),
+        NO_REFERENCES,
         watch.rule,
     )
     assert "C11" not in set(facts[0]["patient"])
@@ -310,8 +316,8 @@ def test_scores_are_those_of_the_comparison(
     batches = taken_in.catalog().load("image_batches")
     images = RegisteredImages("3", select_accepted(log).assign(split="validation"), {})
 
-    newest, facts = nodes.score_newest_days(
-        lambda: champion, images, log, batches, {**RULE, "minimum_images": 24}
+    newest, facts, _ = nodes.score_newest_days(
+        lambda: champion, images, log, batches, NO_REFERENCES, {**RULE, "minimum_images": 24}
     )
 
     splits = select_accepted(log).assign(split="validation")
@@ -325,3 +331,75 @@ def test_the_table_of_the_trend_has_the_columns_that_the_code_writes(
 ) -> None:
     for name in ("known_trend", "champion_trend"):
         assert taken_in.catalog()[name]._columns == trend.TREND_COLUMNS
+
+
+class TestCorrectedLabels:
+    """Of the champion's validation images, since it was judged."""
+
+    @pytest.fixture
+    def corrected(self, watch: Watch) -> Watch:
+        """Four validation images of two patients; one of them had another label."""
+        table = select_accepted(watch.laboratory.log())
+        splits = table["patient"].map({"C8": "train", "C0": "validation", "C1": "validation"})
+        wrong = (table["patient"] == "C0") & (table["label"] == POSITIVE)
+        watch.table = table.assign(
+            split=splits.fillna("test"), label=table["label"].mask(wrong, NEGATIVE)
+        )
+        return watch
+
+    def test_the_reference_is_measured_again_with_the_labels_that_hold_now(
+        self, corrected: Watch
+    ) -> None:
+        found = corrected.run()
+        assert found["reference"] == 1.0
+        assert "1.000 when it was promoted (measured again: 1 of its" in found["sentence"]
+        (row,) = corrected.catalog.load("champion_references").to_dict("records")
+        assert (row["model_version"], row["run_id"], row["images"]) == ("3", "abc", 4)
+        assert (row["corrected"], row["accuracy"], row["before"]) == (1, 1.0, 0.95)
+
+    def test_it_is_measured_once(self, corrected: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+        corrected.run()
+        assert len(corrected.scored) == 2
+        assert corrected.run()["reference"] == 1.0
+        assert len(corrected.scored) == 3
+        assert len(corrected.catalog.load("champion_references")) == 1
+
+    def test_other_labels_and_other_versions_are_measured_anew(self, corrected: Watch) -> None:
+        corrected.run()
+        assert corrected.table is not None
+        corrected.table.loc[corrected.table["patient"] == "C2", "split"] = "validation"
+        corrected.run()
+        assert corrected.catalog.load("champion_references")["images"].tolist() == [4, 6]
+
+    def test_it_is_measured_where_the_newest_days_are_too_few(self, corrected: Watch) -> None:
+        corrected.rule["minimum_images"] = 99
+        found = corrected.run()
+        assert (found["accuracy"], found["reference"]) == (None, 1.0)
+        assert corrected.opened == 1
+
+    def test_a_corrected_training_image_changes_no_reference(self, corrected: Watch) -> None:
+        assert corrected.table is not None
+        corrected.table["split"] = np.where(corrected.table["patient"] == "C0", "train", "test")
+        found = corrected.run()
+        assert found["reference"] == 0.95
+        assert "measured again" not in found["sentence"]
+        assert corrected.catalog.load("champion_references").empty
+
+    def test_a_champion_that_was_never_judged_has_no_reference_to_measure(
+        self, corrected: Watch
+    ) -> None:
+        corrected.reference = None
+        assert corrected.run()["reference"] is None
+        assert corrected.catalog.load("champion_references").empty
+
+    def test_a_champion_that_cannot_be_loaded_keeps_the_old_one(self, corrected: Watch) -> None:
+        corrected.loaded_version = "4"
+        assert corrected.run()["reference"] == 0.95
+        assert corrected.catalog.load("champion_references").empty
+
+
+def test_the_table_of_the_references_has_the_columns_that_the_code_writes(
+    taken_in: Laboratory,
+) -> None:
+    for name in ("known_references", "champion_references"):
+        assert taken_in.catalog()[name]._columns == REFERENCE_COLUMNS

@@ -18,7 +18,7 @@ from image_classification.datasets import (
     RegisteredNetwork,
 )
 from image_classification.errors import RegistryError
-from image_classification.gate import trend
+from image_classification.gate import reference, trend
 from image_classification.gate.prediction import tabulate_predictions
 from image_classification.gate.trend import MonitoringParameters
 from image_classification.intake import index
@@ -33,46 +33,111 @@ def score_newest_days(
     champion_images: RegisteredImages | None,
     image_index: pd.DataFrame,
     image_batches: ImageBatches,
+    known_references: pd.DataFrame,
     parameters: MonitoringParameters,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Score the champion on the newest accepted images, of patients that it was not trained on.
 
+    Where labels of its validation images were corrected since it was judged, it is scored on those
+    again, once: what it is watched by is its accuracy with the labels that hold now.
+
     Args:
-        open_champion: loads the champion; it is called only if there are enough images.
+        open_champion: loads the champion; it is called only if there is something to score.
         champion_images: the images that the champion was made from; None if there is no champion.
         image_index: the log of the index.
         image_batches: reads the images of the batches that were taken in.
+        known_references: what earlier nights have measured again.
         parameters: the parameters `monitoring`.
 
     Returns:
         A table with one row per image: `image_id`, `image_name`, `patient`, `label`, `day`, a
         probability per class, `category` and `model_version`. It has no rows if there is nothing to
-        measure. And a dictionary of facts: `version`, `reference` (its accuracy on the validation
-        images when it was judged), `images` and `patients` (counts), `from` and `to` (days),
-        `fault` (why there is nothing to measure, or ""), and `broken` (whether the reason is that
-        the champion cannot be loaded).
+        measure. A dictionary of facts: `version`, `reference` (its accuracy on the validation
+        images when it was judged, or measured again), `corrected` (labels of these, since then),
+        `images` and `patients` (counts), `from` and `to` (days), `fault` (why there is nothing to
+        measure, or ""), and `broken` (whether the reason is that the champion cannot be loaded).
+        And the row to add to the references, if there is one.
 
     Raises:
         DataError: an image cannot be read.
     """
     images = index.select_accepted(image_index)
+    nothing = known_references.head(0)
     if champion_images is None:
-        return _score_nothing(), _gather_facts(None, images.head(0), "there is none yet")
+        facts = _gather_facts(None, images.head(0), "there is none yet")
+        return _score_nothing(), facts, nothing
     if champion_images.images is None:
         fault = "it is not known which patients it was trained on"
-        return _score_nothing(), _gather_facts(champion_images, images.head(0), fault)
+        return _score_nothing(), _gather_facts(champion_images, images.head(0), fault), nothing
+    referee = _Referee(champion_images, champion_images.images, images, known_references)
     trained_on = champion_images.images.query("split == 'train'")["patient"]
     chosen = trend.choose_newest(images, set(trained_on), parameters)
     facts = _gather_facts(champion_images, chosen, trend.find_shortage(chosen, parameters))
-    if facts["fault"]:
-        return _score_nothing(), facts
+    facts |= {"reference": referee.reference, "corrected": referee.corrected}
+    if facts["fault"] and not referee.is_due:
+        return _score_nothing(), facts, nothing
     try:
         champion = _open_same(open_champion, champion_images)
     except RegistryError as error:
         # The night goes on: training does not need the champion, and the gate will refuse.
         fault = f"it cannot be loaded: {error}"
-        return _score_nothing(), {**facts, "fault": fault, "broken": True}
-    return _score(champion, image_batches, chosen), facts
+        return _score_nothing(), {**facts, "fault": fault, "broken": True}, nothing
+    measured = referee.measure(champion, image_batches) if referee.is_due else nothing
+    facts["reference"] = referee.reference
+    if facts["fault"]:
+        return _score_nothing(), facts, measured
+    return _score(champion, image_batches, chosen), facts, measured
+
+
+class _Referee:
+    """Knows what the champion is watched by: its accuracy on its validation images.
+
+    Attributes:
+        corrected: how many of these have another label than when it was judged.
+        reference: the accuracy with the labels that hold now; the one from then where no label was
+            corrected, or where it is not measured again yet. None where it is not known.
+        is_due: it is to be measured again.
+    """
+
+    def __init__(
+        self,
+        champion: RegisteredImages,
+        made_from: pd.DataFrame,
+        images: pd.DataFrame,
+        known: pd.DataFrame,
+    ) -> None:
+        self._champion = champion
+        self._judged = reference.find_judged(made_from, images)
+        self._digest = reference.digest_labels(self._judged)
+        self.corrected = reference.count_corrected(self._judged)
+        self.reference = champion.validation_accuracy
+        again = reference.find_reference(known, champion.run_id, self._digest)
+        self.is_due = bool(self.corrected) and self.reference is not None and again is None
+        if self.corrected and again is not None:
+            self.reference = again
+
+    def measure(self, champion: RegisteredNetwork, image_batches: ImageBatches) -> pd.DataFrame:
+        """Score the validation images, and return the row to record."""
+        judged = self._judged.assign(day="")
+        predictions = _score(champion, image_batches, judged)
+        facts = {
+            "version": self._champion.version,
+            "run_id": self._champion.run_id,
+            "corrected": self.corrected,
+            "before": self._champion.validation_accuracy,
+        }
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        row = reference.make_row(facts, predictions, self._digest, now)
+        self.reference = float(row["accuracy"].iloc[0])
+        logger.info(
+            "%d validation labels of champion v%s were corrected since it was judged: its accuracy "
+            "is %.4f now, and was %.4f",
+            self.corrected,
+            self._champion.version,
+            self.reference,
+            facts["before"],
+        )
+        return row
 
 
 def watch_champion(

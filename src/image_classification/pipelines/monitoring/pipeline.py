@@ -25,9 +25,10 @@ def create_pipeline() -> Pipeline:
                     "champion_images",
                     "image_index",
                     "image_batches",
+                    "known_references",
                     "params:monitoring",
                 ],
-                outputs=["newest_predictions", "newest_days"],
+                outputs=["newest_predictions", "newest_days", "champion_references"],
                 name="score_newest_days",
             ),
             Node(
