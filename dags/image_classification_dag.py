@@ -109,7 +109,7 @@ dag: DAG = build_dag(
             ),
             NodeSpec(
                 'index_images',
-                tags=['data_processing'],
+                tags=['data_processing', 'screening'],
                 after=['inspect_images', 'screen_batches'],
             ),
             NodeSpec(

@@ -12,8 +12,8 @@ dag: DAG = build_dag(
         pipeline='review',
         project_path=Path(__file__).resolve().parents[1],
         settings={
-            "description": ('Ask a person about a batch that is held. Runs are started by the intake, one '
- 'per batch.'),
+            "description": ('Ask a person about a batch that is held, or about labels that it corrects. '
+ 'Runs are started by the intake, one per question.'),
             "schedule": None,
             "on_new_images": False,
             "on_new_champion": False,
@@ -45,6 +45,14 @@ dag: DAG = build_dag(
                     'type': 'string',
                     'parameter': 'review.batch',
                     'default': '',
+                },
+                'about': {
+                    'title': 'About',
+                    'description': 'batch: may it join? labels: may those hold that it brings for known images?',
+                    'type': 'string',
+                    'enum': ['batch', 'labels'],
+                    'parameter': 'review.about',
+                    'default': 'batch',
                 },
             },
         },

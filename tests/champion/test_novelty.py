@@ -79,7 +79,9 @@ def test_images_that_are_gone_or_labelled_anew_count_as_changes(
     known = pd.concat([tabulate("a", "b"), tabulate("c", label="healthy")])
     train, reason = ask(monkeypatch, OLD, True, tonight=tabulate("a", "c"), known=known, minimum=3)
     assert train
-    assert reason.startswith("1 new images since version 7, 2 gone: training on")
+    assert reason.startswith(
+        "1 new images since version 7, 2 gone, 1 of both the same with another label: training on"
+    )
 
 
 def test_skips_when_the_newest_version_saw_these_images_and_was_judged(

@@ -18,6 +18,7 @@ def test_every_verb_says_what_it_does() -> None:
         "batches",
         "review",
         "take-back",
+        "relabel",
         "score",
         "serve",
         "images",

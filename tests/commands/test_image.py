@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,7 +11,8 @@ from mlflow import MlflowClient
 from terminal import call, read_table
 
 from image_classification import tracking
-from image_classification.commands.image import match_image
+from image_classification.commands.console import run_pipeline
+from image_classification.commands.image import match_image, tell_history, tell_learned
 from image_classification.local.synthetic import make_cells
 
 pytestmark = pytest.mark.usefixtures("in_laboratory")
@@ -41,6 +43,28 @@ def test_an_image_is_traced_to_the_versions_that_saw_it(seen: dict[str, str]) ->
     table = read_table(call("lineage", "--image", seen["path"]))
     assert table[["version", "split"]].to_numpy().tolist() == [[1, "train"]]
     assert table["aliases"].iloc[0] == "challenger,champion"
+    assert (table["label"] == table["label_now"]).all()
+
+
+def test_the_history_of_a_label_and_the_versions_that_learned_the_old_one_are_told(
+    seen: dict[str, str], laboratory: Path
+) -> None:
+    other = {"Parasitized": "Uninfected", "Uninfected": "Parasitized"}[seen["label"]]
+    said = ["--reason", "seen anew", "--by", "Ada"]
+    assert call("relabel", seen["path"], "--to", other, *said).exit_code == 0
+    result = call("lineage", "--image", seen["path"])
+    assert f"Ada (relabel): {seen['label']} → {other}: seen anew" in result.stderr
+    assert "holds no longer" not in result.stderr, "the next intake carries it out"
+    run_pipeline("data_processing")
+
+    result = call("lineage", "--image", seen["path"])
+    (row,) = read_table(result).to_dict("records")
+    assert (row["label"], row["label_now"]) == (seen["label"], other)
+    assert f"{seen['label']} holds no longer; learned: v1" in result.stderr
+    table = read_table(call("lineage", "--version", "1"))
+    assert table[table["label"] != table["label_now"]]["path"].tolist() == [seen["path"]]
+    listed = read_table(call("images")).set_index("path")
+    assert listed.loc[seen["path"], "label"] == other
 
 
 @pytest.mark.parametrize("how", ["file", "sha256", "start of the sha256", "name", "path"])
@@ -112,3 +136,34 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments: list[str], message: 
     assert result.exit_code != 0
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_what_was_judged_by_a_label_is_told_apart_from_what_has_learned_it() -> None:
+    rows = pd.DataFrame(
+        {
+            "version": [1, 2, 3, 4],
+            "label": ["P", "P", "P", "U"],
+            "label_now": "U",
+            "split": ["train", "train", "validation", "train"],
+        }
+    )
+    assert tell_learned(rows) == [
+        "P holds no longer; learned: v1, v2",
+        "P holds no longer; judged by, in validation: v3",
+    ]
+    assert tell_learned(rows.tail(1)) == []
+
+
+def test_the_history_tells_of_the_images_asked_for_alone() -> None:
+    labels = [
+        {"image_id": "1", "path": "a/1", "before": "", "after": "P"},
+        {"image_id": "2", "path": "a/2", "before": "U", "after": ""},
+    ]
+    at = "2026-11-27T10:00:00.000001+00:00"
+    record: Any = {"at": at, "by": "Ada", "reason": "typo", "how": "relabel", "labels": labels}
+    assert tell_history({"1"}, [record]) == [
+        "2026-11-27 10:00:00 UTC, Ada (relabel): no label → P: typo"
+    ]
+    assert tell_history({"2", "3"}, [record]) == [
+        "2026-11-27 10:00:00 UTC, Ada (relabel): U → no label: typo"
+    ]

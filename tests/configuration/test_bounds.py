@@ -23,6 +23,8 @@ NO_SIDE = {
     "promotion.mode",
     "promotion.improvement.rule",
     "promotion.improvement.expected_loss.prior_patients",
+    "data_processing.corrections.policy",
+    "data_processing.corrections.trusted_uids",
     "positive_class",
     "may_loosen",
 }

@@ -70,7 +70,7 @@ FIELDS = {
         "minimum_gain",
         "min_new_images",
     },
-    "review": {"batch"},
+    "review": {"batch", "about"},
     "rollback": {"version", "reason"},
     "training": TRAINING_FIELDS,
 }
@@ -325,7 +325,7 @@ def test_held_batches_are_asked_about_beside_the_rest_of_the_night(
     dags: dict[str, DAG], name: str
 ) -> None:
     dag = dags[name]
-    assert dag.get_task("list_held_batches").upstream_task_ids == {"screen_batches"}
+    assert dag.get_task("list_held_batches").upstream_task_ids == {"index_images"}
     assert dag.get_task("request_reviews").downstream_task_ids == {"close_run"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -144,7 +145,22 @@ class TestBatches:
         assert taken_at.utcoffset() == timedelta(0)
         assert taken_at.microsecond == 0
         assert abs(datetime.now(UTC) - taken_at) < timedelta(minutes=5)
-        assert sorted(manifest) == ["delivered_as", "delivery", "taken_at"]
+        vouched = [] if "://" in places[0] else ["depositor"]
+        assert sorted(manifest) == ["delivered_as", "delivery", *vouched, "taken_at"]
+
+    def test_who_has_delivered_a_batch_is_read_where_nobody_else_could_have_noted_it(
+        self, places: tuple[str, str]
+    ) -> None:
+        for name in ("b/P/1.png", "b/_READY"):
+            self.put(places[0], name)
+        if "://" not in places[0]:
+            Path(places[0]).chmod(0o755)
+        batches = self.take_in(places).load()
+        owner = None if "://" in places[0] else os.getuid()
+        assert batches.read_depositor("b") == owner
+        if "://" not in places[1]:
+            Path(places[1], "b").chmod(0o777)
+            assert batches.read_depositor("b") is None
 
     def test_markers_are_no_files_of_a_batch_that_was_taken_in(
         self, places: tuple[str, str]

@@ -68,12 +68,20 @@ def test_a_batch_that_brings_too_few_joins_and_waits_for_nobody(batch: pd.DataFr
     assert admit_together(NOTHING, {"b": batch}, PARAMETERS) == {}
 
 
-def test_a_batch_that_takes_away_what_was_enough_waits() -> None:
-    # The same contents under the other label: two labels are a conflict, which counts under none.
-    other = KNOWN.assign(label=KNOWN["label"].map({"P": "U", "U": "P"}))
-    waiting = admit_together(KNOWN, {"b": other, "c": tabulate(100, "P")}, PARAMETERS)
-    assert waiting == {"b": ["With it, no image is accepted yet."]}
+def test_labels_that_a_batch_corrects_count_and_those_that_it_only_proposes_do_not() -> None:
+    # The same contents, all of them under one label.
+    other = KNOWN.assign(label="P")
+    corrects = {"b": other.assign(corrects=True), "c": tabulate(100, "P")}
+    waiting = admit_together(KNOWN, corrects, PARAMETERS)
+    assert list(waiting) == ["b"]
+    assert any("0 patients of U" in breach for breach in waiting["b"])
+    assert admit_together(KNOWN, {"b": other.assign(corrects=False)}, PARAMETERS) == {}
+    assert admit_together(KNOWN, {"b": other}, PARAMETERS) == {}
+
+
+def test_what_was_too_little_before_is_not_held_against_a_batch_that_corrects_labels() -> None:
     few = KNOWN[KNOWN["split"] != "test"]
+    other = few.assign(label="P", corrects=True)
     assert admit_together(few, {"b": other}, PARAMETERS) == {}
 
 

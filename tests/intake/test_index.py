@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_classification.intake import index
-from image_classification.intake.index import ACCEPTED, CONFLICT, HELD, REJECTED
+from image_classification.intake.index import (
+    ACCEPTED,
+    CONFLICT,
+    HELD,
+    PROPOSED,
+    REJECTED,
+    STATED,
+)
 
 
 def tabulate(*rows: tuple[str, str, str, str], seen: str = "2026-11-22") -> pd.DataFrame:
@@ -90,6 +97,72 @@ class TestSettling:
         assert selected["path"].tolist() == ["b"]
         assert selected.index.tolist() == [0]
         assert selected.columns.tolist() == log.columns.tolist()
+
+
+class TestStatedLabels:
+    def test_the_label_that_was_stated_last_holds_for_the_content(self) -> None:
+        rows = [
+            ("a", "1", "P", ACCEPTED),
+            ("b", "2", "P", ACCEPTED),
+            ("a", "1", "U", STATED),
+            ("a", "1", "V", STATED),
+        ]
+        assert settle(*rows) == [("a", "V", ACCEPTED), ("b", "P", ACCEPTED)]
+
+    def test_it_holds_for_files_that_come_later_and_after_new_answers_about_a_batch(self) -> None:
+        rows = [
+            ("a", "1", "P", ACCEPTED),
+            ("a", "1", "U", STATED),
+            ("a", "1", "P", REJECTED),
+            ("a", "1", "P", ACCEPTED),
+            ("b", "1", "P", ACCEPTED),
+        ]
+        assert settle(*rows) == [("a", "U", ACCEPTED)]
+
+    def test_a_conflict_ends_when_the_label_is_stated(self) -> None:
+        conflict = [("a", "1", "P", ACCEPTED), ("b", "1", "U", ACCEPTED)]
+        assert settle(*conflict, ("a", "1", "U", STATED)) == [("a", "U", ACCEPTED)]
+        pair = [("a", "1", "P", CONFLICT), ("b", "1", "U", CONFLICT)]
+        assert settle(*pair) == [("a", "", CONFLICT)]
+        assert settle(*pair, ("a", "1", "U", STATED)) == [("a", "U", ACCEPTED)]
+
+    def test_a_statement_without_a_label_takes_back_what_was_stated(self) -> None:
+        rows = [("a", "1", "P", ACCEPTED), ("a", "1", "U", STATED), ("a", "1", "", STATED)]
+        assert settle(*rows) == [("a", "P", ACCEPTED)]
+
+    @pytest.mark.parametrize("status", [HELD, REJECTED])
+    def test_a_statement_changes_no_status(self, status: str) -> None:
+        rows = [("a", "1", "P", status), ("a", "1", "U", STATED)]
+        assert settle(*rows) == [("a", "U", status)]
+
+    def test_who_stated_it_is_who_labelled_the_image(self) -> None:
+        log = tabulate(("a", "1", "P", ACCEPTED), ("a", "1", "U", STATED))
+        log = log.assign(labelled_by=["Osei", "Ada"], labelled_on=["2026-11-20", "2026-11-27"])
+        (row,) = index.settle_index(log).to_dict("records")
+        assert (row["labelled_by"], row["labelled_on"]) == ("Ada", "2026-11-27")
+        assert row["first_seen"] == "2026-11-22"
+
+
+class TestProposedLabels:
+    def test_a_proposal_changes_nothing_while_another_file_is_accepted(self) -> None:
+        rows = [("a", "1", "P", ACCEPTED), ("b", "1", "U", PROPOSED)]
+        assert settle(*rows) == [("a", "P", ACCEPTED)]
+        assert settle(*rows[::-1]) == [("a", "P", ACCEPTED)]
+
+    def test_a_proposal_holds_once_nothing_contradicts_it(self) -> None:
+        rows = [("a", "1", "P", ACCEPTED), ("b", "1", "U", PROPOSED), ("a", "1", "P", REJECTED)]
+        assert settle(*rows) == [("b", "U", ACCEPTED)]
+        assert settle(*rows[1:2]) == [("b", "U", ACCEPTED)]
+
+    def test_a_proposal_about_a_conflict_leaves_it_one(self) -> None:
+        proposal = ("c", "1", "U", PROPOSED)
+        for status in (ACCEPTED, CONFLICT):
+            rows = [("a", "1", "P", status), ("b", "1", "U", status), proposal]
+            assert settle(*rows) == [("a", "", CONFLICT)]
+
+    def test_a_batch_that_contradicts_itself_takes_nothing_out(self) -> None:
+        pair = [("b", "1", "P", CONFLICT), ("c", "1", "U", CONFLICT)]
+        assert settle(("a", "1", "P", ACCEPTED), *pair) == [("a", "P", ACCEPTED)]
 
 
 STATUSES = (ACCEPTED, HELD, REJECTED)
@@ -205,15 +278,32 @@ class TestQuarantine:
         listed = index.describe_quarantine(batch, others.iloc[::-1])
         assert listed["reason"].tolist() == ["duplicate of a/1"]
 
-    def test_a_conflict_names_both_files(self) -> None:
+    def test_a_file_whose_content_has_another_label_names_the_one_that_has_it(self) -> None:
         batch = inspect(("b/1", "U", "1", ""), ("b/2", "U", "2", ""))
         listed = index.describe_quarantine(batch, tabulate(("a/1", "1", "P", ACCEPTED)))
-        told = "the same image has more than one label: a/1 (P), b/1 (U)"
+        told = "the same image has more than one label: a/1 (P), b/1 (U). It keeps the label P"
+        assert listed[["path", "label", "reason"]].to_numpy().tolist() == [["b/1", "U", told]]
+
+    def test_a_content_that_has_lost_its_label_names_all_files(self) -> None:
+        lost = tabulate(("a/1", "1", "P", ACCEPTED), ("c/1", "1", "U", ACCEPTED))
+        listed = index.describe_quarantine(inspect(("b/1", "U", "1", "")), lost)
+        told = "the same image has more than one label: a/1 (no label), b/1 (U)"
+        assert listed["reason"].tolist() == [told, told]
+
+    def test_a_conflict_within_the_batch_names_both_files(self) -> None:
+        batch = inspect(("b/1", "P", "1", ""), ("b/2", "U", "1", ""))
+        listed = index.describe_quarantine(batch, self.NOBODY)
+        told = "the same image has more than one label: b/1 (P), b/2 (U)"
         assert listed[["path", "label", "reason"]].to_numpy().tolist() == [
-            ["a/1", "P", told],
-            ["b/1", "U", told],
+            ["b/1", "P", told],
+            ["b/2", "U", told],
         ]
         assert listed.index.tolist() == [0, 1]
+
+    def test_a_file_with_the_label_that_was_stated_is_a_duplicate(self) -> None:
+        known = tabulate(("a/1", "1", "P", ACCEPTED), ("a/1", "1", "U", STATED))
+        listed = index.describe_quarantine(inspect(("b/1", "U", "1", "")), known)
+        assert listed["reason"].tolist() == ["duplicate of a/1"]
 
 
 def tabulate_images() -> pd.DataFrame:

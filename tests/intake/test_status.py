@@ -76,6 +76,24 @@ def test_the_log_tells_the_last_status_of_each_batch() -> None:
     assert read_statuses(log.head(0)) == {}
 
 
+def test_files_that_contradict_others_and_statements_say_nothing_else_of_their_batch() -> None:
+    reviewed = {"reviewed_by": "Ada", "review_reason": "looked", "reviewed_at": "monday"}
+    log = pd.DataFrame(
+        {
+            "batch": ["a", "b", "a", "b"],
+            "status": ["accepted", "proposed", "stated", "conflict"],
+            "reviewed_by": ["", "Ada", "Bob", "Ada"],
+            "review_reason": ["", "looked", "typo", "looked"],
+            "reviewed_at": ["", "monday", "friday", "monday"],
+        }
+    )
+    assert read_statuses(log) == {
+        "a": {"status": "accepted", **NOBODY},
+        "b": {"status": "accepted", **reviewed},
+    }
+    assert read_statuses(log.head(3))["b"] == {"status": "accepted", **reviewed}
+
+
 def test_a_batch_adds_its_usable_files_by_path_each_content_once_per_label() -> None:
     inspections = pd.DataFrame(
         {

@@ -41,6 +41,14 @@ def test_the_parts_add_up_to_what_was_found(statuses: dict[str, int], said: str)
     assert describe_tally(counts) == said
 
 
+def test_files_with_another_label_than_the_index_are_no_duplicates() -> None:
+    said = describe_tally(tally_batch(RECORD, own(accepted=7), relabelled=2))
+    assert said == (
+        "15 found: 7 accepted, 2 refused, 2 of known images with another label, 1 duplicates, "
+        "3 left out"
+    )
+
+
 def test_a_record_of_an_earlier_release_adds_up_too() -> None:
     counts = tally_batch({"files": 12, "images": 9}, own(accepted=8))
     assert counts == {"found": 12, "accepted": 8, "refused": 3, "duplicates": 1}

@@ -9,6 +9,7 @@ import pytest
 
 from image_classification.intake.waiting import (
     count_changes,
+    count_corrected,
     describe_missing,
     judge_changes,
     list_due_batches,
@@ -83,6 +84,13 @@ def test_images_that_are_gone_or_labelled_anew_count_as_changes() -> None:
     known = pd.concat([tabulate("a", "b"), tabulate("c", label="healthy")])
     assert count_changes(tabulate("a", "c", "d"), known) == (2, 2)
     assert count_changes(known, known) == (0, 0)
+    assert count_corrected(tabulate("a", "c", "d"), known) == 1
+    assert count_corrected(known, known) == 0
+
+
+def test_labels_that_were_corrected_are_said_to_be() -> None:
+    said = "1 new images since version 7, 1 gone, 1 of both the same with another label"
+    assert judge_changes(1, 1, 2, "7", 1) == (True, said)
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,14 @@ class Batch:
         return self.is_whole
 
 
-def open_account(pipeline: str = "retraining", batch: str = "first", **entries: Any) -> Account:
+def open_account(
+    pipeline: str = "retraining", batch: str = "first", about: str = "batch", **entries: Any
+) -> Account:
     known = {name: MemoryDataset(value, copy_mode="assign") for name, value in entries.items()}
     missing = {"champion_watch", "decision", "hindsight_report", "intake_report"} - set(known)
     catalog = DataCatalog(known | {name: MemoryDataset() for name in missing})
-    params = {"data_processing": {"settle_minutes": 30}, "review": {"batch": batch}}
+    review = {"batch": batch, "about": about}
+    params = {"data_processing": {"settle_minutes": 30}, "review": review}
     said: list[str] = []
     run: Any = SimpleNamespace(
         pipeline=pipeline,
@@ -82,14 +85,69 @@ def test_an_intake_is_told_what_is_due_and_what_is_held() -> None:
         image_batches=SimpleNamespace(names=lambda: ["begun", "done"]),
         batch_screenings={"done": {"verdict": "held", "images": 3}},
         batch_reviews={},
-        image_index=pd.DataFrame({"batch": ["done"], "reviewed_at": [""]}),
+        label_corrections={},
+        image_index=make_log(("done", "1", "P", "accepted")),
     )
     assert account.find_batches() == ["begun", "new.zip"]
     assert account.list_held_batches() == ["done"]
+    assert account.list_label_questions() == []
+
+
+def make_log(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
+    """Return a log: batch, content, label and status of each file."""
+    log = pd.DataFrame(rows, columns=["batch", "image_id", "label", "status"])
+    return log.assign(path=log["batch"] + "/" + log["image_id"], first_seen="", reviewed_at="")
+
+
+CORRECTED = {
+    "at": "monday",
+    "by": "Ada",
+    "reason": "looked",
+    "how": "review",
+    "batch": "second",
+    "labels": [
+        {"image_id": "1", "path": "second/1", "before": "P", "after": "U"},
+        {"image_id": "2", "path": "second/2", "before": "P", "after": "P"},
+    ],
+}
+
+
+def test_labels_that_were_corrected_are_due_and_those_that_contradict_are_asked_about() -> None:
+    log = make_log(("first", "1", "P", "accepted"), ("second", "1", "U", "proposed"))
+    known: Any = {
+        "incoming_batches": SimpleNamespace(batches=[]),
+        "image_batches": SimpleNamespace(names=list),
+        "batch_screenings": {},
+        "batch_reviews": {},
+        "image_index": log,
+    }
+    account = open_account(**known, label_corrections={})
+    assert account.find_batches() == []
+    assert account.list_label_questions() == ["second"]
+    account = open_account(**known, label_corrections={"x": CORRECTED})
+    assert account.find_batches() == ["2 corrected labels"]
+    assert account.list_label_questions() == []
+
+
+def test_an_answer_about_labels_is_told_with_how_many_it_changes() -> None:
+    said = {"label_corrections": {"x": CORRECTED}}
+    account = open_account("review", "second", "labels", **said)
+    assert account.is_about_labels
+    assert account.count_new_images() == 1
+    assert account.describe_outcome() == ("1 of 2 labels corrected as in 'second', by Ada: looked")
+    other = open_account("review", "first", "labels", **said)
+    assert other.count_new_images() == 0
+    assert other.describe_outcome() == "no label of the batch was to be answered any more"
 
 
 def test_new_images_are_those_that_an_intake_accepted() -> None:
     assert open_account("data_processing", intake_counts=COUNTS).count_new_images() == 5
+    corrected = {**COUNTS, "corrected": 2, "proposed": 3}
+    account = open_account("data_processing", intake_counts=corrected, contract_report={})
+    assert account.count_new_images() == 7
+    assert account.describe_outcome().endswith(
+        "in quarantine; another label for 3 known images; 2 labels corrected"
+    )
 
 
 @pytest.mark.parametrize(("batch", "images"), [("first", 7), ("other", 0), ("none", 0)])

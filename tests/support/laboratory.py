@@ -99,11 +99,19 @@ class Laboratory:
         report: dict[str, Any] = catalog.load("intake_report") if not nodes else {}
         return report
 
-    def answer(self, batch: str, answer: str, by: str = "Ada", reason: str = "looked at") -> None:
+    def answer(
+        self,
+        batch: str,
+        answer: str,
+        by: str = "Ada",
+        reason: str = "looked at",
+        about: str = "batch",
+    ) -> None:
         """Run `review`."""
-        given = {"batch": batch, "answer": answer, "by": by, "reason": reason}
+        given = {"batch": batch, "about": about, "answer": answer, "by": by, "reason": reason}
         catalog = self.catalog(params_review=given)
         catalog["params:review.batch"] = batch
+        catalog["params:review.about"] = about
         SequentialRunner().run(review.create_pipeline(), catalog)
 
     def review(

@@ -116,6 +116,8 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
             read_watch=lambda: "",
             read_regret=lambda: None,
             list_held_batches=list,
+            list_label_questions=list,
+            is_about_labels=False,
             list_set_aside=list,
             list_left_alone=list,
             locate_evidence=lambda: {"Model version 2": "http://mlflow/2"},

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from image_classification.champion import registry
-from image_classification.intake.waiting import count_changes, judge_changes
+from image_classification.intake.waiting import count_changes, count_corrected, judge_changes
 
 
 def check_new_images(
@@ -62,8 +62,13 @@ def _compare_with_newest(
                 "again."
             )
         return False, f"No new images: version {version} was trained on these {counts}."
-    changes = count_changes(images, registry.read_images(model_name, version))
-    is_enough, said = judge_changes(*changes, training["min_new_images"], version)
+    known = registry.read_images(model_name, version)
+    is_enough, said = judge_changes(
+        *count_changes(images, known),
+        training["min_new_images"],
+        version,
+        count_corrected(images, known),
+    )
     return is_enough, f"{said}: training on {counts}." if is_enough else said
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import shlex
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from kedro.framework.context import KedroContext
 
 from image_classification.commands.console import (
     load_entry,
@@ -26,13 +28,25 @@ from image_classification.datasets.folder import describe_left_out
 from image_classification.datasets.withdrawal import copy_batch
 from image_classification.errors import DataError
 from image_classification.intake import index
+from image_classification.intake.correction import foresee
 from image_classification.intake.preview import preview_batch
+from image_classification.intake.proposal import find_contradictions, find_open, select_opposed
+from image_classification.intake.status import read_statuses
 from image_classification.intake.tally import describe_tally, tally_batch
 from image_classification.pipelines.review.nodes import make_review
 from image_classification.vendor.kedro import locate_file
 
 COUNTED = ("Refused: ", "Left out: ")
 """How the notes of a screening begin that say what was not used."""
+
+ASKED = (
+    "{} known images have another label here, and keep theirs until it is answered: "
+    "image-classification review {} --labels"
+)
+PAIRED = (
+    "{} files lie under two labels each, and are trained on under neither: "
+    "image-classification relabel"
+)
 
 
 @click.command()
@@ -77,25 +91,10 @@ def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: b
 def batches() -> None:
     """List the batches: what became of each, and why."""
     context = open_context()
-    log = load_entry(context, names.IMAGE_INDEX)
-    settled = index.settle_index(log)
-    screenings = load_entry(context, names.BATCH_SCREENINGS)
+    taken = _TakenBatches(context)
     for name in load_entry(context, names.IMAGE_BATCHES).names():
-        record = screenings.get(name)
-        # An image whose status has changed has one row per status.
-        rows = log[log["batch"] == name].drop_duplicates("path", keep="last")
-        verdict = "taken in, not judged yet" if record is None else record["verdict"]
-        answered = rows[["status", "reviewed_by", "review_reason"]]
-        if len(answered) and answered["reviewed_by"].iloc[-1]:
-            verdict = "{}, after a review by {}: {}".format(*answered.iloc[-1])
-        say(f"{name}: {verdict} ({len(rows)} images)")
-        if record is None:
-            continue
-        counts = tally_batch(record, settled[settled["batch"] == name])
-        told = [note for note in record["notes"] if note.startswith(COUNTED)]
-        # Where all that was found are images of one status, the line above says it.
-        lines = [*record["reasons"], *([describe_tally(counts)] if len(counts) > 2 else []), *told]
-        for line in lines:
+        say(taken.describe(name))
+        for line in taken.explain(name):
             say(f"  - {line}")
     inbox = load_entry(context, names.INCOMING_BATCHES)
     now, minutes = datetime.now(UTC), context.params["data_processing"]["settle_minutes"]
@@ -120,7 +119,9 @@ def take_back(batch: str, to: Path, by: str, reason: str) -> None:
     """
     context = open_context()
     copied, odd = copy_batch(load_entry(context, names.IMAGE_BATCHES), batch, to)
-    answer = make_review({"batch": batch, "answer": "reject", "by": by, "reason": reason})
+    answer = make_review(
+        {"batch": batch, "about": "batch", "answer": "reject", "by": by, "reason": reason}
+    )
     save_entry(context, names.BATCH_REVIEWS, answer)
     say(f"Copied {copied} files of batch '{batch}' to {to}; the next intake rejects the batch.")
     for line in describe_left_out(odd):
@@ -128,23 +129,68 @@ def take_back(batch: str, to: Path, by: str, reason: str) -> None:
     say(f"Mend them, then: image-classification deliver {shlex.quote(str(to))}")
 
 
+class _TakenBatches:
+    """What is known of the batches that were taken in."""
+
+    def __init__(self, context: KedroContext) -> None:
+        log = load_entry(context, names.IMAGE_INDEX)
+        self._screenings = load_entry(context, names.BATCH_SCREENINGS)
+        self._statuses = read_statuses(log)
+        self._settled = index.settle_index(log)
+        self._files = log[log["status"] != index.STATED].drop_duplicates("path", keep="last")
+        opposed = select_opposed(self._files, self._settled)
+        corrections = load_entry(context, names.LABEL_CORRECTIONS)
+        self._opposed = Counter(opposed["batch"])
+        self._asked = Counter(find_open(foresee(log, corrections))["batch"])
+        self._paired = Counter(find_contradictions(log)["batch"])
+
+    def describe(self, batch: str) -> str:
+        """Return what became of a batch, and how many images it has, in a line."""
+        record, status = self._screenings.get(batch), self._statuses.get(batch)
+        verdict = "taken in, not judged yet" if record is None else record["verdict"]
+        if status and status["reviewed_by"]:
+            said = "{status}, after a review by {reviewed_by}: {review_reason}"
+            verdict = said.format(**status)
+        return f"{batch}: {verdict} ({(self._files['batch'] == batch).sum()} images)"
+
+    def explain(self, batch: str) -> list[str]:
+        """Return why, what became of all that was found in it, and what waits for an answer."""
+        record = self._screenings.get(batch)
+        if record is None:
+            return []
+        own = self._settled[self._settled["batch"] == batch]
+        counts = tally_batch(record, own, self._opposed[batch])
+        return [
+            *record["reasons"],
+            # Where all that was found are images of one status, the first line says it.
+            *([describe_tally(counts)] if len(counts) > 2 else []),
+            *(note for note in record["notes"] if note.startswith(COUNTED)),
+            *([ASKED.format(self._asked[batch], batch)] if self._asked[batch] else []),
+            *([PAIRED.format(self._paired[batch])] if self._paired[batch] else []),
+        ]
+
+
 @click.command()
 @click.argument("batch")
-@click.option("--accept", "answer", flag_value="accept", help="Let it join the training set.")
-@click.option("--reject", "answer", flag_value="reject", help="Never train on it.")
+@click.option("--labels", is_flag=True, help="About the labels that it has for known images.")
+@click.option("--accept", "answer", flag_value="accept", help="Let it, or its labels, hold.")
+@click.option("--reject", "answer", flag_value="reject", help="Never train on it, or on them.")
 @click.option("--by", default=getpass.getuser, show_default="your user name", help="Who answers.")
 @click.option("--reason", default="", help="Why; kept with the images.")
 @report_errors
-def review(batch: str, answer: str | None, by: str, reason: str) -> None:
+def review(batch: str, labels: bool, answer: str | None, by: str, reason: str) -> None:
     """Show why BATCH is held, or answer: --accept or --reject, with a --reason.
 
     This works without Airflow, and for any batch: once a batch that was accepted is rejected, no
-    later run trains on it.
+    later run trains on it. With --labels it is about the images that have another label in the
+    training set than in BATCH.
     """
-    params = {"batch": batch, "answer": answer or "", "by": by, "reason": reason}
+    about = "labels" if labels else "batch"
+    params = {"batch": batch, "about": about, "answer": answer or "", "by": by, "reason": reason}
     catalog = run_pipeline("review", review=params).catalog
     if answer:
-        say(f"Recorded: {answer} '{batch}', by {by}. The next intake carries it out.")
+        of = f"the labels of '{batch}'" if labels else f"'{batch}'"
+        say(f"Recorded: {answer} {of}, by {by}. The next intake carries it out.")
     else:
         say(catalog.load(names.REVIEW_SUMMARY))
         say(f"\nContact sheet: {locate_file(catalog[names.REVIEW_SHEET])}")

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import click
 
-from image_classification.commands import batch, decisions, image, policy, score, serve, watch
+from image_classification.commands import (
+    batch,
+    decisions,
+    image,
+    label,
+    policy,
+    score,
+    serve,
+    watch,
+)
 
 
 @click.group(name="Image Classification")
 def commands() -> None:
-    """Deliver images, answer reviews, score with the champion, read and undo decisions."""
+    """Deliver and score images, answer reviews, correct labels, read and undo decisions."""
 
 
 for command in (
@@ -17,6 +26,7 @@ for command in (
     batch.batches,
     batch.review,
     batch.take_back,
+    label.relabel,
     score.score,
     serve.serve,
     image.images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import click
@@ -19,9 +20,13 @@ from image_classification.commands.console import (
 from image_classification.configuration import names
 from image_classification.errors import ImageClassificationError
 from image_classification.intake import index
+from image_classification.intake.correction import Correction, sort_corrections
 
 SHOWN = ["image_id", "path", "label", "patient", "captured_on", "batch", "split"]
 """Columns that are printed."""
+
+PRESENT = "label_now"
+"""Column of the label that holds now; "" where the image has none, or is not in the index."""
 
 SHORTEST_ID = 8
 """Digits of a sha256 that are enough to name an image."""
@@ -46,19 +51,60 @@ def images(status: str | None, to: Path | None) -> None:
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
 @report_errors
 def lineage(version: str | None, image: str | None, split: str | None, to: Path | None) -> None:
-    """Trace a model version to its images, or an image to the model versions that saw it."""
+    """Trace a model version to its images, or an image to the model versions that saw it.
+
+    The column label is the one that the version has learned or was judged by, label_now the one
+    that holds now. The history of an image's label is told beside the table.
+    """
     if (version is None) == (image is None):
         raise click.UsageError("Give either --version or --image.")
-    model_name = open_context().params["registered_model_name"]
+    context = open_context()
+    model_name = context.params["registered_model_name"]
+    log = load_entry(context, names.IMAGE_INDEX)
     if version is not None:
-        table = registry.read_images(model_name, version)
-        show_table(table if split is None else table[table["split"] == split], SHOWN, to)
+        table = _add_present(registry.read_images(model_name, version), log)
+        table = table if split is None else table[table["split"] == split]
+        show_table(table, [*SHOWN, PRESENT], to)
         return
-    rows = _trace_image(model_name, str(image))
+    rows = _add_present(_trace_image(model_name, str(image)), log)
     if rows.empty:
         say(f"No version of '{model_name}' saw '{image}'.")
     else:
-        show_table(rows, ["version", "aliases", *SHOWN], to)
+        show_table(rows, ["version", "aliases", *SHOWN, PRESENT], to)
+    known = log[log["status"] != index.STATED]
+    ids = {*rows["image_id"], *known.loc[match_image(known, str(image)), "image_id"]}
+    records = sort_corrections(load_entry(context, names.LABEL_CORRECTIONS))
+    for line in [*tell_history(ids, records), *tell_learned(rows)]:
+        say(line, err=True)
+
+
+def _add_present(table: pd.DataFrame, log: pd.DataFrame) -> pd.DataFrame:
+    """Return images with the label that each has now, "" for none."""
+    settled = index.settle_same(log, table["image_id"])
+    labels = dict(zip(settled["image_id"], settled["label"], strict=True))
+    return table.assign(**{PRESENT: [labels.get(name, "") for name in table["image_id"]]})
+
+
+def tell_history(image_ids: Collection[str], records: Iterable[Correction]) -> list[str]:
+    """Return how the labels of images were corrected, a sentence each, in the order of time."""
+    return [
+        f"{record['at'][:19].replace('T', ' ')} UTC, {record['by']} ({record['how']}): "
+        f"{change['before'] or 'no label'} → {change['after'] or 'no label'}: {record['reason']}"
+        for record in records
+        for change in record["labels"]
+        if change["image_id"] in image_ids
+    ]
+
+
+def tell_learned(rows: pd.DataFrame) -> list[str]:
+    """Return which versions have learned, or were judged by, a label that holds no longer."""
+    outdated = rows[rows["label"] != rows[PRESENT]]
+    said = []
+    for (label, split), group in outdated.groupby(["label", "split"]):
+        versions = ", ".join(f"v{version}" for version in dict.fromkeys(group["version"]))
+        done = "learned" if split == "train" else f"judged by, in {split}"
+        said.append(f"{label} holds no longer; {done}: {versions}")
+    return said
 
 
 def _trace_image(model_name: str, image: str) -> pd.DataFrame:

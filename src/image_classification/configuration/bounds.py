@@ -14,6 +14,7 @@ from image_classification.errors import ConfigurationError, name_near_misses
 GUARDED = (
     "promotion",
     "data_processing.contract",
+    "data_processing.corrections",
     "data_processing.screening",
     "positive_class",
     "may_loosen",

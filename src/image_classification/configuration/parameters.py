@@ -24,6 +24,7 @@ from image_classification.gate.policy import PromotionPolicy, explain_old_keys
 from image_classification.gate.trend import MonitoringParameters
 from image_classification.intake.contract import ContractParameters
 from image_classification.intake.limit import ArrivalLimits
+from image_classification.intake.proposal import CorrectionParameters
 from image_classification.intake.screening import ScreeningParameters
 
 logger = logging.getLogger(__name__)
@@ -67,14 +68,25 @@ class DataProcessingParameters(TypedDict):
     enough_validation_patients: Count
     enough_test_patients: Count
     arrival: ArrivalLimits
+    corrections: CorrectionParameters
     contract: ContractParameters
     screening: ScreeningParameters
 
 
 class ReviewParameters(TypedDict):
-    """A person's answer about a batch that is held; empty in all runs but those of `review`."""
+    """A person's answer about a batch; empty in all runs but those of `review`.
+
+    Attributes:
+        batch: its name.
+        about: whether the `batch` may join, or whether the `labels` hold that it brings for images
+            that are known under others.
+        answer: "" for none yet.
+        by: who answers.
+        reason: why.
+    """
 
     batch: str
+    about: Literal["batch", "labels"]
     answer: Literal["", "accept", "reject"]
     by: str
     reason: str

@@ -21,4 +21,4 @@ ROLLS_BACK = "rolls_back"
 """The nodes that make a comparison to be judged, a watch to be told of, a plan to carry out."""
 
 SCREENS = "screening"
-"""The node that may hold a batch for a review."""
+"""The nodes that may leave a batch, or its labels, to a review."""

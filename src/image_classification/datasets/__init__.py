@@ -2,6 +2,7 @@
 
 from image_classification.datasets.arrival import IncomingBatch
 from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
+from image_classification.datasets.correction import CorrectionsDataset
 from image_classification.datasets.inbox import Inbox, InboxDataset
 from image_classification.datasets.lineage import (
     RegisteredImages,
@@ -38,6 +39,7 @@ __all__ = [
     "AppendedTableDataset",
     "BatchTables",
     "BatchTablesDataset",
+    "CorrectionsDataset",
     "ImageBatches",
     "ImageBatchesDataset",
     "ImageSource",

@@ -19,6 +19,7 @@ import fsspec
 import pandas as pd
 
 from image_classification.datasets.arrival import MANIFEST, MARKERS, IncomingBatch
+from image_classification.datasets.depositor import find_depositor, is_own
 from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import (
     PARTIAL,
@@ -85,6 +86,13 @@ class ImageBatches:
         if "fault" in manifest and len(files):
             left, files = left | {NOT_READ: files["path"].tolist()}, files.head(0)
         return files, left
+
+    def read_depositor(self, batch: str) -> int | None:
+        """Return the uid of who has delivered a batch, or None: see `find_depositor`."""
+        uid: int | None = self.read_manifest(batch).get("depositor")  # an older release noted none
+        if is_local(self.filesystem) and not is_own(posixpath.join(self.root, batch, MANIFEST)):
+            return None
+        return uid
 
     def list_files(self, batch: str) -> pd.DataFrame:
         """Return one row per image file of a batch, as `list_images`; paths below `root`.
@@ -298,6 +306,8 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         total, fault = measure(batch)
+        if is_local(batch.filesystem) and not fault:
+            facts["depositor"] = find_depositor(batch.path)
         if self._rename(batch, name, _encode(facts | fault)):
             return True
         # On a disk it is written aside first, so that the folder of a batch is never half full.

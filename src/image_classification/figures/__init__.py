@@ -5,7 +5,11 @@ import matplotlib as mpl
 from image_classification.figures.comparison import plot_comparison, plot_gate_report
 from image_classification.figures.history import plot_champion_trend, plot_history
 from image_classification.figures.profile import plot_profile
-from image_classification.figures.sheet import plot_contact_sheet, plot_suspects
+from image_classification.figures.sheet import (
+    plot_contact_sheet,
+    plot_proposals,
+    plot_suspects,
+)
 from image_classification.figures.training import (
     plot_confusion,
     plot_curves,
@@ -26,6 +30,7 @@ __all__ = [
     "plot_gate_report",
     "plot_history",
     "plot_profile",
+    "plot_proposals",
     "plot_reliability",
     "plot_roc",
     "plot_suspects",

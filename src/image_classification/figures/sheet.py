@@ -57,6 +57,27 @@ def plot_suspects(batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uin
     return _draw_sheet(title, pixels, captions)
 
 
+def plot_proposals(
+    batch: str, proposals: pd.DataFrame, pixels: npt.NDArray[np.uint8], count: int
+) -> Figure:
+    """Show images that a batch has another label for, each with both labels.
+
+    Args:
+        batch: name of the batch.
+        proposals: `before` (the label that it has, "" for none), `label` (that of the batch),
+            `patient` and `path` of each image shown.
+        pixels: the images shown, ``(n, size, size, 3)`` uint8.
+        count: how many there are in all.
+    """
+    rows = proposals[["before", "label", "patient", "path"]].astype(str).to_numpy()
+    captions = [
+        f"{before or 'no label'}\n→ {label}\npatient {patient[:12]}\n{path.rsplit('/')[-1][-24:]}"
+        for before, label, patient, path in rows
+    ]
+    title = f"Batch '{batch}': {len(rows)} of {count} images with another label, now → new"
+    return _draw_sheet(title, pixels, captions)
+
+
 def _draw_sheet(title: str, pixels: npt.NDArray[np.uint8], captions: Sequence[str]) -> Figure:
     rows = max(1, -(-len(captions) // SHEET_COLUMNS))
     figure = Figure(figsize=(2.1 * SHEET_COLUMNS, 2.6 * rows + 0.6), layout="constrained")

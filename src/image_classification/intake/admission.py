@@ -22,11 +22,12 @@ def admit_together(
     All batches are tried together first, since two may keep the contract where one alone would
     break it. If they break it together, they are tried one after the other. Where there are too few
     patients yet, a batch joins all the same, and the night waits; a batch that would leave too few
-    where there are enough, by conflicts of labels, breaks the contract.
+    where there are enough, by labels that it corrects, breaks the contract.
 
     Args:
         images: the index as it is.
-        candidates: the rows that each batch would add.
+        candidates: the rows that each batch would add; where `corrects` is true, their labels
+            would hold for images that are known under others.
         parameters: `data_processing`.
 
     Returns:
@@ -78,10 +79,11 @@ def _name_misspelt(accepted: pd.DataFrame, joining: list[pd.DataFrame]) -> list[
 
 
 def _check(parts: list[pd.DataFrame], parameters: Mapping[str, Any]) -> contract.Findings:
-    columns = ["image_id", "label", "patient", "split"]
-    rows = index.join_rows([part[columns] for part in parts])
+    columns = ["image_id", "label", "patient", "split", "corrects"]
+    rows = index.join_rows([part.reindex(columns=columns, fill_value=False) for part in parts])
     if not rows["image_id"].is_unique:
-        # A content under two labels does not count; a repeated one counts once.
-        rows = rows.drop_duplicates(["image_id", "label"]).drop_duplicates("image_id", keep=False)
+        # The label that is known holds, but where a batch corrects it.
+        first = rows.sort_values("corrects", ascending=False, kind="stable")
+        rows = first.drop_duplicates("image_id")
     class_names = index.name_classes(rows, parameters["classes"])
     return contract.check_images(rows, class_names, parameters["contract"])

@@ -16,6 +16,14 @@ from image_classification.text import unify_text
 ACCEPTED, HELD, REJECTED, CONFLICT = "accepted", "held", "rejected", "conflict"
 """Status of an image: only an accepted one is trained on."""
 
+PROPOSED = "proposed"
+"""Status of a file in the log: it is in an accepted batch, and came when its content had another
+label, which goes on to hold. No image has this status."""
+
+STATED = "stated"
+"""Status of a row of the log that is no file: it says which label a content has, and who said so.
+Without a label it takes back what was stated before."""
+
 SPLITS = (TRAIN, VALIDATION, TEST)
 IMAGE_COLUMNS = [
     "image_id",
@@ -46,16 +54,20 @@ SETTLING_COLUMNS = ["image_id", "path", "label", "status", "first_seen"]
 """The columns that decide which row of a content counts."""
 
 QUARANTINE_COLUMNS = ["path", "label", "image_id", "reason"]
-LASTING_ORDER = {ACCEPTED: 0, HELD: 1, REJECTED: 2}
+LASTING_ORDER = {ACCEPTED: 0, CONFLICT: 1, PROPOSED: 2, HELD: 3, REJECTED: 4}
 """Of several files with one content, the one whose status has the lowest number counts."""
+
+LABEL_COLUMNS = ["label", "labelled_by", "labelled_on"]
+"""What a statement about a label replaces."""
 
 
 def settle_index(log: pd.DataFrame) -> pd.DataFrame:
     """Return one row per image content, as the log stands.
 
     A file's last row in the log holds. Of several files with the same content the accepted one
-    counts, and of several of these the first seen. A content that was accepted under two labels
-    has the status `conflict` and no label.
+    counts, and of several of these the first seen. The label that was stated last for a content
+    holds for all of its files. Without a statement, a content that was accepted under two labels,
+    or that one batch brought under two, has the status `conflict` and no label.
 
     Args:
         log: in the order it was written; at least `SETTLING_COLUMNS`.
@@ -64,19 +76,54 @@ def settle_index(log: pd.DataFrame) -> pd.DataFrame:
         The columns of `log`, one row per `image_id`. The order of the batches changes only the
         order of the rows, and which of several equal files was seen first.
     """
-    files = log.reset_index(drop=True)
+    files, statements = _part_statements(log.reset_index(drop=True))
     if not files["path"].is_unique:
         files = files.drop_duplicates("path", keep="last", ignore_index=True)
+    if len(statements):
+        files = _apply_statements(files, statements)
     if files["image_id"].is_unique:  # nearly always; the rest is for the few that repeat
-        return files
+        return _name_statuses(files)
     repeated = files["image_id"].duplicated(keep=False)
     ranked = files[repeated].assign(rank=files["status"].map(LASTING_ORDER))
     ranked = ranked.sort_values(["image_id", "rank", "first_seen", "path"])
     beaten = ranked.index[ranked["image_id"].duplicated()]
     index = files.drop(index=beaten).reset_index(drop=True)
-    disputed = index["image_id"].isin(find_conflicts(files[repeated]))
-    index.loc[disputed, "status"] = CONFLICT
-    index.loc[disputed, "label"] = ""
+    index.loc[index["image_id"].isin(find_conflicts(files[repeated])), "status"] = CONFLICT
+    return _name_statuses(index)
+
+
+def _part_statements(log: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of files, and the last statement about each content."""
+    stated = log["status"] == STATED
+    if not stated.any():  # nearly always
+        return log, log.head(0)
+    statements = log[stated].drop_duplicates("image_id", keep="last")
+    return log[~stated].reset_index(drop=True), statements[statements["label"] != ""]
+
+
+def _apply_statements(files: pd.DataFrame, statements: pd.DataFrame) -> pd.DataFrame:
+    """Return the files with the labels that were stated; no dispute about these is left."""
+    said = statements.set_index("image_id")
+    concerned = files["image_id"].isin(said.index)
+    ids = files.loc[concerned, "image_id"]
+    changed = {
+        name: files[name].mask(concerned, ids.map(said[name]))
+        for name in LABEL_COLUMNS
+        if name in files
+    }
+    settled = concerned & files["status"].isin([PROPOSED, CONFLICT])
+    return files.assign(**changed, status=files["status"].mask(settled, ACCEPTED))
+
+
+def _name_statuses(index: pd.DataFrame) -> pd.DataFrame:
+    """Return an index in which a proposal is accepted, and a conflict has no label.
+
+    A proposal is left here only where the files that it contradicted were rejected since.
+    """
+    odd = index["status"].isin([PROPOSED, CONFLICT])
+    if odd.any():
+        index.loc[index["status"] == PROPOSED, "status"] = ACCEPTED
+        index.loc[index["status"] == CONFLICT, "label"] = ""
     return index
 
 
@@ -129,23 +176,27 @@ def describe_quarantine(batch: pd.DataFrame, others: pd.DataFrame) -> pd.DataFra
 
     Args:
         batch: the inspections of one batch: `path`, `label`, `image_id`, `refusal`.
-        others: the log of all other batches: at least `path`, `label`, `image_id`, `status`.
+        others: the log of all other batches: at least `SETTLING_COLUMNS`.
 
     Returns:
         `QUARANTINE_COLUMNS`. A conflict of labels names both files, a row for each.
     """
     refused = describe_refusals(batch)
     usable = batch.loc[batch["refusal"] == "", ["path", "label", "image_id"]]
-    # First the few files that may repeat one of the batch, since the log is long.
-    similar = others.loc[others["image_id"].isin(usable["image_id"]), "path"]
-    if similar.empty and usable["image_id"].is_unique:  # nearly always
+    known = settle_same(others, usable["image_id"])
+    if known.empty and usable["image_id"].is_unique:  # nearly always
         return refused
-    known = others[others["path"].isin(similar)].drop_duplicates("path", keep="last")
-    known = known[(known["status"] == ACCEPTED) & known["image_id"].isin(usable["image_id"])]
-    files = pd.concat([known[["path", "label", "image_id"]], usable])
+    known = known.loc[known["status"].isin([ACCEPTED, CONFLICT]), ["path", "label", "image_id"]]
+    files = pd.concat([known, usable])
     repeated = files[files["image_id"].duplicated(keep=False)]
     rows = [_explain(group, set(usable["path"])) for _, group in repeated.groupby("image_id")]
     return pd.concat([refused, *rows], ignore_index=True)
+
+
+def settle_same(log: pd.DataFrame, image_ids: pd.Series) -> pd.DataFrame:
+    """Return the rows of the settled index that are of some contents; mostly there are none."""
+    # First the few rows that concern them, since the log is long.
+    return settle_index(log[log["image_id"].isin(image_ids)])
 
 
 def describe_refusals(batch: pd.DataFrame) -> pd.DataFrame:
@@ -156,12 +207,17 @@ def describe_refusals(batch: pd.DataFrame) -> pd.DataFrame:
 
 def _explain(group: pd.DataFrame, own: set[str]) -> pd.DataFrame:
     """Say which of the files with one content counts; `own` are those of the new batch."""
+    first, is_own = group.iloc[0], group["path"].isin(own)
     if group["label"].nunique() > 1:
-        files = ", ".join(f"{path} ({label})" for path, label in group[["path", "label"]].values)
-        return group.assign(reason=f"the same image has more than one label: {files}")
-    extra = group.iloc[1:]
-    extra = extra[extra["path"].isin(own)]
-    return extra.assign(reason=f"duplicate of {group['path'].iloc[0]}")
+        files = ", ".join(
+            f"{path} ({label or 'no label'})" for path, label in group[["path", "label"]].values
+        )
+        reason = f"the same image has more than one label: {files}"
+        if first["path"] not in own and first["label"]:
+            return group[is_own].assign(reason=f"{reason}. It keeps the label {first['label']}")
+        return group.assign(reason=reason)
+    extra = group.iloc[1:][is_own.iloc[1:]]
+    return extra.assign(reason=f"duplicate of {first['path']}")
 
 
 def digest_images(images: pd.DataFrame) -> str:

@@ -9,6 +9,9 @@ import pandas as pd
 
 from image_classification.intake import index
 
+CONTRADICTING = (index.PROPOSED, index.CONFLICT)
+"""Statuses of files in the log."""
+
 UNREVIEWED = {"reviewed_by": "", "review_reason": "", "reviewed_at": ""}
 
 
@@ -27,7 +30,10 @@ def make_rows(inspections: pd.DataFrame, splits: Mapping[str, str]) -> pd.DataFr
 def read_statuses(log: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return the status of each batch as it stands in the log, by name."""
     names = ["status", *UNREVIEWED]
+    log = log[log["status"] != index.STATED]  # a statement is about one image
     last = log[["batch", *names]].iloc[index.locate_last(log["batch"])]
+    # Only an accepted batch has files that contradict others, or one another.
+    last = last.replace({"status": dict.fromkeys(CONTRADICTING, index.ACCEPTED)})
     return {
         batch: dict(zip(names, status, strict=True))
         for batch, *status in last.itertuples(index=False, name=None)

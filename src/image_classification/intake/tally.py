@@ -14,18 +14,23 @@ MAXIMUM_REASONS = 5
 """At most so many reasons to refuse files of one batch are told one by one."""
 
 FOUND, REFUSED, DUPLICATES, LEFT_OUT = "found", "refused", "duplicates", "left out"
+RELABELLED = "of known images with another label"
 
 
-def tally_batch(record: Mapping[str, Any], own: pd.DataFrame) -> dict[str, int]:
+def tally_batch(
+    record: Mapping[str, Any], own: pd.DataFrame, relabelled: int = 0
+) -> dict[str, int]:
     """Count what became of each thing that was found in a batch.
 
     Args:
         record: of the screening: `files`, `refused`, `images`, `left_out`.
         own: the images that the index knows from this batch, one row per content, with `status`.
+        relabelled: files of images that the index knows from another batch under another label.
 
     Returns:
         `found`, and parts of it that add up to it: how many images have which status, how many
-        files are `refused`, `duplicates` of another file, or `left out`. Parts of zero are missing.
+        files are `refused`, `RELABELLED`, `duplicates` of another file, or `left out`. Parts of
+        zero are missing.
     """
     statuses = Counter(own["status"])
     files = int(record["files"])
@@ -34,8 +39,8 @@ def tally_batch(record: Mapping[str, Any], own: pd.DataFrame) -> dict[str, int]:
     left_out = sum(record.get("left_out", {}).values())
     order = [ACCEPTED, HELD, REJECTED, CONFLICT]
     parts = {status: statuses.pop(status, 0) for status in order} | dict(statuses)
-    duplicates = files - refused - sum(parts.values())
-    parts |= {REFUSED: refused, DUPLICATES: duplicates, LEFT_OUT: left_out}
+    duplicates = files - refused - relabelled - sum(parts.values())
+    parts |= {REFUSED: refused, RELABELLED: relabelled, DUPLICATES: duplicates, LEFT_OUT: left_out}
     return {FOUND: files + left_out, **{name: count for name, count in parts.items() if count}}
 
 

@@ -81,7 +81,21 @@ def count_changes(images: pd.DataFrame, known: pd.DataFrame) -> tuple[int, int]:
     return len(ours - theirs), len(theirs - ours)
 
 
-def judge_changes(new: int, gone: int, minimum: int, version: str) -> tuple[bool, str]:
+def count_corrected(images: pd.DataFrame, known: pd.DataFrame) -> int:
+    """Return how many images have another label than they had: each counts as gone, and as new.
+
+    Args:
+        images: those that would be trained on: `image_id` and `label`.
+        known: those that the newest model version was made from, with the same columns.
+    """
+    labels = dict(zip(known["image_id"], known["label"], strict=True))
+    pairs = zip(images["image_id"], images["label"], strict=True)
+    return sum(labels.get(image_id, label) != label for image_id, label in pairs)
+
+
+def judge_changes(
+    new: int, gone: int, minimum: int, version: str, corrected: int = 0
+) -> tuple[bool, str]:
     """Tell whether the changes are enough to train on, and say so.
 
     Args:
@@ -89,11 +103,14 @@ def judge_changes(new: int, gone: int, minimum: int, version: str) -> tuple[bool
         gone: images that it was made from, and that are no longer there.
         minimum: `training.min_new_images`.
         version: of the model, the newest one.
+        corrected: images among both that only have another label.
 
     Returns:
         Whether to train; and a clause, which names the parameter where the night waits.
     """
     changes = f"{new} new images since version {version}" + (f", {gone} gone" if gone else "")
+    if corrected:
+        changes += f", {corrected} of both the same with another label"
     if new + gone < minimum:
         return False, f"{changes}: waiting for {minimum} (training.min_new_images)."
     return True, changes

@@ -17,6 +17,15 @@ from image_classification.configuration.tag import (
     REVIEW,
 )
 from image_classification.gate.trend import describe_watch
+from image_classification.intake.correction import REVIEW as BY_REVIEW
+from image_classification.intake.correction import (
+    Correction,
+    count_changed,
+    foresee,
+    list_due,
+    sort_corrections,
+)
+from image_classification.intake.proposal import find_open
 from image_classification.intake.waiting import list_due_batches, list_held_batches
 from image_classification.tracking.kept import locate_artifact_path
 
@@ -31,7 +40,7 @@ class Account:
         self._run = run
 
     def find_batches(self) -> list[str]:
-        """Return the batches that an intake would do something about; see `list_due_batches`."""
+        """Return what an intake would do something about: see `list_due_batches` and `list_due`."""
         catalog, parameters = self._run.catalog, self._run.context.params["data_processing"]
         now, settle_minutes = datetime.now(UTC), parameters["settle_minutes"]
         arrived = [
@@ -39,13 +48,16 @@ class Account:
             for batch in catalog.load(names.INCOMING_BATCHES).batches
             if batch.is_complete(settle_minutes, now) and not batch.is_stuck
         ]
-        return list_due_batches(
+        log = catalog.load(names.IMAGE_INDEX)
+        batches = list_due_batches(
             arrived,
             catalog.load(names.IMAGE_BATCHES).names(),
             catalog.load(names.BATCH_SCREENINGS),
             catalog.load(names.BATCH_REVIEWS).values(),
-            catalog.load(names.IMAGE_INDEX),
+            log,
         )
+        labels = len(list_due(catalog.load(names.LABEL_CORRECTIONS), log))
+        return [*batches, f"{labels} corrected labels"] if labels else batches
 
     def list_held_batches(self) -> list[str]:
         """Return the batches that wait for a person's answer."""
@@ -54,13 +66,28 @@ class Account:
             catalog.load(names.BATCH_SCREENINGS), catalog.load(names.BATCH_REVIEWS).values()
         )
 
-    def count_new_images(self) -> int:
-        """Return how many images this run brings into the training set.
+    def list_label_questions(self) -> list[str]:
+        """Return the batches with labels, for known images, that wait for a person's answer."""
+        catalog = self._run.catalog
+        corrections = catalog.load(names.LABEL_CORRECTIONS)
+        proposals = find_open(foresee(catalog.load(names.IMAGE_INDEX), corrections))
+        return sorted(set(proposals["batch"]))
 
-        After a review it is those of the accepted batch: the next intake adds them.
+    @property
+    def is_about_labels(self) -> bool:
+        """Whether a person is asked about the labels of a batch, not about all of it."""
+        return bool(self._run.context.params["review"]["about"] == "labels")
+
+    def count_new_images(self) -> int:
+        """Return how many images this run brings into the training set, or gives another label.
+
+        After a review it is those of the answer that accepts: the next intake carries it out.
         """
         if self._run.pipeline != REVIEW:
-            return int(self._run.catalog.load(names.INTAKE_COUNTS)["accepted"])
+            counts = self._run.catalog.load(names.INTAKE_COUNTS)
+            return int(counts["accepted"]) + int(counts.get("corrected", 0))
+        if self.is_about_labels:
+            return count_changed(self._find_label_answers()[-1:])
         answers = self._find_answers()
         if not answers or answers[-1]["answer"] != "accept":
             return 0
@@ -71,6 +98,30 @@ class Account:
         batch = self._run.context.params["review"]["batch"]
         answers = self._run.catalog.load(names.BATCH_REVIEWS).values()
         return [answer for answer in answers if answer["batch"] == batch]
+
+    def _find_label_answers(self) -> list[Correction]:
+        """Return the answers about the labels of the batch under review, the last one last."""
+        batch = self._run.context.params["review"]["batch"]
+        records = sort_corrections(self._run.catalog.load(names.LABEL_CORRECTIONS))
+        return [
+            record for record in records if (record["how"], record["batch"]) == (BY_REVIEW, batch)
+        ]
+
+    def _describe_answer(self) -> str:
+        """Return what a person has answered, a sentence; "" where nothing was recorded."""
+        if not self.is_about_labels:
+            return "".join(
+                "{answer}ed '{batch}', by {by}: {reason}".format(**answer)
+                for answer in self._find_answers()[-1:]
+            )
+        if not (answers := self._find_label_answers()):
+            return "no label of the batch was to be answered any more"
+        answer = answers[-1]
+        changed, asked = count_changed([answer]), len(answer["labels"])
+        return (
+            f"{changed} of {asked} labels corrected as in '{answer['batch']}', by {answer['by']}: "
+            f"{answer['reason']}"
+        )
 
     def describe_outcome(self) -> str:
         """Return what came of an intake, a review, a watch, a look back or a scoring, a sentence.
@@ -83,10 +134,12 @@ class Account:
             return str(self._run.catalog.load(names.HINDSIGHT_REPORT)["summary"])
         if self._run.pipeline == INFERENCE:
             return str(self._run.catalog.load(names.SCORE_SUMMARY)["outcome"])
-        if self._run.pipeline == REVIEW and (answers := self._find_answers()):
-            return "{answer}ed '{batch}', by {by}: {reason}".format(**answers[-1])
-        if self._run.pipeline != PROCESSING:
-            return ""
+        if self._run.pipeline == REVIEW:
+            return self._describe_answer()
+        return self._describe_intake() if self._run.pipeline == PROCESSING else ""
+
+    def _describe_intake(self) -> str:
+        """Return what was taken in, a sentence or two."""
         counts = self._run.catalog.load(names.INTAKE_COUNTS)
         batches = ", ".join(counts["batches"]) or "no batch"
         taken = (
@@ -95,6 +148,10 @@ class Account:
         )
         if left_out := counts.get("left_out"):
             taken += f", {left_out} left out"
+        if proposed := counts.get("proposed"):
+            taken += f"; another label for {proposed} known images"
+        if corrected := counts.get("corrected"):
+            taken += f"; {corrected} labels corrected"
         waiting = self._run.catalog.load(names.CONTRACT_REPORT).get("waiting")
         return f"{taken}. {waiting}" if waiting else taken
 
@@ -141,7 +198,8 @@ class Account:
     def describe_review(self) -> tuple[str, str, str, str | None]:
         """Return the batch under review, its summary, and where its contact sheet is shown."""
         batch = str(self._run.context.params["review"]["batch"])
-        self._run.record_outcome(f"waits for an answer about batch '{batch}'")
+        about = "the labels of batch" if self.is_about_labels else "batch"
+        self._run.record_outcome(f"waits for an answer about {about} '{batch}'")
         path = locate_artifact_path(self._run.catalog, names.REVIEW_SHEET)
         return (
             batch,

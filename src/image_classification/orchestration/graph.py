@@ -104,9 +104,10 @@ def build_dag(spec: DagSpec) -> DAG:
     challenger, and ``choose_champion`` judges and branches: to the promotion, to ``ask_approver``,
     to the champion that is kept, or to a refusal. After the plan of a rollback,
     ``restore_champion`` carries it out. Each
-    batch that screening holds starts a run of the DAG `review`, where ``ask_reviewer`` waits for a
-    person. An intake on its own begins with ``find_batches``, which skips it when nothing has
-    arrived, and ends with ``announce_images``, which starts the retraining.
+    batch that screening holds, or whose labels contradict what is known, starts a run of the DAG
+    `review`, where ``ask_reviewer`` waits for a person. An intake on its own begins with
+    ``find_batches``, which skips it when there is nothing to do, and ends with ``announce_images``,
+    which starts the retraining.
 
     Raises:
         ConfigurationError: the settings are wrong.
@@ -177,8 +178,8 @@ class _Builder:
 
     def _append_reviews(self) -> list[BaseOperator]:
         held = self._make(ListHeldBatchesOperator, task_id.LIST_HELD_BATCHES)
-        ask = RequestReviewOperator.partial(task_id=task_id.REQUEST_REVIEWS).expand(
-            batch=held.output
+        ask = RequestReviewOperator.partial(task_id=task_id.REQUEST_REVIEWS).expand_kwargs(
+            held.output
         )
         self._last(SCREENS) >> held
         return [held, ask]

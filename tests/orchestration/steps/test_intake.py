@@ -49,7 +49,20 @@ def test_an_intake_is_skipped_as_a_whole_when_nothing_has_arrived(
 
 def test_held_batches_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     start_with(monkeypatch, account_list_held_batches=["blank"])
-    assert make_operator(ListHeldBatchesOperator).execute(make_context()) == ["blank"]
+    asked = [{"batch": "blank", "about": "batch"}]
+    assert make_operator(ListHeldBatchesOperator).execute(make_context()) == asked
+
+
+def test_labels_that_wait_for_an_answer_are_listed_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start_with(
+        monkeypatch, account_list_held_batches=["blank"], account_list_label_questions=["north"]
+    )
+    assert make_operator(ListHeldBatchesOperator).execute(make_context()) == [
+        {"batch": "blank", "about": "batch"},
+        {"batch": "north", "about": "labels"},
+    ]
 
 
 def test_a_batch_that_waits_is_told_of(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +87,17 @@ def test_a_review_is_asked_for_once_for_each_batch() -> None:
     assert not asked.reset_dag_run
     assert not asked.wait_for_completion
     assert asked.note == "Batch 'blank' is held."
+
+
+def test_a_review_of_labels_is_a_run_of_its_own() -> None:
+    with pytest.raises(DagRunTriggerException) as request:
+        RequestReviewOperator(task_id="request_reviews", batch="blank", about="labels").execute(
+            make_context()
+        )
+    asked = request.value
+    assert (asked.trigger_dag_id, asked.dag_run_id) == ("review", "labels__blank")
+    assert asked.conf == {"batch": "blank", "about": "labels"}
+    assert asked.note == "Batch 'blank' has another label for known images."
 
 
 def test_new_images_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,3 +63,31 @@ def test_person_is_told_once_the_question_can_be_answered(asked: list[Any]) -> N
         ("DAG run", run),
         ("Log", f"{run}/tasks/ask_reviewer"),
     ]
+
+
+def test_a_question_about_labels_shows_them_and_says_what_holds_until_then(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import TaskAwaitingInput
+
+    summary = "**north** has another label for 1 images\n\n| image | its label |\n|---|---|\n| x |"
+    start_with(
+        monkeypatch,
+        account_describe_review=("north", summary, "http://mlflow/sheet", "http://mlflow/picture"),
+    ).account.is_about_labels = True
+    dag = build_dag(DagSpec("review", Path("/project"), SETTINGS, NODES))
+    ti = SimpleNamespace(task_id="ask_reviewer", id="1")
+    context: Any = {"dag": dag, "run_id": "labels__north", "ti": ti, "task_instance": ti}
+    with pytest.raises(TaskAwaitingInput):
+        dag.get_task("ask_reviewer").execute(context)
+    question, notice = asked
+    assert question["subject"] == (
+        "May the labels of batch 'north' hold for images that are known under others?"
+    )
+    assert "![the images with another label](http://mlflow/picture)" in question["body"]
+    assert "| image | its label |" in question["body"]
+    assert notice.subject == "[image-classification] batch 'north' corrects labels and needs you"
+    assert "| image" not in notice.reason
+    assert notice.reason.endswith("until then the images keep the labels that they have.")
+    assert next(iter(notice.links)) == "Answer"
+    assert "Images with another label" in notice.links

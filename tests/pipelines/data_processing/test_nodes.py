@@ -217,22 +217,6 @@ class TestRepetition:
         assert laboratory.take_in()["judged"]["b"]["verdict"] == "accepted"
         assert len(laboratory.index()) == 40
 
-    def test_two_labels_are_a_conflict_that_names_both_files(self, filled: Laboratory) -> None:
-        path = f"{POSITIVE}/{name_cell(0)}"
-        filled.deliver("other", {f"{NEGATIVE}/{name_cell(0)}": CELLS[path]})
-
-        filled.take_in()
-
-        assert filled.statuses() == {"accepted": 39, "conflict": 1}
-        row = filled.index()[filled.index()["status"] == "conflict"].iloc[0]
-        assert row["label"] == ""
-        quarantine = filled.quarantine()
-        assert set(quarantine["path"]) == {f"first/{path}", f"other/{NEGATIVE}/{name_cell(0)}"}
-        for reason in quarantine["reason"]:
-            assert "more than one label" in reason
-            assert f"first/{path} ({POSITIVE})" in reason
-            assert f"other/{NEGATIVE}/{name_cell(0)} ({NEGATIVE})" in reason
-
     def test_a_conflict_within_one_batch_is_found_too(self, laboratory: Laboratory) -> None:
         same = {f"{label}/{name_cell(900)}": draw_image(900) for label in (POSITIVE, NEGATIVE)}
         laboratory.deliver("b", CELLS | same)

@@ -6,22 +6,29 @@ from typing import Any
 
 import pytest
 from laboratory import Laboratory
+from matplotlib.figure import Figure
 
-from image_classification.datasets import ImageBatches
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.pipelines.review.nodes import describe_batch, record_review
 
 ANSWER: Any = {"batch": "blank", "answer": "reject", "by": "Ada", "reason": "the lamp was off"}
+REVIEW: Any = {**ANSWER, "about": "batch"}
 
 
-@pytest.fixture(scope="module")
-def screenings(second: Laboratory) -> Any:
-    return second.catalog().load("batch_screenings")
+def describe(
+    laboratory: Laboratory, reviews: Any, batch: str, about: str = "batch"
+) -> tuple[Figure, str]:
+    """Show a batch, or its labels, to a person."""
+    catalog = laboratory.catalog()
+    known = [catalog.load(name) for name in ("label_corrections", "image_index", "image_batches")]
+    return describe_batch(catalog.load("batch_screenings"), reviews, *known, batch, about)
 
 
-def describe(second: Laboratory, reviews: dict[str, dict[str, Any]], batch: str) -> Any:
-    batches: ImageBatches = second.catalog().load("image_batches")
-    return describe_batch(second.catalog().load("batch_screenings"), reviews, batches, batch)
+def record(laboratory: Laboratory, review: Any, summary: str = "the summary") -> tuple[Any, Any]:
+    """Record an answer."""
+    catalog = laboratory.catalog()
+    known = [catalog.load(name) for name in ("label_corrections", "image_index")]
+    return record_review(catalog.load("batch_screenings"), *known, summary, review)
 
 
 def test_a_person_sees_the_images_the_reasons_and_what_was_answered_before(
@@ -41,27 +48,29 @@ def test_answers_about_another_batch_are_not_shown(second: Laboratory) -> None:
 
 
 def test_a_batch_that_was_never_screened_is_refused_with_those_that_were(
-    second: Laboratory, screenings: Any
+    second: Laboratory,
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"no batch 'blanc'.*Did you mean 'blank'"):
         describe(second, {}, "blanc")
     with pytest.raises(ConfigurationError, match=r"no batch 'blanc'.*Screened last: blank"):
-        record_review(screenings, "", {**ANSWER, "batch": "blanc"})
+        record(second, {**REVIEW, "batch": "blanc"})
 
 
-def test_an_answer_is_recorded_under_its_moment_and_batch(screenings: Any) -> None:
-    ((name, record),) = record_review(screenings, "the summary", ANSWER).items()
-    assert {key: record[key] for key in ANSWER} == ANSWER
+def test_an_answer_is_recorded_under_its_moment_and_batch(second: Laboratory) -> None:
+    reviews, corrections = record(second, REVIEW)
+    assert corrections == {}
+    ((name, made),) = reviews.items()
+    assert made == {**ANSWER, "at": made["at"]}
     assert name.endswith("Z-blank")
-    assert name[:10] == record["at"][:10]
+    assert name[:10] == made["at"][:10]
     assert ":" not in name, "a file of this name is made, on Windows too"
 
 
 def test_without_an_answer_nothing_is_recorded_and_the_summary_is_said(
-    screenings: Any, caplog: pytest.LogCaptureFixture
+    second: Laboratory, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    assert record_review(screenings, "the summary", {**ANSWER, "answer": ""}) == {}
+    assert record(second, {**REVIEW, "answer": ""}) == ({}, {})
     assert "No answer yet:\nthe summary" in caplog.text
 
 
@@ -69,10 +78,10 @@ def test_without_an_answer_nothing_is_recorded_and_the_summary_is_said(
     ("missing", "asked"), [("by", "review.by: who answers"), ("reason", "review.reason: why")]
 )
 def test_an_answer_without_a_name_or_a_reason_is_refused(
-    screenings: Any, missing: str, asked: str
+    second: Laboratory, missing: str, asked: str
 ) -> None:
     with pytest.raises(DataError, match=asked):
-        record_review(screenings, "", {**ANSWER, missing: "  "})
+        record(second, {**REVIEW, missing: "  "})
 
 
 def test_the_batch_of_the_laboratory_is_untouched_by_showing_it(second: Laboratory) -> None:

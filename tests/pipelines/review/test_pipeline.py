@@ -15,5 +15,6 @@ def test_showing_a_batch_does_not_depend_on_the_answer() -> None:
     describe, record = create_pipeline().nodes
     assert "params:review" in record.inputs
     assert {name for name in describe.inputs if name.startswith("params:")} == {
-        "params:review.batch"
+        "params:review.batch",
+        "params:review.about",
     }

@@ -134,9 +134,11 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
         # Without the advice, which the notice gives: a note is short.
         lines.append(f"{regret['sentence']}. Roll back to v{regret['against']}?")
     lines += _list_shortly([*run.account.list_set_aside(), *run.account.list_left_alone()])
-    if held := run.account.list_held_batches():
+    questions = run.account.list_held_batches()
+    questions += [f"labels of {batch}" for batch in run.account.list_label_questions()]
+    if questions:
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
-        lines.append(f"Held for a review: {', '.join(held)}. Answer at {page}")
+        lines.append(f"Held for a review: {', '.join(questions)}. Answer at {page}")
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")
     write_note(context, "\n\n".join(lines))
 

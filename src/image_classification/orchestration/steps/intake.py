@@ -46,14 +46,14 @@ class FindBatchesOperator(PipelineOperator, SkippingOperator):
 
 
 class ListHeldBatchesOperator(PipelineOperator):
-    """List the batches that wait for a person: a run of `review` is started for each.
+    """List the batches, and the labels, that wait for a person: each starts a run of `review`.
 
     Nobody is asked about a batch that waits for others, or that could not be judged: people are
     told of it, once.
     """
 
-    def execute(self, context: Context) -> list[str]:
-        """Return their names."""
+    def execute(self, context: Context) -> list[dict[str, str]]:
+        """Return their names, and what is asked: the arguments of `RequestReviewOperator`."""
         account = self.start(context).account
         if waiting := [said for said in account.list_set_aside() if WAITS in said]:
             subject = f"{context['dag'].dag_id}: a batch waits"
@@ -62,18 +62,32 @@ class ListHeldBatchesOperator(PipelineOperator):
         held = account.list_held_batches()
         for batch in held:
             self.log.warning("Batch '%s' is held: see the DAG '%s'", batch, REVIEW)
-        return held
+        corrected = account.list_label_questions()
+        for batch in corrected:
+            self.log.warning("Batch '%s' corrects labels: see the DAG '%s'", batch, REVIEW)
+        return [
+            *({"batch": batch, "about": "batch"} for batch in held),
+            *({"batch": batch, "about": "labels"} for batch in corrected),
+        ]
 
 
 class RequestReviewOperator(BaseOperator):
-    """Start a run of the DAG `review` for one batch, unless there is one already."""
+    """Start a run of the DAG `review` for one question, unless there is one already."""
 
-    def __init__(self, *, batch: str, **arguments: Any) -> None:
+    def __init__(self, *, batch: str, about: str = "batch", **arguments: Any) -> None:
         super().__init__(**arguments)
         self.batch = batch
+        self.about = about
 
     def execute(self, context: Context) -> None:  # noqa: ARG002
         """Ask Airflow for the run."""
+        if self.about == "labels":
+            request_dag_run(
+                dag_id=REVIEW,
+                run_id=f"labels__{self.batch}",
+                conf={"batch": self.batch, "about": self.about},
+                note=f"Batch '{self.batch}' has another label for known images.",
+            )
         request_dag_run(
             dag_id=REVIEW,
             run_id=f"review__{self.batch}",

@@ -122,6 +122,7 @@ class Judge:
         return record | {
             "notes": [*record["notes"], *notes],
             "left_out": {kind: len(paths) for kind, paths in left_out.items()},
+            "depositor": self._batches.read_depositor(batch),
         }
 
     def _record(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -26,16 +26,19 @@ from image_classification.datasets.fault import describe_error
 from image_classification.errors import ContractError, DataError
 from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
+from image_classification.intake.correction import list_due
 from image_classification.intake.inspection import compile_pattern
+from image_classification.intake.proposal import is_trusted
 from image_classification.intake.split import assign_splits
 from image_classification.intake.status import (
     find_statuses,
     list_accepted,
-    make_rows,
     read_statuses,
 )
 from image_classification.intake.waiting import describe_missing
+from image_classification.pipelines.data_processing.correcting import follow_batches, state_labels
 from image_classification.pipelines.data_processing.inspecting import cut_chunks, inspect_batch
+from image_classification.pipelines.data_processing.joining import count_statuses, join_batches
 from image_classification.pipelines.data_processing.judging import Judge
 from image_classification.text import escape_text
 
@@ -149,7 +152,12 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
         screenings[batch], images_of_batch = judge.screen(batch, image_inspections)
         if screenings[batch]["verdict"] == "accepted":
             usable[batch] = images_of_batch[["image_id", "label", "patient"]]
-    candidates = _preview(usable, known_images, parameters)
+    trusted = {
+        batch
+        for batch in usable
+        if is_trusted(screenings[batch].get("depositor"), parameters["corrections"])
+    }
+    candidates = _preview(usable, trusted, known_images, parameters)
     for batch, breaches in admit_together(images, candidates, parameters).items():
         screenings[batch] |= {"verdict": "waiting", "reasons": breaches}
     set_aside = []
@@ -166,30 +174,29 @@ def index_images(
     image_inspections: BatchTables,
     batch_screenings: Records,
     batch_reviews: Records,
+    label_corrections: Records,
     known_index: pd.DataFrame,
     parameters: DataProcessingParameters,
-) -> tuple[dict[str, pd.DataFrame], dict[str, Any], pd.DataFrame]:
-    """Add the batches that were screened, or reviewed, to the index.
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, Any], pd.DataFrame]:
+    """Add the batches that were screened, or reviewed, to the index, and the labels corrected.
 
     Args:
         image_inspections: of `inspect_images`.
         batch_screenings: of `screen_batches`.
         batch_reviews: what people answered; the last answer about a batch counts.
+        label_corrections: all that were recorded; those not carried out yet are now.
         known_index: the log of the index.
         parameters: `data_processing`.
 
     Returns:
         The quarantine of these batches (`path`, `label`, `image_id`, `reason`: files that cannot
-        be used, repeated contents, and both files of a conflict of labels); how many images got
-        which status; and the rows to add to the log.
+        be used, repeated contents, and files whose content has another label); how many images
+        got which status; the corrections of labels that tonight's batches make by themselves, see
+        `follow_batches`; and the rows to add to the log.
     """
     known = read_statuses(known_index)
     statuses = find_statuses(batch_screenings, batch_reviews)
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    columns = ["batch", "path", "label", "image_id", "status"]
-    quarantine: dict[str, pd.DataFrame] = {}
-    rows: list[pd.DataFrame] = []
-    log = known_index[columns]
     changed = {
         batch: inspections
         for batch, status in statuses.items()
@@ -201,24 +208,20 @@ def index_images(
         for batch, inspections in changed.items()
     }
     splits = assign_splits(known_index, patients, list_accepted(statuses), parameters)
-    for batch, inspections in changed.items():
-        status = statuses[batch]
-        # The rows of the batch before are joined only now that another one follows.
-        log = index.join_rows([log, *(added[columns] for added in rows[-1:])])
-        others = log[log["batch"] != batch] if batch in known else log
-        quarantine[batch] = (
-            index.describe_quarantine(inspections, others)
-            if status["status"] == index.ACCEPTED
-            else index.describe_refusals(inspections)
-        )
-        rows.append(make_rows(inspections, splits).assign(**status, recorded_at=now))
+    answered = {batch: statuses[batch] for batch in changed}
+    quarantine, log, rows = join_batches(known_index, changed, answered, splits, now)
+    records = dict(label_corrections)
+    delivered = follow_batches(log, answered, batch_screenings, records, parameters)
+    due = list_due({**records, **delivered}, log)
+    stated = state_labels(due, log, image_inspections, now)
     added = index.join_rows(rows) if rows else known_index.head(0)
     left_out = sum(
         count
         for batch in changed.keys() & batch_screenings.keys()
         for count in batch_screenings[batch].get("left_out", {}).values()
     )
-    return quarantine, _count_statuses(added, quarantine, left_out), added
+    counts = count_statuses(added, stated, quarantine, left_out)
+    return quarantine, counts, delivered, index.join_rows([added, stated.drop(columns="before")])
 
 
 def check_contract(
@@ -324,29 +327,25 @@ def _try_read(inspections: BatchTables, batch: str) -> pd.DataFrame | None:
 
 
 def _preview(
-    usable: Mapping[str, pd.DataFrame], log: pd.DataFrame, parameters: DataProcessingParameters
+    usable: Mapping[str, pd.DataFrame],
+    trusted: Collection[str],
+    log: pd.DataFrame,
+    parameters: DataProcessingParameters,
 ) -> dict[str, pd.DataFrame]:
-    """Return the images of each batch with the splits that the index would give them."""
+    """Return the images of each batch with the splits that the index would give them.
+
+    One that a batch has under two labels counts under neither. Those of a trusted batch correct
+    what is known (`corrects`).
+    """
     accepted = list_accepted(read_statuses(log)) | usable.keys()
     patients = {batch: images["patient"] for batch, images in usable.items()}
     splits = assign_splits(log, patients, accepted, parameters)
     return {
-        batch: images.assign(split=images["patient"].map(splits))
+        batch: images.assign(split=images["patient"].map(splits), corrects=batch in trusted)[
+            ~images["image_id"].duplicated(keep=False)
+        ]
         for batch, images in usable.items()
     }
-
-
-def _count_statuses(
-    added: pd.DataFrame, quarantine: Mapping[str, pd.DataFrame], left_out: int
-) -> dict[str, Any]:
-    counts = added["status"].value_counts()
-    summary = {name: int(counts.get(name, 0)) for name in index.LASTING_ORDER}
-    summary |= {"quarantined_files": sum(map(len, quarantine.values())), "left_out": left_out}
-    logger.info(
-        "%d images accepted, %d held, %d rejected; %d files in quarantine, %d left out",
-        *summary.values(),
-    )
-    return {**summary, "batches": sorted(quarantine)}
 
 
 def _log_screening(batch: str, record: Mapping[str, Any]) -> None:

@@ -14,35 +14,57 @@ from image_classification import figures, vision
 from image_classification.configuration.parameters import ReviewParameters
 from image_classification.datasets import ImageBatches, Records
 from image_classification.errors import ConfigurationError, DataError, name_near_misses
+from image_classification.intake.correction import REVIEW, answer_proposals, name_record
+from image_classification.pipelines.review.labels import select_proposals, summarise_proposals
 from image_classification.text import escape_markdown
 
 logger = logging.getLogger(__name__)
+
+LABELS = "labels"
+"""What a review is about where it is not about the batch as a whole."""
+
+IMAGES_SHOWN = 24
+"""At most this many images with two labels are on the contact sheet."""
 
 SHEET_PX = 96
 """Side of an image on the contact sheet, in pixels."""
 
 
-def describe_batch(
+def describe_batch(  # noqa: PLR0913, PLR0917 - a catalog entry each
     batch_screenings: Records,
     batch_reviews: Records,
+    label_corrections: Records,
+    image_index: pd.DataFrame,
     image_batches: ImageBatches,
     batch: str,
+    about: str,
 ) -> tuple[Figure, str]:
-    """Show why a batch was not taken into the training set.
+    """Show why a batch was not taken into the training set, or which labels it corrects.
 
     Args:
         batch_screenings: the results of the screening, by batch.
         batch_reviews: earlier answers.
+        label_corrections: those that were recorded.
+        image_index: the log of the index.
         image_batches: reads the images of the batches that were taken in.
         batch: the name of the batch.
+        about: `batch` or `labels`, as in the parameters `review`.
 
     Returns:
-        A contact sheet of its most suspicious images, and a summary in Markdown.
+        A contact sheet of its most suspicious images, or of those whose labels it corrects, and a
+        summary in Markdown.
 
     Raises:
         ConfigurationError: there is no such batch.
     """
     record = find_screening(batch_screenings, batch)
+    if about == LABELS:
+        proposals = select_proposals(image_index, label_corrections, batch)
+        shown = proposals.head(IMAGES_SHOWN)
+        contents = image_batches.try_read(shown["path"].tolist())
+        pixels, _ = vision.decode_sound_images([content or b"" for content in contents], SHEET_PX)
+        sheet = figures.plot_proposals(batch, shown, pixels, len(proposals))
+        return sheet, summarise_proposals(batch, proposals, image_index)
     suspects = pd.DataFrame(record["suspects"], columns=["image_id", "path", "label", "patient"])
     # What cannot be read any more is shown as a black picture: the question is asked all the same.
     contents = image_batches.try_read(suspects["path"].tolist())
@@ -55,17 +77,24 @@ def describe_batch(
 
 
 def record_review(
-    batch_screenings: Records, review_summary: str, review: ReviewParameters
-) -> dict[str, dict[str, Any]]:
-    """Record the answer of a person about a batch. The next intake carries it out.
+    batch_screenings: Records,
+    label_corrections: Records,
+    image_index: pd.DataFrame,
+    review_summary: str,
+    review: ReviewParameters,
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Record the answer of a person about a batch, or its labels. The next intake carries it out.
 
     Args:
         batch_screenings: the results of the screening, by batch.
+        label_corrections: those that were recorded before.
+        image_index: the log of the index.
         review_summary: from `describe_batch`: the summary that the person saw.
-        review: `batch`, `answer` (accept, reject, or "" for none yet), `by` and `reason`.
+        review: `batch`, `about`, `answer` (accept, reject, or "" for none yet), `by` and `reason`.
 
     Returns:
-        The record, by its name; no record if there is no answer yet.
+        The record about the batch, and that about its labels, each by its name; no record if there
+        is no answer yet, or if nothing was asked.
 
     Raises:
         ConfigurationError: there is no such batch.
@@ -74,8 +103,11 @@ def record_review(
     find_screening(batch_screenings, review["batch"])
     if not review["answer"]:
         logger.info("No answer yet:\n%s", review_summary)
-        return {}
-    return make_review(review)
+        return {}, {}
+    if review["about"] == LABELS:
+        _check_answer(review)
+        return {}, _record_labels(label_corrections, image_index, review)
+    return make_review(review), {}
 
 
 def make_review(review: ReviewParameters) -> dict[str, dict[str, Any]]:
@@ -84,15 +116,39 @@ def make_review(review: ReviewParameters) -> dict[str, dict[str, Any]]:
     Raises:
         DataError: the name of the person or the reason is missing.
     """
+    _check_answer(review)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    said = {name: str(review[name]) for name in ("batch", "answer", "by", "reason")}
+    name = f"{now.replace(':', '').replace('+0000', 'Z')}-{review['batch']}"
+    return {name: {**said, "at": now}}
+
+
+def _check_answer(review: ReviewParameters) -> None:
     for name, asked in (("by", "who answers"), ("reason", "why")):
         if not str(review.get(name, "")).strip():
             raise DataError(
                 f"A review needs review.{name}: {asked}. It is kept with the images for ever."
             )
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     logger.info("Batch '%s': %s by %s", review["batch"], review["answer"], review["by"])
-    record = {**review, "at": now}
-    return {f"{now.replace(':', '').replace('+0000', 'Z')}-{review['batch']}": record}
+
+
+def _record_labels(
+    label_corrections: Records, image_index: pd.DataFrame, review: ReviewParameters
+) -> dict[str, Any]:
+    proposals = select_proposals(image_index, label_corrections, review["batch"])
+    if proposals.empty:
+        logger.warning("No label of batch '%s' is to be answered any more", review["batch"])
+        return {}
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    record = answer_proposals(
+        proposals,
+        review["answer"],
+        at=now,
+        by=review["by"],
+        reason=review["reason"],
+        batch=review["batch"],
+    )
+    return {name_record(now, REVIEW, review["batch"]): record}
 
 
 def find_screening(screenings: Records, batch: str) -> dict[str, Any]:

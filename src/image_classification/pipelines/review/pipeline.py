@@ -7,7 +7,7 @@ from image_classification.pipelines.review.nodes import describe_batch, record_r
 
 
 def create_pipeline() -> Pipeline:
-    """From a held batch to a person's answer. Airflow asks the person between the two nodes."""
+    """From a batch, or its labels, to a person's answer. Airflow asks between the two nodes."""
     return Pipeline(
         [
             Node(
@@ -15,16 +15,25 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "batch_screenings",
                     "batch_reviews",
+                    "label_corrections",
+                    "image_index",
                     "image_batches",
                     "params:review.batch",
+                    "params:review.about",
                 ],
                 outputs=["review_sheet", "review_summary"],
                 name="describe_batch",
             ),
             Node(
                 record_review,
-                inputs=["batch_screenings", "review_summary", "params:review"],
-                outputs="recorded_reviews",
+                inputs=[
+                    "batch_screenings",
+                    "label_corrections",
+                    "image_index",
+                    "review_summary",
+                    "params:review",
+                ],
+                outputs=["recorded_reviews", "recorded_corrections"],
                 name="record_review",
             ),
         ],
