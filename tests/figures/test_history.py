@@ -65,7 +65,7 @@ def test_history_marks_each_decision_and_says_where_nothing_was_trained() -> Non
     lines = {line.get_label(): line for line in accuracy.lines}
     assert np.nan_to_num(lines["champion"].get_ydata().astype(float)).tolist() == [0, 0, 0.93]
     assert [bar.get_height() for bar in images.patches] == [100, 0, 150]
-    assert [text.get_text() for text in images.texts] == ["100", "waiting for more", "150"]
+    assert [text.get_text() for text in images.texts] == ["100", "", "150", "waiting for more"]
 
 
 def test_trend_marks_each_champion_the_alerts_and_the_nights_without_a_number() -> None:

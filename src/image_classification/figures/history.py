@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 def plot_history(history: pd.DataFrame) -> Figure:
@@ -42,11 +43,21 @@ def plot_history(history: pd.DataFrame) -> Figure:
     accuracy.legend()
     counts = history["images"].fillna(0)
     bars = images.bar(nights, counts, color="#8172b3")
-    labels = zip(counts, history["decision"], strict=True)
-    images.bar_label(bars, [f"{count:.0f}" if count else said for count, said in labels])
+    images.bar_label(bars, [f"{count:.0f}" if count else "" for count in counts])
+    for night, said in history.loc[counts == 0, ["night", "decision"]].itertuples(index=False):
+        # Upright: beside one another, such nights leave no room for the words.
+        images.annotate(
+            said,
+            (night, 0),
+            xytext=(0, 3),
+            textcoords="offset points",
+            rotation=90,
+            ha="center",
+            fontsize="small",
+        )
     images.set(xlabel="night", ylabel="images in all")
     images.margins(y=0.2)
-    images.xaxis.get_major_locator().set_params(integer=True)
+    images.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     return figure
 
 
