@@ -456,3 +456,23 @@ def test_a_disk_without_room_is_said_and_nothing_is_begun(
     with pytest.raises(DataError, match=r"was not delivered .* must stay free"):
         deliver(source, str(tmp_path / "incoming"), "night")
     assert list(tmp_path.glob("incoming/*")) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, ""),
+        ("image_name,labelled_by,labelled_on\n", ""),
+        ("name\n", "labels.csv of batch 'data' has no column image_name, labelled_by, labelled_on"),
+        ("", "labels.csv of batch 'data' cannot be read: "),
+    ],
+)
+def test_a_table_of_labels_that_the_intake_could_not_read_is_told(
+    tmp_path: Path, content: str | None, fault: str
+) -> None:
+    data = lay_out(tmp_path / "data", *NAMES)
+    if content is not None:
+        (data / "Labels.csv").write_text(content)
+    told = Source(data).find_label_fault()
+    assert told.startswith(fault)
+    assert bool(told) == bool(fault)

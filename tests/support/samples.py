@@ -61,10 +61,10 @@ def fill_folder(root: Path, files: Mapping[str, bytes]) -> Path:
     return root
 
 
-def zip_files(files: Mapping[str, bytes]) -> bytes:
+def zip_files(files: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
     """Return a zip file of these files, given by their path in it."""
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
+    with zipfile.ZipFile(content, "w", method) as archive:
         for path, data in files.items():
             archive.writestr(path, data)
     return content.getvalue()

@@ -77,7 +77,7 @@ def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: b
     say(f"'{path}' holds {len(source.files)} images:")
     for line in [*said, *describe_left_out(source.left_out)]:
         say(f"  {line}")
-    for line in breaches:
+    for line in filter(None, [*breaches, source.find_label_fault()]):
         say(f"  The intake would quarantine it: {line}")
     if dry_run:
         return

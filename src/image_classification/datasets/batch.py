@@ -36,9 +36,9 @@ from image_classification.datasets.folder import (
     read_files,
     try_read_files,
 )
-from image_classification.datasets.label import find_labels, parse_labels
+from image_classification.datasets.label import LABEL_COLUMNS, find_labels, read_labels
 from image_classification.datasets.removal import remove_taken
-from image_classification.datasets.taken import LABELS, Deliveries, Delivery, leave_out_taken
+from image_classification.datasets.taken import Deliveries, Delivery, leave_out_taken
 from image_classification.datasets.transfer import Transfer, measure
 from image_classification.errors import DataError
 from image_classification.text import escape_text
@@ -46,8 +46,6 @@ from image_classification.text import escape_text
 logger = logging.getLogger(__name__)
 
 NOT_READ = "image of a batch that is not read"
-
-LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
 
 
 @dataclass(frozen=True)
@@ -77,16 +75,6 @@ class ImageBatches:
         manifest: dict[str, Any] = json.loads(self.filesystem.cat_file(path))
         return manifest
 
-    def _list(self, batch: str) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-        """Return the image files of a batch, and what else belongs to it by kind."""
-        folder, manifest = posixpath.join(self.root, batch), self._try_read_manifest(batch)
-        others = manifest.get("not_copied", {})
-        files, _ = list_images(self.filesystem, folder, others)
-        left = list_left_out(self.filesystem, folder, others)
-        if "fault" in manifest and len(files):
-            left, files = left | {NOT_READ: files["path"].tolist()}, files.head(0)
-        return files, left
-
     def read_depositor(self, batch: str) -> int | None:
         """Return the uid of who has delivered a batch, or None: see `find_depositor`."""
         uid: int | None = self.read_manifest(batch).get("depositor")  # an older release noted none
@@ -99,15 +87,25 @@ class ImageBatches:
 
         Of a batch with a `fault` nothing is to be read: it has no rows.
         """
-        files, _ = self._list(batch)
-        return files.assign(path=batch + "/" + files["path"].astype(str))
+        manifest = self._try_read_manifest(batch)
+        files = self._list_images(batch, manifest)
+        return files.head(0) if "fault" in manifest else files
 
     def list_left_out(self, batch: str) -> dict[str, list[str]]:
         """Return the files of a batch that are no images, by kind, without the system's own."""
-        _, found = self._list(batch)
-        own = {*MARKERS, find_labels(self.filesystem, posixpath.join(self.root, batch))}
+        folder, manifest = posixpath.join(self.root, batch), self._try_read_manifest(batch)
+        found = list_left_out(self.filesystem, folder, manifest.get("not_copied"))
+        own = {*MARKERS, find_labels(self.filesystem, folder)}
         left = {kind: [path for path in paths if path not in own] for kind, paths in found.items()}
+        if "fault" in manifest:
+            images = self._list_images(batch, manifest)["path"]
+            left[NOT_READ] = images.str.removeprefix(f"{batch}/").tolist()
         return {kind: paths for kind, paths in left.items() if paths}
+
+    def _list_images(self, batch: str, manifest: Mapping[str, Any]) -> pd.DataFrame:
+        folder = posixpath.join(self.root, batch)
+        files, _ = list_images(self.filesystem, folder, manifest.get("not_copied"))
+        return files.assign(path=batch + "/" + files["path"].astype(str))
 
     def _try_read_manifest(self, batch: str) -> dict[str, Any]:
         try:
@@ -129,32 +127,8 @@ class ImageBatches:
         found = find_labels(self.filesystem, posixpath.join(self.root, batch))
         if found is None:
             return pd.DataFrame(columns=LABEL_COLUMNS, dtype=str)
-        try:
-            content = read_file(self.filesystem, posixpath.join(folder, found), folder)
-            table = parse_labels(content)
-        except Exception as error:
-            if is_passing(error):
-                raise
-            reason = describe_error(error)
-            raise DataError(
-                f"{LABELS} of batch '{batch}' cannot be read: {reason}. Save it as CSV in UTF-8, "
-                "with commas."
-            ) from None
-        if missing := [name for name in LABEL_COLUMNS if name not in table]:
-            received = escape_text(", ".join(map(str, table)))
-            raise DataError(
-                f"{LABELS} of batch '{batch}' has no column {', '.join(missing)}: expected "
-                f"{', '.join(LABEL_COLUMNS)}, received {received}. Save it as CSV in UTF-8, with "
-                "commas, and with these names in the first line."
-            )
-        repeated = table["image_name"].duplicated()
-        if repeated.any():
-            name = escape_text(table["image_name"][repeated].iloc[0])
-            raise DataError(
-                f"{LABELS} of batch '{batch}' names '{name}' more than once: one row per image is "
-                "allowed. Remove all others."
-            )
-        return table[LABEL_COLUMNS]
+        place = posixpath.join(folder, found)
+        return read_labels(lambda: read_file(self.filesystem, place, folder), batch)
 
     def read(self, paths: Sequence[str]) -> list[bytes]:
         """Return the content of files, by their path below `root`, in order.

@@ -18,7 +18,6 @@ import fsspec
 
 from image_classification.datasets.archive import Archive, Member, open_archive
 from image_classification.datasets.arrival import READY, clean_name
-from image_classification.datasets.batch import LABEL_COLUMNS
 from image_classification.datasets.budget import Budget
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
@@ -31,6 +30,7 @@ from image_classification.datasets.file import (
     write_whole,
 )
 from image_classification.datasets.folder import CLOSED_FILE, CLOSED_FOLDER, LINK_OUT, find_files
+from image_classification.datasets.label import LABEL_COLUMNS, read_labels
 from image_classification.datasets.leftover import DEBRIS, READ_SUFFIXES, explain_left_out
 from image_classification.datasets.taken import LABELS
 from image_classification.errors import DataError
@@ -106,6 +106,16 @@ class Source:
             local = fsspec.filesystem("file")
             for path in paths:
                 yield read_file(local, str(self.path / path))
+
+    def find_label_fault(self) -> str:
+        """Return why the intake could not read the `labels.csv`, "" where it can."""
+        labels = self.labels
+        try:
+            if labels is not None:
+                read_labels(lambda: next(self.read([labels])), self.path.stem)
+        except DataError as error:
+            return str(error)
+        return ""
 
     @contextmanager
     def _open(self) -> Iterator[Archive]:

@@ -102,14 +102,16 @@ def encode_name(name: str) -> str:
 
 def decode_name(path: str) -> str:
     """Return the path of a local file that `encode_name` was given; others stay as they are."""
-    if "\\x" not in path:
-        return path
     decoded = restore_name(path)
+    if decoded == path:
+        return path
     return decoded if os.path.lexists(decoded) or not os.path.lexists(path) else path
 
 
 def restore_name(path: str) -> str:
     """Undo `encode_name`, wherever the path leads."""
+    if "\\x" not in path:
+        return path
     content = ESCAPED.sub(lambda found: chr(int(found[1], 16)), path.encode().decode("latin-1"))
     return os.fsdecode(content.encode("latin-1"))
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+from collections.abc import Callable
 
 import fsspec
 import pandas as pd
 
+from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import is_local
 from image_classification.datasets.taken import LABELS
-from image_classification.text import restore_cell, unify_text
+from image_classification.errors import DataError
+from image_classification.text import escape_text, restore_cell, unify_text
+
+LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
 
 
 def find_labels(filesystem: fsspec.AbstractFileSystem, folder: str) -> str | None:
@@ -27,6 +32,43 @@ def find_labels(filesystem: fsspec.AbstractFileSystem, folder: str) -> str | Non
             # As it is written here, where there are several.
             return f"{place}{LABELS if LABELS in found else found[0]}"
     return None
+
+
+def read_labels(read: Callable[[], bytes], batch: str) -> pd.DataFrame:
+    """Return who labelled which image, and when: `LABEL_COLUMNS`, one row per name.
+
+    Args:
+        read: reads the table.
+        batch: what it belongs to, for sentences.
+
+    Raises:
+        DataError: it cannot be read, or has other columns.
+    """
+    try:
+        table = parse_labels(read())
+    except Exception as error:
+        if is_passing(error):
+            raise
+        reason = describe_error(error)
+        raise DataError(
+            f"{LABELS} of batch '{batch}' cannot be read: {reason}. Save it as CSV in UTF-8, "
+            "with commas."
+        ) from None
+    if missing := [name for name in LABEL_COLUMNS if name not in table]:
+        received = escape_text(", ".join(map(str, table)))
+        raise DataError(
+            f"{LABELS} of batch '{batch}' has no column {', '.join(missing)}: expected "
+            f"{', '.join(LABEL_COLUMNS)}, received {received}. Save it as CSV in UTF-8, with "
+            "commas, and with these names in the first line."
+        )
+    repeated = table["image_name"].duplicated()
+    if repeated.any():
+        name = escape_text(table["image_name"][repeated].iloc[0])
+        raise DataError(
+            f"{LABELS} of batch '{batch}' names '{name}' more than once: one row per image is "
+            "allowed. Remove all others."
+        )
+    return table[LABEL_COLUMNS]
 
 
 def parse_labels(content: bytes) -> pd.DataFrame:

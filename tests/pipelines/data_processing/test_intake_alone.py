@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,10 @@ def put(laboratory: Laboratory, name: str, content: bytes) -> None:
         zip_files({f"{POSITIVE}/a.png": b"x", f"{POSITIVE}/a.png/b.png": b"x"}),
         b"",
         b"Rar!",
+        zip_files({f"{POSITIVE}/{'deep/' * 1000}1.png": draw_image(100)}),
+        zip_files({f"{POSITIVE}/a.png": b"x", f"../{POSITIVE}\\a.png": b"y"}),
+        zip_files({f"{POSITIVE}/{n}.png": bytes(2**23) for n in range(9)}, zipfile.ZIP_DEFLATED),
+        ZIP[: ZIP.index(b"PK\5\6") + 16] + b"\xff" * 4 + ZIP[-2:],
     ],
 )
 def test_a_zip_that_cannot_be_read_is_quarantined_with_its_reason(
