@@ -16,6 +16,7 @@ from users import DEPOSITOR, INTAKE, acting_as, needs_root
 
 from image_classification.datasets import ImageBatchesDataset, Inbox, InboxDataset
 from image_classification.datasets.delivery import Source, deliver
+from image_classification.datasets.depositor import find_depositor
 from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.datasets.taken import Deliveries, Delivery
 
@@ -146,10 +147,14 @@ def test_what_another_user_delivers_is_taken_in_once(place: Path, mode: int, uma
         path.chmod(0o755)
     with acting_as(DEPOSITOR, umask):
         deliver(Source(place / "source"), str(place / "incoming"), "b")
+    vouched = find_depositor(str(place / "incoming" / "b"))
     for _ in range(2):
         assert take_in(place) == ["b/P/1.png", "b/U/2.png"]
     if mode == SHARED:
         assert list((place / "incoming").iterdir()) == []
+    else:  # nobody but the depositor may remove it, or change it
+        assert len(said(place)) == 1
+        assert vouched == DEPOSITOR
     manifest = place / "storage" / "images" / "b" / "_BATCH.json"
     assert manifest.stat().st_uid == manifest.parent.stat().st_uid == INTAKE
 

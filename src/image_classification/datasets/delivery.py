@@ -298,8 +298,10 @@ def _make_ready(filesystem: fsspec.AbstractFileSystem, aside: str, folder: str) 
 def _open_as(batch: Path, incoming: Path) -> None:
     """Let those read and write a batch who may read and write the incoming folder.
 
-    The umask of whoever delivers would close it to the intake.
+    The umask of whoever delivers would close it to the intake. Where a sticky bit keeps users apart
+    they may only read it: it stays clear who has delivered it (`find_depositor`).
     """
-    mode = stat.S_IMODE(incoming.stat().st_mode) & 0o777
+    mode = stat.S_IMODE(incoming.stat().st_mode)
+    mode &= 0o555 if mode & stat.S_ISVTX else 0o777
     for path in [*batch.rglob("*"), batch]:
         path.chmod(stat.S_IMODE(path.stat().st_mode) | (mode if path.is_dir() else mode & 0o666))
