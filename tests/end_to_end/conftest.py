@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, PATIENCE_MS, QUIET
-from nights import DAG_ID, PROJECT, Nights
+from nights import BAD, DAG_ID, PROJECT, Nights
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -27,9 +27,39 @@ def make_blank_images(folder: Path) -> None:
     (folder / "_READY").touch()
 
 
+def make_fresh_batches(incoming: Path) -> None:
+    """Let three good batches arrive, ten patients in all."""
+    for name, patients in (
+        ("a-fresh", range(31, 35)),
+        ("m-fresh", range(35, 38)),
+        ("z-fresh", range(38, 41)),
+    ):
+        make_cells(incoming / name, patients, 8, captured_on="20150602")
+        (incoming / name / "_READY").touch()
+
+
+def make_bad_batches(incoming: Path) -> None:
+    """Let a batch of each kind in `BAD` arrive, beside what else arrives."""
+    for number, name in enumerate(BAD, 60):
+        make_cells(incoming / name, range(number, number + 1), 4, captured_on="20150602")
+    (incoming / "b-typo" / "Parasitized").rename(incoming / "b-typo" / "Parasitised")
+    os.mkfifo(incoming / "c-pipe" / "labels.csv")
+    for image in (incoming / "d-empty").rglob("*.png"):
+        image.write_bytes(b"")
+    for image in (incoming / "e-flat").rglob("*.png"):
+        image.rename(incoming / "e-flat" / image.name)
+    shutil.make_archive(str(incoming / "f-torn"), "zip", incoming / "f-torn")
+    shutil.rmtree(incoming / "f-torn")
+    archive = incoming / "f-torn.zip"
+    archive.write_bytes(archive.read_bytes()[:-200])
+    for name in BAD:
+        marker = "f-torn.zip._READY" if name == "f-torn" else f"{name}/_READY"
+        (incoming / marker).touch()
+
+
 @pytest.fixture(scope="session")
 def nights() -> Iterator[Nights]:
-    """First images, then none, then fresh ones, then blank ones, which are held.
+    """First images, then none, then fresh ones among bad ones, then blank ones, which are held.
 
     Each run is triggered through Airflow's REST API.
     """
@@ -48,8 +78,8 @@ def nights() -> Iterator[Nights]:
         made = Nights(stack, client)
         made.run(epochs=2)
         made.run()
-        make_cells(incoming / "fresh", range(31, 41), 8, captured_on="20150602")
-        (incoming / "fresh" / "_READY").touch()
+        make_fresh_batches(incoming)
+        make_bad_batches(incoming)
         made.run(minimum_gain=-1)
         make_blank_images(incoming / "blank")
         made.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from nights import PROJECT, Nights
+from nights import BAD, PROJECT, Nights
 
 from image_classification.local.services import HOST, ServiceError, Stack
 
@@ -94,6 +95,33 @@ def test_fresh_images_bring_a_challenger_that_takes_over(nights: Nights) -> None
     assert aliases == {"champion": "2", "challenger": "2"}
 
 
+def test_bad_batches_are_asked_about_and_the_good_ones_beside_them_are_trained_on(
+    nights: Nights,
+) -> None:
+    version = ask_mlflow(nights, f"model-versions/get?name={MODEL}&version=2")["model_version"]
+    batches = {tag["key"]: tag["value"] for tag in version["tags"]}["batches"]
+    assert {"a-fresh", "m-fresh", "z-fresh"} <= set(batches.split(", "))
+    assert BAD.keys().isdisjoint(batches.split(", "))
+    for name, reason in BAD.items():
+        assert f"- Batch '{name}' is quarantined: " in nights.runs[2]["note"]
+        assert wait_for_question(nights, name)["state"] == "running"
+        summary = nights.stack.storage / "index" / "screenings" / f"{name}.json"
+        assert reason in json.loads(summary.read_text())["reasons"][0]
+
+
+def wait_for_question(nights: Nights, batch: str) -> dict[str, Any]:
+    """Return the run that asks about a batch, once its note says so."""
+    question = f"Batch '{batch}' is held and waits for an answer: http://"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        run = nights.client.get_run("review", f"review__{batch}")
+        if (run["note"] or "").startswith(question):
+            break
+        time.sleep(1)
+    assert run["note"].startswith(question)
+    return dict(run)
+
+
 def test_each_dag_run_is_one_mlflow_run_and_each_links_the_other(nights: Nights) -> None:
     runs = mlflow_runs(nights)
     assert len(runs) == len(nights.runs)
@@ -123,16 +151,8 @@ def test_a_batch_that_looks_wrong_is_held_and_the_rest_of_the_night_goes_on(
 ) -> None:
     assert nights.runs[3]["state"] == "success"
     assert "skipped: No new images: version 2" in nights.runs[3]["note"]
-    assert "Held for a review: blank." in nights.runs[3]["note"]
-    question = "Batch 'blank' is held and waits for an answer: http://"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        run = nights.client.get_run("review", "review__blank")
-        if (run["note"] or "").startswith(question):
-            break
-        time.sleep(1)
-    assert run["state"] == "running"
-    assert run["note"].startswith(question)
+    assert "Held for a review: b-typo, blank, c-pipe" in nights.runs[3]["note"]
+    assert wait_for_question(nights, "blank")["state"] == "running"
 
 
 def test_values_of_the_trigger_form_reach_kedro(nights: Nights) -> None:

@@ -54,7 +54,13 @@ def open_account(
     pipeline: str = "retraining", batch: str = "first", about: str = "batch", **entries: Any
 ) -> Account:
     known = {name: MemoryDataset(value, copy_mode="assign") for name, value in entries.items()}
-    missing = {"champion_watch", "decision", "hindsight_report", "intake_report"} - set(known)
+    missing = {
+        "champion_watch",
+        "decision",
+        "hindsight_report",
+        "intake_report",
+        "incoming_batches",
+    } - set(known)
     catalog = DataCatalog(known | {name: MemoryDataset() for name in missing})
     review = {"batch": batch, "about": about}
     params = {"data_processing": {"settle_minutes": 30}, "review": review}
@@ -238,6 +244,12 @@ def test_what_stays_in_the_incoming_folder_is_told() -> None:
         "'stuck' stays in the incoming folder. It could not be taken in.",
     ]
     assert account.list_set_aside() == []
+
+
+def test_no_note_fails_for_an_incoming_folder_that_cannot_be_looked_at() -> None:
+    # The dataset is empty: to load it is an error.
+    account = open_account(intake_report={})
+    assert account.list_left_alone() == []
 
 
 def test_a_run_without_an_intake_set_nothing_aside() -> None:

@@ -14,6 +14,15 @@ from image_classification.local.services import Stack
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_ID = "retraining"
 
+BAD = {
+    "b-typo": "its folder is not a class",
+    "c-pipe": "labels.csv of batch 'c-pipe' cannot be read: it is a pipe",
+    "d-empty": "the file is empty (0 bytes)",
+    "e-flat": "the file lies in no class folder",
+    "f-torn": "'f-torn.zip' is not a whole zip file",
+}
+"""Batches that arrive in the third night beside three good ones, and what is wrong with each."""
+
 
 @dataclass
 class Nights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ from image_classification.tracking.kept import locate_artifact_path
 
 if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
+
+
+logger = logging.getLogger(__name__)
 
 
 class Account:
@@ -186,7 +190,11 @@ class Account:
         """Return what stays in the incoming folder, and why, a sentence each."""
         if not self._run.catalog.exists(names.INTAKE_REPORT):
             return []
-        inbox = self._run.catalog.load(names.INCOMING_BATCHES)
+        try:
+            inbox = self._run.catalog.load(names.INCOMING_BATCHES)
+        except Exception as error:  # noqa: BLE001 - this is for a note, for which no task fails
+            logger.warning("The incoming folder cannot be looked at: %s", error)
+            return []
         stuck = [
             f"'{batch.delivered_as}' stays in the incoming folder. {batch.describe_stay()}"
             for batch in inbox.batches

@@ -80,20 +80,24 @@ def test_note_tells_the_outcome_the_watch_who_waits_and_the_mlflow_run(
     ]
 
 
-def test_note_lists_what_was_set_aside_and_left_alone_shortly(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("count", "told"), [(3, 3), (40, 8)])
+def test_note_lists_what_was_set_aside_and_left_alone_as_far_as_it_fits(
+    monkeypatch: pytest.MonkeyPatch, count: int, told: int
 ) -> None:
-    told = listen(monkeypatch)
-    aside = [f"Batch '{name}' is quarantined: {'x' * 100}" for name in "abcd"]
+    heard = listen(monkeypatch)
+    aside = [f"Batch '{number}' is quarantined: {'x' * 100}" for number in range(count)]
     run: Any = start_with(
-        monkeypatch, account_list_set_aside=aside, account_list_left_alone=["e", "f", "g"]
+        monkeypatch, account_list_set_aside=aside, account_list_left_alone=["'e' stays."]
     )
     write_outcome(make_context(), run, "promoted v2")
-    _, listed, _ = told.notes[0].split("\n\n")
-    first, *_, fifth, more = listed.split("\n")
-    assert first == f"- {aside[0][:90]} …"
-    assert fifth == "- e"
-    assert more == "- … and 2 more: image-classification batches"
+    (note,) = heard.notes
+    assert len(note) <= 1000
+    assert note.endswith("\n\nMLflow run: http://mlflow/run")
+    first, *others, last = note.split("\n\n")[1].split("\n")
+    assert first == f"- {aside[0][:100]} …"
+    assert len([first, *others]) == told
+    more = f"- … and {count + 1 - told} more: image-classification batches"
+    assert last == ("- 'e' stays." if told == count else more)
 
 
 def test_note_does_not_say_the_watch_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from image_classification.errors import ConfigurationError, ContractError, RegistryError
 from image_classification.orchestration.address import locate_airflow, locate_dag_run
+from image_classification.orchestration.notices.note import LONGEST_NOTE
 from image_classification.orchestration.notices.notification import make_notice, send_notice
 from image_classification.orchestration.settings import DagSettings, Event
 from image_classification.orchestration.task_id import OPEN_RUN
@@ -32,8 +33,8 @@ EXPERIMENT = "experiment_id"
 
 REVIEW = "review"
 
-MOST_REASONS, LONGEST_REASON = 5, 90
-"""A note names at most so many reasons, of so many characters each: Airflow cuts it at 1,000."""
+LONGEST_REASON = 100
+"""Characters of a reason in a note, which Airflow cuts at `LONGEST_NOTE`."""
 
 
 class PipelineOperator(BaseOperator):
@@ -133,27 +134,29 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     if regret := run.account.read_regret():
         # Without the advice, which the notice gives: a note is short.
         lines.append(f"{regret['sentence']}. Roll back to v{regret['against']}?")
-    lines += _list_shortly([*run.account.list_set_aside(), *run.account.list_left_alone()])
     questions = run.account.list_held_batches()
     questions += [f"labels of {batch}" for batch in run.account.list_label_questions()]
     if questions:
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
         lines.append(f"Held for a review: {', '.join(questions)}. Answer at {page}")
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")
+    aside = [*run.account.list_set_aside(), *run.account.list_left_alone()]
+    if listed := _list_shortly(aside, LONGEST_NOTE - len("\n\n".join([*lines, ""]))):
+        lines.insert(1, listed)
     write_note(context, "\n\n".join(lines))
 
 
-def _list_shortly(sentences: Sequence[str]) -> list[str]:
-    """Return the first sentences as a list, each cut: a note is short."""
-    cut = [
-        each if len(each) <= LONGEST_REASON else f"{each[:LONGEST_REASON]} …"
-        for each in sentences[:MOST_REASONS]
-    ]
-    said = [f"- {escape_markdown(each)}" for each in cut]
-    more = len(sentences) - MOST_REASONS
-    if more > 0:
-        said.append(f"- … and {more} more: image-classification batches")
-    return ["\n".join(said)] if said else []
+def _list_shortly(sentences: Sequence[str], room: int) -> str:
+    """Return as many sentences as fit into so many characters, as a list, each cut."""
+    listed = ""
+    for number, each in enumerate(sentences):
+        cut = each if len(each) <= LONGEST_REASON else f"{each[:LONGEST_REASON]} …"
+        line = f"- {escape_markdown(cut)}\n"
+        rest = f"- … and {len(sentences) - number} more: image-classification batches"
+        if len(listed) + len(line) + len(rest) > room:
+            return f"{listed}{rest}" if len(listed) + len(rest) <= room else ""
+        listed += line
+    return listed.rstrip("\n")
 
 
 def write_note(context: Context, note: str) -> None:

@@ -132,8 +132,8 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
         parameters: `data_processing`.
 
     Returns:
-        A report of this run (`judged`: the record of each batch; `set_aside`: a sentence for each
-        reason why a batch was set aside tonight, for the first time), and the screenings, a record
+        A report of this run (`judged`: the record of each batch; `set_aside`: the first reason of
+        each batch that was set aside tonight, for the first time), and the screenings, a record
         per batch judged.
     """
     answered = {review["batch"] for review in batch_reviews.values()}
@@ -164,9 +164,11 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
     for batch, record in screenings.items():
         _log_screening(batch, record)
         if record["verdict"] != "accepted" and not _is_old(record, known_screenings.get(batch)):
-            set_aside += [
-                f"Batch '{batch}' is {record['verdict']}: {why}" for why in record["reasons"]
-            ]
+            more = len(record["reasons"]) - 1
+            set_aside.append(
+                f"Batch '{batch}' is {record['verdict']}: {record['reasons'][0]}"
+                f"{f' There are {more} more reasons.' if more else ''}"
+            )
     return {"judged": screenings, "set_aside": set_aside}, screenings
 
 
