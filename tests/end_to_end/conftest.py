@@ -42,7 +42,8 @@ def make_bad_batches(incoming: Path) -> None:
     """Let a batch of each kind in `BAD` arrive, beside what else arrives."""
     for number, name in enumerate(BAD, 60):
         make_cells(incoming / name, range(number, number + 1), 4, captured_on="20150602")
-    (incoming / "b-typo" / "Parasitized").rename(incoming / "b-typo" / "Parasitised")
+    for label in ("Parasitized", "Uninfected"):  # a patient may have cells of one class alone
+        (incoming / "b-typo" / label).rename(incoming / "b-typo" / f"{label}s")
     os.mkfifo(incoming / "c-pipe" / "labels.csv")
     for image in (incoming / "d-empty").rglob("*.png"):
         image.write_bytes(b"")
