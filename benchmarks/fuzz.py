@@ -3,7 +3,7 @@
     python benchmarks/fuzz.py                       # 19,000 images and 1,000 zips, minutes
     python benchmarks/fuzz.py --images 1000 --from 50000
 
-All must be answered alike, as by a reference decoder, without a crash, and each within a second. It
+All must be answered alike, as by a reference decoder, without a crash and without a hang. It
 ends with 1 where one is not, and names it by its number, by which it is made again.
 """
 
@@ -29,7 +29,8 @@ PART = 500
 ZIPS_A_PART = 1 / 19
 """Of the files of a part: one in twenty is a zip."""
 
-SLOWEST_S = 1.0
+SLOWEST_S = 30.0
+"""An image of 2^26 pixels takes some seconds, whatever it holds."""
 HANGS_AFTER_S = 300
 
 

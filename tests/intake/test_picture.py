@@ -196,3 +196,56 @@ def test_a_jpeg_of_more_scans_than_any_program_writes_is_refused_before_it_is_de
     assert read_header(most).refusal == ""
     more = most[:-2] + last + whole[-2:]
     assert read_header(more).refusal == "the JPEG has 33 scans: at most 32 can be read"
+
+
+def set_tag(tiff: bytes, tag: int, value: int) -> bytes:
+    """Return a TIFF with another number in an entry of its directory."""
+    start = int.from_bytes(tiff[4:8], "little")
+    for at in range(
+        start + 2, start + 2 + 12 * int.from_bytes(tiff[start : start + 2], "little"), 12
+    ):
+        if int.from_bytes(tiff[at : at + 2], "little") == tag:
+            return tiff[: at + 8] + value.to_bytes(4, "little") + tiff[at + 12 :]
+    raise KeyError(tag)
+
+
+HEIGHT, ROWS_PER_STRIP = 257, 278
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "I;16"])
+@pytest.mark.parametrize(("tag", "value"), [(HEIGHT, 12), (ROWS_PER_STRIP, 5), (ROWS_PER_STRIP, 1)])
+def test_a_tiff_of_which_strips_are_missing_is_no_black_picture(
+    mode: str, tag: int, value: int
+) -> None:
+    grey = Image.fromarray(np.random.default_rng(0).integers(1, 256, (6, 5), np.uint8))
+    image = grey.convert("I").convert(mode) if mode == "I;16" else grey.convert(mode)
+    whole = save(image, "TIFF", tiffinfo={281: 65535} if mode == "I;16" else {})
+    assert read_rgb(whole).shape == (6, 5, 3)
+    with pytest.raises(ValueError, match=r"truncated \(parts of its pixels are missing\)"):
+        read_rgb(set_tag(whole, tag, value))
+
+
+def test_a_tiff_of_many_strips_or_of_one_plane_a_channel_is_whole() -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (6, 5, 3), np.uint8)
+    strips = save(Image.fromarray(pixels), "TIFF", strip_size=15)
+    np.testing.assert_array_equal(read_rgb(strips), pixels)
+    planes = _save_planes(pixels)
+    np.testing.assert_array_equal(read_rgb(planes), pixels)
+    with pytest.raises(ValueError, match="parts of its pixels are missing"):
+        read_rgb(set_tag(planes, HEIGHT, 7))
+
+
+def _save_planes(pixels: np.ndarray) -> bytes:
+    """Return a TIFF that holds one channel after the other, which Pillow cannot write."""
+    height, width, _ = pixels.shape
+    data = np.moveaxis(pixels, 2, 0).tobytes()
+    extra = 8 + len(data)
+    lists = struct.pack("<3H3I3I", 8, 8, 8, *(8 + n * width * height for n in range(3)), *[30] * 3)
+    entries = [
+        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, extra), (259, 3, 1, 1)),
+        *((262, 3, 1, 2), (273, 4, 3, extra + 6), (277, 3, 1, 3), (278, 4, 1, height)),
+        *((279, 4, 3, extra + 18), (284, 3, 1, 2)),
+    ]
+    directory = struct.pack("<H", len(entries))
+    directory += b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    return b"II*\0" + struct.pack("<I", extra + len(lists)) + data + lists + directory

@@ -114,6 +114,7 @@ def read_rgb(content: bytes) -> npt.NDArray[np.uint8]:
     try:
         with _open(content) as image:
             _check_frame(image)
+            _check_parts(image)
             stored = _load_as_stored(image)
             return _convert(stored, image, content)
     except UnclearImageError:
@@ -169,6 +170,21 @@ def _check_frame(image: ImageFile.ImageFile) -> None:
     """Refuse a GIF whose picture leaves a part of the screen that it names without colours."""
     if image.format == "GIF" and image.tile and image.tile[0].extents != (0, 0, *image.size):
         raise UnclearImageError("the picture does not fill its frame: save it as PNG")
+
+
+def _check_parts(image: ImageFile.ImageFile) -> None:
+    """Refuse an image of which parts are missing: Pillow would leave them black, without a word.
+
+    Raises:
+        ValueError: the strips of a TIFF, or of one of its channels, cover less than the image.
+    """
+    covered: dict[object, int] = {}
+    for part in image.tile:
+        channel = part.args[0] if isinstance(part.args, tuple) else part.args
+        left, upper, right, lower = part.extents or (0, 0, *image.size)
+        covered[channel] = covered.get(channel, 0) + (right - left) * (lower - upper)
+    if not covered or min(covered.values()) < image.width * image.height:
+        raise ValueError("image file is truncated (parts of its pixels are missing)")
 
 
 def _load_as_stored(image: Image.Image) -> Image.Image:

@@ -16,7 +16,7 @@ import pytest
 from kedro.io import MemoryDataset
 from kedro.runner import SequentialRunner
 from laboratory import Laboratory
-from samples import draw_image, fill_folder
+from samples import draw_bomb, draw_image, fill_folder
 
 from image_classification import vision
 from image_classification.champion import package, registry
@@ -24,7 +24,8 @@ from image_classification.datasets import ImageSource, RegisteredNetwork
 from image_classification.errors import DataError
 from image_classification.pipelines.inference import create_pipeline
 from image_classification.pipelines.inference.nodes import list_images, report_scores, score_images
-from image_classification.vision import Network, scoring
+from image_classification.vision import HeldPixels, Network, scoring
+from image_classification.vision.colour import GREY_WARNING, mark_learnt_colours
 
 CLASSES = ["gametocyte", "healthy", "ring"]
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
@@ -108,6 +109,37 @@ def test_images_of_which_none_can_be_scored_keep_their_rows_too(
     summary, _, _ = report_scores(table)
     assert summary["outcome"].startswith("scored 0 images with v4: ")
     assert summary["outcome"].endswith("; 3 could not be read")
+
+
+def test_no_bomb_among_the_images_ends_the_run(champion: RegisteredNetwork, tmp_path: Path) -> None:
+    scans = draw_image(5, kind="JPEG")
+    scans = scans[:-2] + scans[scans.rindex(b"\xff\xda") : -2] * 1000 + scans[-2:]
+    bombs = {"a.png": draw_bomb(60_000, 60_000), "b.png": draw_bomb(9_000, 9_000), "c.jpg": scans}
+    table = score(fill_folder(tmp_path, FILES | bombs), champion).set_index("image_name")
+    assert table.loc[sorted(FILES), "error"].tolist() == [""] * len(FILES)
+    assert table.loc[sorted(bombs), "category"].isna().all()
+    reasons = ["exceeds limit", "9000 x 9000 pixels: at most", "the JPEG has 1001 scans"]
+    for name, reason in zip(sorted(bombs), reasons, strict=True):
+        assert reason in table.loc[name, "error"]
+
+
+def test_a_grey_image_keeps_its_answer_with_a_warning(tmp_path: Path) -> None:
+    vision.set_seed(0)
+    network = vision.build_network("small", 16, 3, 0.0)
+    colours = vision.decode_images([draw_image(seed) for seed in range(3)], 16)
+    mark_learnt_colours(network, HeldPixels(colours))
+    of_colours = RegisteredNetwork(network, CLASSES, "4")
+    files = FILES | {"grey.png": draw_image(7, mode="L"), "bad.png": b"no image"}
+    table = score(fill_folder(tmp_path, files), of_colours).set_index("image_name")
+    assert table.loc["grey.png", "warning"] == GREY_WARNING
+    assert table.loc["grey.png", PROBABILITIES].notna().all()
+    assert set(table["warning"].drop("grey.png")) == {""}
+    columns = list(table)
+    assert columns.index("warning") == columns.index("error") + 1
+    summary, _, _ = report_scores(table)
+    assert summary["outcome"].endswith(
+        "could not be read; 1 cannot be relied on (column 'warning')"
+    )
 
 
 @pytest.mark.parametrize("there", [0, 1])

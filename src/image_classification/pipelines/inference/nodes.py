@@ -107,6 +107,8 @@ def report_scores(
     counts = {"images": len(scores), "unreadable": int((scores["error"] != "").sum())}
     model = {name: str(scores[name].iloc[0]) for name in MODEL_COLUMNS}
     outcome = _describe(counts, categories, model["model_version"])
+    if "warning" in scores:
+        outcome += f"; {(scores['warning'] != '').sum():,} cannot be relied on (column 'warning')"
     logger.info("%s", outcome)
     summary = {"outcome": outcome, **counts, "categories": categories, **model}
     metrics = {name: {"value": float(count), "step": 0} for name, count in counts.items()}
