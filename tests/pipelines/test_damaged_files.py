@@ -29,11 +29,11 @@ class Here:
 
 
 def test_damaged_files_get_one_answer_everywhere(tmp_path: Path) -> None:
-    """Of the 20,000 of `benchmarks/fuzz.py` the first 300."""
+    """Of the 20,000 of `benchmarks/fuzz.py` the first. Packaging a model takes most of the time."""
     fuzzer = Fuzzer(tmp_path, Here())
-    fuzzer.run(range(300), range(20))
+    fuzzer.run(range(120), range(6))
     found = fuzzer.findings
     assert found.faults == []
-    assert 30 < found.read < 290
+    assert 12 < found.read < 110
     assert found.compared > found.read / 2
     assert found.slowest_s < 10
