@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.slow]
 
 MODEL = "test-classifier"
 # What somebody types is text: neither the configuration nor Jinja evaluates it.
-WHY = "Looked at the patients one by one. ${env:AIRFLOW__API__SECRET_KEY} {{ dag.fileloc }}"
+WHY = "Looked at the patients one by one. ${env:PATH} {{ dag.fileloc }}"
 WHY_BACK = "Misses the ring forms of the new clinic. ${env:PATH} {{ dag.fileloc }}"
 
 
