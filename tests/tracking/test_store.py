@@ -20,8 +20,7 @@ class Health(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         refused = self.login and self.headers["Authorization"] != self.login
-        status = 401 if refused and self.path != "/health" else 200
-        self.send_response(self.status if self.path == "/health" else status)
+        self.send_response(401 if refused else self.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
