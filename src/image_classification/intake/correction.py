@@ -92,6 +92,8 @@ def list_due(records: Corrections, log: pd.DataFrame) -> pd.DataFrame:
         log: of the index: `image_id`, `status` and `reviewed_at`.
     """
     statements = tabulate_statements(sort_corrections(records))
+    if statements.empty:  # nearly always
+        return statements
     done = log.loc[log["status"] == index.STATED, ["image_id", "reviewed_at"]]
     known = set(done.itertuples(index=False, name=None))
     pairs = statements[["image_id", "reviewed_at"]].itertuples(index=False, name=None)

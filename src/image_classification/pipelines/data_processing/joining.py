@@ -40,9 +40,10 @@ def join_batches(
     for batch, files in inspections.items():
         # The rows of the batch before are joined only now that another one follows.
         log = index.join_rows([log, *(added[COLUMNS] for added in rows[-1:])])
-        others = log
+        # Of the log only the few rows that concern the batch, since it is long.
+        others = log[log["image_id"].isin(files["image_id"])]
         if batch in known:
-            others = log[(log["batch"] != batch) | (log["status"] == index.STATED)]
+            others = others[(others["batch"] != batch) | (others["status"] == index.STATED)]
         added = make_rows(files, splits).assign(**statuses[batch], recorded_at=recorded_at)
         if statuses[batch]["status"] == index.ACCEPTED:
             quarantine[batch] = index.describe_quarantine(files, others)
