@@ -42,6 +42,10 @@ class SignatureError(RegistryError):
     """The files of a registered model are not those that were packaged and signed."""
 
 
+class LedgerError(RegistryError):
+    """The ledger cannot be written, or is not what was written: nothing is promoted over it."""
+
+
 class TrackingError(ImageClassificationError):
     """The MLflow tracking store cannot be used."""
 

@@ -6,7 +6,6 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from judgement import make_decision, make_entry
 
 from image_classification.champion import ledger
-from image_classification.datasets import LedgerDataset
 from image_classification.gate import verdict
 
 
@@ -125,7 +123,7 @@ class TestHistory:
             make_entry(event, "7", "1", "1", at=f"2026-11-23T00:00:0{second}.000+00:00")
             for second, event in enumerate(set(verdict.EVENTS) - set(verdict.MOVES))
         ]
-        assert len(others) == 6
+        assert len(others) == 7
         assert ledger.trace_champions([*tell("+1"), *others]) == ["1"]
 
     @given(
@@ -257,30 +255,3 @@ class TestTable:
         table = ledger.tabulate_entries(entries)
         table.to_parquet(tmp_path / "ledger.parquet")
         assert len(pd.read_parquet(tmp_path / "ledger.parquet")) == 4
-
-
-class TestLedgerDataset:
-    @pytest.fixture(params=["disk", "memory"])
-    def root(self, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-        if request.param == "disk":
-            return f"{tmp_path}/ledger"
-        fsspec.filesystem("memory").store.clear()
-        return "memory://bucket/ledger"
-
-    def test_what_is_written_is_never_overwritten(self, root: str) -> None:
-        dataset = LedgerDataset(filepath=root)
-        dataset.save({"a": {"event": "promoted"}})
-        dataset.save({"a": {"event": "kept champion"}, "b": {"event": "refused"}})
-        LedgerDataset(filepath=root).save({"b": {"event": "promoted"}})
-        assert dict(dataset.load()) == {"a": {"event": "promoted"}, "b": {"event": "refused"}}
-
-    def test_an_empty_ledger_reads_as_empty(self, root: str) -> None:
-        assert dict(LedgerDataset(filepath=root).load()) == {}
-
-    def test_only_a_disk_has_a_folder(self, root: str, tmp_path: Path) -> None:
-        folder = LedgerDataset(filepath=root).folder
-        assert folder == (None if root.startswith("memory") else f"{tmp_path}/ledger")
-
-    def test_the_lock_in_its_folder_is_no_entry(self, tmp_path: Path) -> None:
-        (tmp_path / ".lock").touch()
-        assert dict(LedgerDataset(filepath=str(tmp_path)).load()) == {}

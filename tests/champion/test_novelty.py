@@ -9,6 +9,7 @@ import pytest
 
 from image_classification.champion import registry
 from image_classification.champion.novelty import check_new_images
+from image_classification.errors import RegistryError
 
 OLD = {registry.DIGEST_TAG: "last week", registry.DECISION_TAG: "promoted"}
 SUMMARY = {"data_digest": "tonight", "images": 800, "patients": 40}
@@ -133,3 +134,33 @@ def test_a_run_that_is_only_to_train_asks_for_nothing_new(monkeypatch: pytest.Mo
     tags = {registry.DIGEST_TAG: "tonight", registry.DECISION_TAG: "kept champion"}
     said = ask(monkeypatch, tags, judges=False, always=True)
     assert said == (True, "Training on 800 images of 40 patients.")
+
+
+def test_a_version_that_somebody_registered_by_hand_does_not_stop_a_night(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = SimpleNamespace(version="7", tags=OLD)
+    stranger = SimpleNamespace(version="9", tags={})
+    monkeypatch.setattr(
+        registry, "find_latest_version", lambda _, tag=None: own if tag else stranger
+    )
+    monkeypatch.setattr(registry, "read_images", lambda *_: tabulate("a"))
+    training = {"min_new_images": 1, "force": False}
+    found = check_new_images("cells", tabulate("a", "b"), SUMMARY, training, judges=True)
+    assert found == (True, "1 new images since version 7: training on 800 images of 40 patients.")
+
+
+def test_a_newest_version_whose_run_was_deleted_does_not_stop_a_night(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: str) -> None:
+        raise RegistryError("Version 7 of 'cells' keeps no table of its images.")
+
+    monkeypatch.setattr(
+        registry, "find_latest_version", lambda _: SimpleNamespace(version="7", tags=OLD)
+    )
+    monkeypatch.setattr(registry, "read_images", fail)
+    training = {"min_new_images": 1, "force": False}
+    train, reason = check_new_images("cells", tabulate("a"), SUMMARY, training, judges=True)
+    assert train
+    assert reason.startswith("Version 7 of 'cells' keeps no table of its images. So nothing tells")

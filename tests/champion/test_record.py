@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from judgement import make_comparison, make_decision, make_entry, make_facts, make_policy
+from ledger_store import MemoryStore as Ledger
 
 from image_classification import tracking
 from image_classification.champion import record, registry
@@ -22,27 +22,6 @@ RUN = DecisionRun("r1", "retraining/one", "http://airflow/runs/one")
 POLICY = Statement()
 
 
-class Ledger:
-    """Stands for the ledger: each entry is written once."""
-
-    folder = None
-
-    def __init__(self, *entries: Mapping[str, Any]) -> None:
-        self.entries: dict[str, Any] = {str(n): dict(entry) for n, entry in enumerate(entries)}
-
-    def load(self) -> dict[str, Any]:
-        return dict(self.entries)
-
-    def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        for name, entry in data.items():
-            self.entries.setdefault(name, dict(entry))
-
-    @property
-    def last(self) -> dict[str, Any]:
-        entry: dict[str, Any] = list(self.entries.values())[-1]
-        return entry
-
-
 class Registry:
     """Stands for the registry: four versions, of which 3 is champion; remembers what is written."""
 
@@ -51,6 +30,8 @@ class Registry:
         self.cards = {str(number): f"card of {number}" for number in range(1, 5)}
         self.tags: dict[str, dict[str, str]] = {}
         self.outdated: dict[str, tuple[str, ...]] = {}
+        self.kept: dict[str, dict[str, str]] = {}
+        self.former: dict[str, str] = {}
 
     def find_champion(self, model_name: str) -> str | None:
         assert model_name == "cells"
@@ -59,6 +40,8 @@ class Registry:
     def get_version(self, model_name: str, version: str) -> Any:
         assert model_name == "cells"
         tags = {"data_digest": f"d{version}", "train_digest": "t", "images": "800"}
+        if version in self.former:
+            tags["champion_since"] = self.former[version]
         return SimpleNamespace(
             tags=tags, run_id=f"run of {version}", description=self.cards[version]
         )
@@ -71,14 +54,20 @@ class Registry:
         description: str,
         outdated: tuple[str, ...] = (),
     ) -> None:
-        self.tags[version], self.cards[version] = tags, description
+        self.tags[version], self.cards[version] = dict(tags), description
         self.outdated[version] = outdated
+
+    def tag_version(self, model_name: str, version: str, tags: dict[str, str]) -> None:
+        self.kept[version] = dict(tags)
+
+    def tag_model(self, model_name: str, tags: dict[str, str]) -> None:
+        self.kept[model_name] = dict(tags)
 
 
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch) -> Registry:
     fake = Registry()
-    for name in ("find_champion", "get_version", "describe_version"):
+    for name in ("find_champion", "get_version", "describe_version", "tag_version", "tag_model"):
         monkeypatch.setattr(registry, name, getattr(fake, name))
     monkeypatch.setenv("IMAGE_CLASSIFICATION_COMMIT", "c0ffee")
     monkeypatch.setattr(tracking, "locate_run", lambda run_id: f"http://mlflow/{run_id}")
@@ -95,12 +84,31 @@ def logged(versions: Registry, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
     """The files that were logged: of which run, what, and where."""
     files: list[tuple[str, Any, str]] = []
     monkeypatch.setattr(tracking, "log_json", lambda *given: files.append(given))
+    monkeypatch.setattr(
+        tracking, "tag_run", lambda run_id, tags: versions.kept.update({run_id: tags})
+    )
     return files
 
 
 def make_recorder(ledger: Ledger, run: DecisionRun = RUN) -> Recorder:
     plots = {"Confusion matrix": "plots/confusion_matrix.png", "ROC curve": "plots/roc_curve.png"}
-    return Recorder("cells", ledger, "auto", run, plots)
+    return Recorder("cells", ledger.journal, "auto", run, plots)
+
+
+def publish_move(
+    event: str,
+    version: str,
+    decision: Any,
+    before: str | None,
+    statement: Statement = POLICY,
+    ledger: Ledger | None = None,
+) -> dict[str, Any]:
+    """Publish the entry of a move; return it."""
+    recorder = make_recorder(ledger or Ledger())
+    entry = recorder.make_entry(event, version, decision, statement)
+    moved = {**entry, "champion_before": before, "champion_after": version}
+    recorder.publish(moved)
+    return moved
 
 
 class TestEntry:
@@ -129,25 +137,27 @@ class TestEntry:
             "airflow_url": "http://airflow/runs/one",
             "mlflow_run_id": "r1",
             "mlflow_url": "http://mlflow/r1",
+            "typed": "",
+            "number": 1,
+            "digest": ledger.read().head.digest,
         }
         assert logged == [("r1", ledger.last, "promotion/ledger_entry.json")]
 
-    @pytest.mark.parametrize("event", [verdict.PROMOTED, verdict.ROLLED_BACK])
-    @pytest.mark.parametrize("before", ["2", None])
-    def test_a_move_names_the_champion_before_it(
-        self, logged: list[Any], event: str, before: str | None
+    def test_its_reason_is_the_decision_s_or_one_of_its_own(self, logged: list[Any]) -> None:
+        recorder = make_recorder(Ledger())
+        said = Statement("Ada", comment="odd", reason="misses rings", typed="A.")
+        entry = recorder.make_entry(verdict.ROLLED_BACK, "3", None, said)
+        assert (entry["reason"], entry["mode"], entry["typed"]) == ("misses rings", "", "A.")
+        assert recorder.make_entry(verdict.LOST_RACE, "3", None, POLICY)["reason"] == ""
+
+    def test_its_number_and_digest_stand_on_the_run_the_version_and_the_model(
+        self, logged: list[Any], versions: Registry
     ) -> None:
         ledger = Ledger()
-        make_recorder(ledger).record(event, "3", None, POLICY, before)
-        assert (ledger.last["champion_before"], ledger.last["champion_after"]) == (before, "3")
-
-    def test_a_rollback_has_a_reason_of_its_own_and_no_mode(self, logged: list[Any]) -> None:
-        ledger = Ledger()
-        statement = Statement("Ada", comment="odd", reason="misses rings")
-        make_recorder(ledger).record(verdict.ROLLED_BACK, "3", None, statement, "4")
-        assert (ledger.last["reason"], ledger.last["mode"]) == ("misses rings", "")
-        make_recorder(ledger).record(verdict.LOST_RACE, "3", None, POLICY)
-        assert ledger.last["reason"] == ""
+        make_recorder(ledger).record(verdict.KEPT, "4", make_decision(), POLICY)
+        head = f"1 sha256:{ledger.read().head.digest}"
+        assert versions.kept == {"r1": {"ledger_head": head}, "cells": {"ledger_head": head}}
+        assert versions.tags["4"]["ledger_head"] == head
 
     def test_the_same_said_again_is_written_once_and_the_first_entry_is_published(
         self, logged: list[Any], versions: Registry
@@ -156,14 +166,8 @@ class TestEntry:
         for _ in range(2):
             make_recorder(ledger).record(verdict.KEPT, "4", decision, POLICY)
         assert len(ledger.entries) == 1
-        (name,) = ledger.entries
-        assert name.startswith("r1-kept-champion-")
-        # Another process has written it first.
-        ledger.entries[name]["at"] = "2026-11-22T02:31:00.123+00:00"
-        make_recorder(ledger).record(verdict.KEPT, "4", decision, POLICY)
-        assert len(ledger.entries) == 1
-        assert logged[-1][1]["at"] == "2026-11-22T02:31:00.123+00:00"
-        assert versions.tags["4"]["decided_at"] == "2026-11-22T02:31:00.123+00:00"
+        assert logged[0] == logged[1]
+        assert versions.tags["4"]["decided_at"] == ledger.last["at"]
 
     def test_whatever_else_is_said_is_another_entry(self, logged: list[Any]) -> None:
         ledger, decision = Ledger(), make_decision()
@@ -201,8 +205,10 @@ class TestEntry:
         recorder = make_recorder(Ledger(*entries))
         promoted, failed = recorder.find_entry(verdict.PROMOTED), recorder.read_last()
         assert promoted is not None
+        assert failed is not None
         assert promoted["version"] == "4"
-        assert failed == recorder.find_entry(verdict.UNVERIFIED) == entries[2]
+        assert failed == recorder.find_entry(verdict.UNVERIFIED)
+        assert failed["version"] == "5"
         assert recorder.find_entry(verdict.KEPT) is None
         assert make_recorder(Ledger(*entries), DecisionRun("r3")).read_last() is None
 
@@ -213,7 +219,7 @@ class TestVersion:
         self, versions: Registry
     ) -> None:
         decision = make_decision(ours={"accuracy": 0.97126})
-        make_recorder(Ledger()).record(verdict.PROMOTED, "3", decision, POLICY, "2")
+        publish_move(verdict.PROMOTED, "3", decision, "2")
         tags = versions.tags["3"]
         expected = {
             "decision": "promoted",
@@ -240,13 +246,12 @@ class TestVersion:
         }
 
     def test_the_former_champion_says_by_whom_since_when_and_why(self, versions: Registry) -> None:
-        ledger = Ledger()
-        make_recorder(ledger).record(verdict.PROMOTED, "3", make_decision(), POLICY, "2")
+        moved = publish_move(verdict.PROMOTED, "3", make_decision(), "2")
         tags = versions.tags["2"]
         assert tags == {
             "replaced_by": "3",
-            "replaced_because": f"promoted: {ledger.last['reason']}",
-            "champion_until": ledger.last["at"],
+            "replaced_because": f"promoted: {moved['reason']}",
+            "champion_until": moved["at"],
         }
         assert versions.cards["2"].startswith("**Replaced by version 3** on ")
         assert versions.cards["2"].endswith("\n\ncard of 2")
@@ -260,7 +265,7 @@ class TestVersion:
             make_entry(verdict.PROMOTED, "3", None, "3", decision=make_decision(), at="2026-11-02"),
             make_entry(verdict.PROMOTED, "4", "3", "4", decision=make_decision(theirs=None)),
         )
-        make_recorder(ledger).record(verdict.ROLLED_BACK, "3", None, said, "4")
+        publish_move(verdict.ROLLED_BACK, "3", None, "4", said, ledger)
         restored, out = versions.tags["3"], versions.tags["4"]
         assert (restored["decision"], out["decision"]) == ("restored", "rolled back")
         assert "champion_since" in restored
@@ -275,7 +280,7 @@ class TestVersion:
     def test_where_nobody_was_replaced_nobody_is_marked(
         self, versions: Registry, before: str | None
     ) -> None:
-        make_recorder(Ledger()).record(verdict.PROMOTED, "3", make_decision(), POLICY, before)
+        publish_move(verdict.PROMOTED, "3", make_decision(), before)
         assert set(versions.tags) == {"3"}
         assert "Replaced" not in versions.cards["3"]
 
@@ -292,6 +297,17 @@ class TestVersion:
     ) -> None:
         make_recorder(Ledger()).record(verdict.KEPT, "3", make_decision(), POLICY)
         assert versions.tags == {}
+        assert versions.kept["3"]["ledger_head"].startswith("1 sha256:")
+
+    @pytest.mark.parametrize("event", verdict.FAILURES)
+    def test_a_former_champion_that_fails_again_keeps_the_record_of_its_promotion(
+        self, versions: Registry, event: str
+    ) -> None:
+        versions.former["2"] = "2026-11-01"
+        for version in ("2", "4"):
+            make_recorder(Ledger()).record(event, version, make_decision(), POLICY)
+        assert "2" not in versions.tags
+        assert versions.tags["4"]["decision"] == event
 
     def test_a_refusal_names_the_guards_that_failed_and_no_other_rule(
         self, versions: Registry
@@ -304,7 +320,7 @@ class TestVersion:
 
     def test_a_first_champion_was_compared_with_none(self, versions: Registry) -> None:
         decision = make_decision(theirs=None)
-        make_recorder(Ledger()).record(verdict.PROMOTED, "3", decision, POLICY)
+        publish_move(verdict.PROMOTED, "3", decision, None)
         tags = versions.tags["3"]
         assert tags["compared_with_version"] == "none"
         assert tags["validation_accuracy"] == "0.9500"

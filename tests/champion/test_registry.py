@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from registry_store import MODEL, log_model, open_run
@@ -20,11 +14,6 @@ from registry_store import register as register_version
 
 from image_classification.champion import registry
 from image_classification.errors import ChampionMovedError, RegistryError
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> AbstractContextManager[Any]:
-    return registry.lock_champion(str(tmp_path / "ledger"))
 
 
 def champion() -> str | None:
@@ -54,25 +43,25 @@ class TestRegistry:
         assert found.tags["data_digest"] == "abc"
 
     def test_the_champion_moves_from_none_to_a_version_to_another_and_to_none(
-        self, lock: AbstractContextManager[Any]
+        self,
     ) -> None:
         first, second = register("a"), register("b")
         for target, expected in ((first, None), (second, first), (first, second), (None, first)):
-            assert registry.move_champion(MODEL, target, expected, lock)
+            assert registry.move_champion(MODEL, target, expected)
             assert champion() == target
 
     def test_moving_where_it_is_already_does_nothing_whatever_is_expected(
-        self, lock: AbstractContextManager[Any]
+        self,
     ) -> None:
         version = register("a")
-        assert registry.move_champion(MODEL, version, None, lock)
-        assert not registry.move_champion(MODEL, version, None, lock)
+        assert registry.move_champion(MODEL, version, None)
+        assert not registry.move_champion(MODEL, version, None)
         assert champion() == version
 
     @pytest.mark.parametrize("set_by_hand", [True, False])
     @pytest.mark.parametrize("expects_one", [True, False])
     def test_a_champion_that_is_not_the_one_expected_stays(
-        self, lock: AbstractContextManager[Any], set_by_hand: bool, expects_one: bool
+        self, set_by_hand: bool, expects_one: bool
     ) -> None:
         first, second, third = (register(f"{name}") for name in ("a", "b", "c"))
         if set_by_hand:
@@ -82,16 +71,14 @@ class TestRegistry:
         expected, found = (first if expects_one else None), (second if set_by_hand else None)
         named = [f"version {version}" if version else "none" for version in (expected, found)]
         with pytest.raises(ChampionMovedError, match="expected {}, found {}".format(*named)):
-            registry.move_champion(MODEL, third, expected, lock)
+            registry.move_champion(MODEL, third, expected)
         assert champion() == found
 
-    def test_an_alias_that_did_not_move_is_an_error(
-        self, lock: AbstractContextManager[Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_alias_that_did_not_move_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         version = register("a")
         monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lambda *_: None)
         with pytest.raises(RegistryError, match=f"set to version {version} but points to none"):
-            registry.move_champion(MODEL, version, None, lock)
+            registry.move_champion(MODEL, version, None)
 
     def test_a_version_that_is_not_there_is_named_beside_those_that_are(self) -> None:
         register("a")
@@ -207,159 +194,3 @@ class TestRegistry:
         monkeypatch.setattr(registry.mlflow, "get_tracking_uri", lambda: "http://mlflow/")
         address = "http://mlflow/#/models/cells/versions/3"
         assert registry.locate_version(MODEL, "3") == address
-
-
-HOLDER = """
-import sys
-from filelock import FileLock
-
-with FileLock(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-class TestLock:
-    def test_another_process_is_waited_for_and_its_end_sets_the_lock_free(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        folder = tmp_path / "ledger"
-        monkeypatch.setattr(registry, "LOCK_TIMEOUT_S", 0.05)
-        lock = registry.lock_champion(str(folder))
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-c", HOLDER, str(folder / ".lock")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        with process, ExitStack() as stack:
-            stack.callback(process.kill)
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"held\n"
-            with pytest.raises(Timeout), lock:
-                pass
-        with lock:
-            pass
-
-    def test_whoever_holds_it_takes_it_again_in_any_thread(self, tmp_path: Path) -> None:
-        lock = registry.lock_champion(str(tmp_path))
-        entered: list[bool] = []
-
-        def enter() -> None:
-            with lock:
-                entered.append(True)
-
-        with lock:
-            with lock:
-                pass
-            thread = threading.Thread(target=enter, daemon=True)
-            thread.start()
-            thread.join(10)
-            assert entered == [True]
-            with pytest.raises(Timeout):
-                FileLock(tmp_path / ".lock", timeout=0).acquire()
-
-    def test_it_waits_for_as_long_as_a_move_may_take(self, tmp_path: Path) -> None:
-        lock: Any = registry.lock_champion(str(tmp_path))
-        assert lock.timeout == registry.LOCK_TIMEOUT_S == 600
-
-    def test_without_a_folder_nothing_locks_and_the_log_says_so(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        assert isinstance(registry.lock_champion(None), nullcontext)
-        assert "nothing keeps two runs from promoting at once" in caplog.text
-
-    @pytest.mark.usefixtures("store")
-    def test_the_champion_is_looked_at_under_the_lock_and_not_before(self) -> None:
-        first, second, third = (register(name) for name in ("a", "b", "c"))
-        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, first)
-        held: list[str] = []
-
-        @contextmanager
-        def wait_for_another_mover() -> Any:
-            MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, second)
-            held.append("yes")
-            yield
-            assert champion() == second
-
-        with pytest.raises(ChampionMovedError, match="expected version 1, found version 2"):
-            registry.move_champion(MODEL, third, first, wait_for_another_mover())
-        assert held == ["yes"]
-
-    @pytest.mark.usefixtures("store")
-    def test_the_champion_has_moved_when_the_lock_is_let_go(self) -> None:
-        version = register("a")
-
-        @contextmanager
-        def hold() -> Any:
-            assert champion() is None
-            yield
-            assert champion() == version
-
-        assert registry.move_champion(MODEL, version, None, hold())
-
-
-# Which data, and which judgement: rules about tags, without a store
-
-
-def describe(batches: list[str]) -> dict[str, str]:
-    return registry.describe_data(
-        {
-            "data_digest": "d1",
-            "images": 800,
-            "patients": 40,
-            "captured_until": "2015-12-07",
-            "index_until": "2026-11-22T02:00:00+00:00",
-            "batches": batches,
-            "splits": {"train": {"digest": "t1"}, "test": {"digest": "e1"}},
-            "split_rule": {"split_salt": "salt", "test_share": 0.1},
-        }
-    )
-
-
-def test_the_data_of_a_version_are_described_by_tags() -> None:
-    assert describe(["first", "second"]) == {
-        "data_digest": "d1",
-        "images": "800",
-        "patients": "40",
-        "captured_until": "2015-12-07",
-        "index_until": "2026-11-22T02:00:00+00:00",
-        "batches": "first, second",
-        "train_digest": "t1",
-        "test_digest": "e1",
-        "split_salt": "salt",
-        "test_share": "0.1",
-    }
-
-
-def test_a_list_of_batches_too_long_for_a_tag_is_told_by_its_ends() -> None:
-    # Two characters between each: 2,000 in all, and one more.
-    assert describe(["a" * 998, "b" * 1000])["batches"] == f"{'a' * 998}, {'b' * 1000}"
-    longer = [f"a{'x' * 998}", "middle", f"b{'x' * 992}"]
-    assert describe(longer)["batches"] == (
-        f"3 batches, {longer[0]} to {longer[-1]}: see data/images.parquet"
-    )
-    assert describe(["a" * 999, "b" * 1000])["batches"].startswith("2 batches, aaa")
-
-
-@pytest.mark.parametrize(
-    ("tags", "reason"),
-    [
-        ({}, "was never judged"),
-        ({"decision": "lost race"}, "lost a race, and was not judged against the present champion"),
-        (
-            {"decision": "refused", "refused_for": "run_of_today"},
-            "was refused for the date of its run alone",
-        ),
-        ({"decision": "refused", "refused_for": "run_of_today, not_rolled_back"}, ""),
-        ({"decision": "refused"}, ""),
-        # Rolled back by a person after it was refused for its date.
-        ({"decision": "rolled back", "refused_for": "run_of_today"}, ""),
-        ({"decision": "promoted"}, ""),
-        ({"decision": "kept champion"}, ""),
-        ({"decision": "failed verification"}, ""),
-    ],
-)
-def test_a_version_waits_for_a_judgement_until_it_had_a_fair_one(
-    tags: dict[str, str], reason: str
-) -> None:
-    assert registry.explain_unjudged(tags) == reason

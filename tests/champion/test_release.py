@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock, Timeout
 from judgement import make_facts
 from mlflow import MlflowClient
 from registry_store import EXPERIMENT, MODEL, Store, register
 from shipped import read_shipped
 
 from image_classification import tracking
-from image_classification.champion import ledger, record, registry, release, verification
+from image_classification.champion import ledger, move, registry, verification
+from image_classification.champion.move import Mover
 from image_classification.champion.release import Release
 from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.datasets import LedgerDataset
@@ -226,7 +226,7 @@ class TestPromotion:
         assert tags_of(third)["decision"] == "lost race"
         assert open_release(run_id).read_refusal().startswith("The champion of 'cells' changed")
 
-    @pytest.mark.parametrize("cut", ["verify_champion", "record"])
+    @pytest.mark.parametrize("cut", ["verify_champion", "_end"])
     def test_a_promotion_that_is_cut_short_is_completed_by_its_retry(
         self,
         first: str,
@@ -241,7 +241,7 @@ class TestPromotion:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            place: Any = release if cut == "verify_champion" else record.Recorder
+            place: Any = move if cut == "verify_champion" else Mover
             patch.setattr(place, cut, killed)
             with pytest.raises(KeyboardInterrupt):
                 open_release(run_id).promote(second, decide(first))
@@ -518,32 +518,6 @@ class TestOutdatedMoves:
         assert champion() == third
 
 
-class TestLock:
-    def test_no_other_run_moves_the_champion_until_it_is_verified(
-        self,
-        first: str,
-        store: Store,
-        consumer: Consumer,
-        open_release: Callable[..., Release],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        tried: list[str] = []
-
-        def answer(model_uri: str) -> dict[str, Any]:
-            with pytest.raises(Timeout):
-                FileLock(store.ledger / ".lock", timeout=0).acquire()
-            tried.append(model_uri)
-            return consumer(model_uri)
-
-        monkeypatch.setattr(verification, "consume_version", answer)
-        run_id, second = register("second")
-        open_release(run_id).promote(second, decide(first))
-        open_release(register("rollback")[0]).roll_back(plan_move(second, first))
-        assert len(tried) == 2
-        with FileLock(store.ledger / ".lock", timeout=0):
-            pass
-
-
 class TestSecondDecisions:
     def test_another_answer_of_the_same_run_is_an_entry_of_its_own(
         self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
@@ -626,6 +600,7 @@ class TestFacts:
             "backfill": True,
             "run_age_hours": 50.0,
             "package": {"load_s": 1.0},
+            "ledger_fault": "",
         }
 
     def test_a_version_without_a_table_of_images_is_not_known(

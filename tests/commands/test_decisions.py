@@ -10,12 +10,21 @@ import pytest
 from click.testing import Result
 from judged import MODEL
 from mlflow import MlflowClient
+from storage_root import copy_storage
 from terminal import call, read_table
 
-from image_classification.champion import registry, verification
+from image_classification.champion import move, registry, verification
+from image_classification.champion.statement import name_user
+from image_classification.datasets import LedgerDataset
 from image_classification.errors import VerificationError
 
 pytestmark = pytest.mark.usefixtures("in_judged")
+
+
+@pytest.fixture
+def judged(_judged_template: Path, tmp_path: Path) -> Path:
+    """A storage root for each test: what is written into a ledger cannot be taken out again."""
+    return copy_storage(_judged_template, tmp_path / "storage")
 
 
 def read_entries(result: Result) -> pd.DataFrame:
@@ -100,22 +109,80 @@ def test_a_rollback_that_cannot_be_verified_is_a_failure_in_mlflow_too(
     assert "It cannot be loaded. The champion is version 2 again." in result.output
     assert "Traceback" not in result.output
     assert registry.find_champion(MODEL) == "2"
-    (entry,) = (judged / "ledger").glob("*failed-verification*.json")
-    run = MlflowClient().get_run(entry.name.partition("-")[0])
+    (entry,) = read_entries(call("ledger")).query("event == 'failed verification'").index
+    entry = LedgerDataset(filepath=str(judged / "ledger")).load()[str(entry)]
+    run = MlflowClient().get_run(entry["mlflow_run_id"])
     assert run.info.status == "FAILED"
     assert run.data.tags["outcome"].startswith("failed: It cannot be loaded.")
-    entry.unlink()
 
 
-def test_a_rollback_moves_the_champion_back_and_is_in_the_ledger_with_who_and_why(
-    judged: Path,
-) -> None:
+def test_a_rollback_moves_the_champion_back_and_is_in_the_ledger_with_who_and_why() -> None:
     result = call("rollback", "--reason", "misses rings", "--by", "Ada")
     assert result.exit_code == 0, result.output
     assert "Champion: version 1, before version 2." in result.output
     assert registry.find_champion(MODEL) == "1"
     (entry,) = read_entries(call("ledger")).query("event == 'rolled back'").to_dict("records")
-    assert (entry["by"], entry["reason"], entry["champion_before"]) == ("Ada", "misses rings", "2")
-    assert "rolled back to v1, by Ada (misses rings)" in call("explain", "2").output
-    for file in (judged / "ledger").glob("*rolled-back*.json"):
-        file.unlink()
+    assert (entry["reason"], entry["champion_before"]) == ("misses rings", "2")
+    # A name that somebody types is kept beside the one that the operating system vouches for.
+    assert entry["by"] == name_user()
+    said = f"rolled back to v1, by {name_user()} (typed: Ada) (misses rings)"
+    assert said in call("explain", "2").output
+
+
+class TestVerify:
+    def test_a_ledger_that_nobody_has_touched_is_proven(self, judged: Path) -> None:
+        result = call("ledger", "--verify")
+        assert result.exit_code == 0, result.output
+        head = LedgerDataset(filepath=str(judged / "ledger")).load()["2"]
+        assert result.output == (
+            f"The ledger ends at entry {head['number']} sha256:{head['digest']}\n"
+            "It agrees with itself, with the copies in MLflow, and with the alias.\n"
+        )
+
+    def test_what_was_changed_is_named_and_can_be_accepted_with_a_reason(
+        self, judged: Path
+    ) -> None:
+        (judged / "ledger" / "00000002.json").write_bytes(b"")
+        MlflowClient().set_registered_model_alias(MODEL, registry.CHAMPION, "3")
+        result = call("ledger", "--verify")
+        assert result.exit_code == 1
+        assert "- WRONG: Entry 2 is damaged: it is empty\n" in result.output
+        assert "- WRONG: The alias 'champion' of 'test-classifier' points to " in result.output
+        assert "`image-classification ledger --accept REASON`" in result.output
+        result = call("ledger", "--accept", "the disk was full")
+        assert result.exit_code == 0, result.output
+        assert f"(accepted by {name_user()} on 20" in result.output
+        assert call("ledger", "--verify").exit_code == 0
+
+    @pytest.mark.parametrize("content", [b"", b"\xff{"])
+    def test_one_damaged_entry_fails_no_command(self, judged: Path, content: bytes) -> None:
+        (judged / "ledger" / "00000004.json").write_bytes(content)
+        for command in (
+            ("ledger", "--version", "2"),
+            ("explain", "2"),
+            ("gate-report",),
+        ):
+            result = call(*command)
+            assert result.exit_code == 0, result.output
+        assert read_entries(call("ledger"))["version"].tolist() == ["1", "3"]
+        assert call("rollback", "1", "--reason", "misses rings").exit_code == 0
+
+    def test_a_version_that_was_deleted_is_explained_by_its_entries(self) -> None:
+        MlflowClient().delete_model_version(MODEL, "1")
+        output = call("explain", "1").output
+        assert output.startswith("# test-classifier, version 1 (deleted in MLflow)\n")
+        assert "v1 promoted, by the policy" in output
+
+
+def test_what_a_run_has_left_half_done_is_ended_by_whoever_looks(judged: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(move, "verify_champion", _stop)
+        assert call("rollback", "--reason", "misses rings").exit_code == 1
+    result = call("ledger")
+    assert "was left half done: it answers as stored, and is done." in result.stderr
+    assert read_entries(result)["event"].tolist()[-1] == "rolled back"
+    assert call("ledger", "--verify").exit_code == 0
+
+
+def _stop(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from judged import MODEL
 from judgement import make_entry
+from ledger_store import write_earlier
 from mlflow import MlflowClient
 from registered import register_version
 from storage_root import STORE
@@ -16,7 +17,6 @@ from terminal import call, read_table
 from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.commands.console import run_pipeline
-from image_classification.datasets import LedgerDataset
 from image_classification.local.synthetic import make_cells
 
 
@@ -56,8 +56,7 @@ def decided(in_laboratory: Path, tmp_path: Path) -> Path:
     version = register_version(MODEL, run_id, {}, in_laboratory / "network.keras")
     at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="milliseconds")
     entry = make_entry("kept champion", version, "1", "1", at=at, model=MODEL)
-    entries = LedgerDataset(filepath=str(in_laboratory / "ledger"))
-    entries.save({"one": {**entry, "mlflow_run_id": run_id}})
+    write_earlier(in_laboratory / "ledger", "one", {**entry, "mlflow_run_id": run_id})
     make_cells(tmp_path / "later", range(30, 36), 4)
     call("deliver", str(tmp_path / "later"), "--name", "later", "--labelled-by", "Ada")
     run_pipeline("data_processing")

@@ -95,6 +95,7 @@ OUT_OF_RANGE = {
     "promotion.limits.maximum_size_mb": [0, "100"],
     "promotion.maximum_run_age_hours": [0],
     "promotion.golden_tolerance": [0],
+    "promotion.lease_minutes": [0],
     "rollback.version": ["", 0, None],
     "rollback.reason": [None],
     "rollback.by": [1],

@@ -43,11 +43,12 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
         read_regret=lambda: None,
         describe_outcome=lambda: "",
         describe_champion=lambda: "The champion stays.",
+        describe_ledger=lambda: "Ledger: entry 7 sha256:abc",
     )
     release = SimpleNamespace(read_refusal=lambda: "")
     for name, part in {
         "account": account,
-        "aftermath": SimpleNamespace(release=release),
+        "aftermath": SimpleNamespace(release=release, look=lambda: ([], [])),
         "catalog": SimpleNamespace(load=lambda name: name),
         "context": SimpleNamespace(params={"training": {}}),
         "model_name": "cells",
@@ -148,7 +149,9 @@ def test_night_without_new_images_is_told_once_with_the_reason(
     (notice,) = notices
     assert notice.event == "skipped"
     assert notice.subject == "[image-classification] retraining skipped: No new images"
-    assert notice.reason == "No new images: version 7 has seen all."
+    told, _, ledger = notice.reason.partition("\n\n")
+    assert told == "No new images: version 7 has seen all."
+    assert ledger == "Ledger: entry 7 sha256:abc"
     assert notice.links["MLflow run"] == MLFLOW_RUN
     assert notice.links["Log"].endswith("/tasks/check_new_images")
 

@@ -13,7 +13,6 @@ import pytest
 from image_classification.datasets import (
     AppendedTableDataset,
     BatchTablesDataset,
-    LedgerDataset,
     RecordsDataset,
     WholeJSONDataset,
     table,
@@ -210,26 +209,6 @@ class TestRecords:
         dataset.save({"b": {"n": 3}})
         assert dict(dataset.load()) == {"a": {"n": 2}, "b": {"n": 3}}
         assert dataset.load().get("c") is None
-
-
-class TestLedger:
-    def test_a_record_is_written_once(self, root: str) -> None:
-        ledger = LedgerDataset(filepath=f"{root}/ledger")
-        ledger.save({"1": {"decision": "promote"}})
-        ledger.save({"1": {"decision": "keep"}, "2": {"decision": "keep"}})
-        assert dict(ledger.load()) == {"1": {"decision": "promote"}, "2": {"decision": "keep"}}
-
-    def test_saving_a_record_again_does_not_touch_its_file(self, tmp_path: Path) -> None:
-        ledger = LedgerDataset(filepath=str(tmp_path))
-        ledger.save({"1": {"decision": "promote"}})
-        before = (tmp_path / "1.json").stat()
-        ledger.save({"1": {"decision": "promote"}})
-        after = (tmp_path / "1.json").stat()
-        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-
-    def test_it_lies_in_a_folder_on_a_disk_alone(self, tmp_path: Path) -> None:
-        assert LedgerDataset(filepath=str(tmp_path)).folder == str(tmp_path)
-        assert LedgerDataset(filepath="memory://bucket/ledger").folder is None
 
 
 def test_a_kill_leaves_the_old_json_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,12 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def make_policy() -> Any:
-    return {"mode": "auto", "golden_tolerance": 0.001, "maximum_run_age_hours": 36.0}
+    return {
+        "mode": "auto",
+        "golden_tolerance": 0.001,
+        "lease_minutes": 20.0,
+        "maximum_run_age_hours": 36.0,
+    }
 
 
 def make_decision(champion: str | None) -> dict[str, Any]:

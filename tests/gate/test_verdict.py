@@ -49,6 +49,7 @@ def test_every_action_leaves_an_event_that_has_a_title() -> None:
         "dry run": "v4 judged in a dry run",
         "lost race": "v4 lost a race",
         "failed verification": "v4 failed its verification",
+        "interrupted": "the move to v4 was interrupted, and undone",
         "rolled back": "rolled back to v4",
     }
     assert (verdict.PROMOTE, verdict.KEEP, verdict.REFUSE) == ("promote", "keep", "refuse")

@@ -34,6 +34,7 @@ OWN_TO_A_RUN = (
     "airflow.run",
     "airflow.url",
     "git_commit",
+    "ledger_head",
 )
 """Tags of a version that another run of the same work has other values of."""
 

@@ -69,6 +69,7 @@ def make_policy(**changes: Any) -> PromotionPolicy:
         },
         "maximum_run_age_hours": 36.0,
         "golden_tolerance": 0.001,
+        "lease_minutes": 20.0,
     }
     for key, value in changes.items():
         sections = [section for section in policy.values() if isinstance(section, dict)]

@@ -20,6 +20,10 @@ from image_classification.orchestration.steps.base import PipelineOperator
 RUN_ID = "manual__1"
 
 
+LEDGER = "Ledger: entry 7 sha256:abc"
+"""How the ledger ends, as people are told."""
+
+
 class FakeTaskInstance:
     """What a task has been handed, and what it hands on."""
 
@@ -121,9 +125,12 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
             list_set_aside=list,
             list_left_alone=list,
             locate_evidence=lambda: {"Model version 2": "http://mlflow/2"},
+            describe_ledger=lambda: LEDGER,
         ),
         aftermath=SimpleNamespace(
-            read_action=lambda: ACTIONS["promote"], release=SimpleNamespace(read_refusal=lambda: "")
+            release=SimpleNamespace(read_refusal=lambda: ""),
+            look=lambda: ([], []),
+            read_action=lambda: ACTIONS["promote"],
         ),
         backfill=False,
         experiment_id="1",

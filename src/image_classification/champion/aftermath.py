@@ -38,6 +38,12 @@ NOBODY = Statement("nobody", comment="promotion.mode is 'approve': Airflow asks 
 """Who rejects the challenger in a `kedro run`, where no person can be asked."""
 
 
+FINDINGS_TAG = "ledger_findings"
+"""Tag of an MLflow run: how the ledger disagreed as it began."""
+
+LONGEST_TAG = 5000
+
+
 class Catalog(Protocol):
     """The part of a Kedro catalog that is used here: datasets by name."""
 
@@ -73,6 +79,28 @@ class Aftermath:
         policy = self._catalog.load("params:promotion")
         plots = {title: locate_artifact_path(self._catalog, name) for title, name in PLOTS.items()}
         return Release(self._model_name, self._catalog[names.LEDGER], policy, self.run, plots)
+
+    def look(self) -> tuple[list[str], list[str]]:
+        """End what an earlier run has left half done, and compare the ledger with what follows it.
+
+        Whatever is found, the run goes on: a promotion that it forbids is refused by the gate.
+
+        Returns:
+            What somebody should do something about, and what else is worth knowing: sentences.
+
+        Raises:
+            LedgerError: the ledger lies where two runs could write the same entry.
+        """
+        done = self.release.look()
+        found = self.release.audit()
+        urgent = [*found.faults, *found.moved]
+        told = [*done, *found.missing, *found.strangers, *found.notes]
+        for said in (*urgent, *told):
+            logger.warning("%s", said)
+        if urgent or told:
+            said = "\n".join([*urgent, *told])[:LONGEST_TAG]
+            tracking.tag_run(self.run.mlflow_run_id, {FINDINGS_TAG: said})
+        return urgent, told
 
     @cached_property
     def challenger(self) -> str:

@@ -17,6 +17,7 @@ COLUMNS = [
     "champion_before",
     "champion_after",
     "by",
+    "typed",
     "comment",
     "mode",
     "reason",
@@ -35,6 +36,8 @@ COLUMNS = [
     "airflow_url",
     "mlflow_run_id",
     "model",
+    "number",
+    "digest",
 ]
 
 Entry = Mapping[str, Any]
@@ -46,8 +49,14 @@ def name_event(entry: Entry) -> str:
 
 
 def sort_entries(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the entries, oldest first."""
-    return sorted(entries, key=lambda entry: str(entry["at"]))
+    """Return the entries, oldest first: by number, and by time where they have none."""
+    return sorted(entries, key=lambda entry: (entry.get("number", 0), str(entry["at"])))
+
+
+def find_champion(entries: Iterable[Entry]) -> str | None:
+    """Return the version that is champion by the last move in the ledger, or None."""
+    moves = [entry for entry in sort_entries(entries) if entry["event"] in MOVES]
+    return moves[-1]["champion_after"] if moves else None
 
 
 def trace_champions(entries: Iterable[Entry], present: str | None = None) -> list[str]:

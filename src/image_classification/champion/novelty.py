@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from image_classification.champion import registry
+from image_classification.errors import RegistryError
 from image_classification.intake.waiting import count_changes, count_corrected, judge_changes
+
+logger = logging.getLogger(__name__)
 
 
 def check_new_images(
@@ -52,6 +56,9 @@ def _compare_with_newest(
 ) -> tuple[bool, str]:
     latest = registry.find_latest_version(model_name)
     counts = _count(summary)
+    if latest is not None and registry.DIGEST_TAG not in latest.tags:
+        logger.warning("Version %s was not registered by this project", latest.version)
+        latest = registry.find_latest_version(model_name, tag=registry.DIGEST_TAG)
     if latest is None:
         return True, f"No model is registered yet: training on {counts}."
     version = str(latest.version)
@@ -62,7 +69,10 @@ def _compare_with_newest(
                 "again."
             )
         return False, f"No new images: version {version} was trained on these {counts}."
-    known = registry.read_images(model_name, version)
+    try:
+        known = registry.read_images(model_name, version)
+    except RegistryError as error:
+        return True, f"{error} So nothing tells what is new: training on {counts}."
     is_enough, said = judge_changes(
         *count_changes(images, known),
         training["min_new_images"],

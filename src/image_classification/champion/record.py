@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 import os
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from mlflow.exceptions import MlflowException
 
 from image_classification import tracking
 from image_classification.champion import card, ledger, registry
+from image_classification.champion.chain import DECIDED, Chain
+from image_classification.champion.journal import Journal, tell_time
 from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.configuration import names
+from image_classification.errors import RegistryError
 from image_classification.gate import verdict
 
+logger = logging.getLogger(__name__)
+
 FOLDER = "promotion"
+ENTRY_FILE = "ledger_entry.json"
 RESTORED = "restored"
+CHAMPION_SINCE = "champion_since"
+"""Tag of each version that is champion, or was."""
 OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
 """Tags of a former champion; they are removed when it becomes champion again."""
 PLOTS = {
@@ -29,27 +37,13 @@ PLOTS = {
 """Datasets that a card shows, by title."""
 
 
-class Ledger(Protocol):
-    """Entries by name, each written once, as `datasets.LedgerDataset` does it."""
-
-    @property
-    def folder(self) -> str | None:
-        """The folder of the entries on a disk; None if they are on an object store."""
-
-    def load(self) -> Mapping[str, Any]:
-        """Return all entries."""
-
-    def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the entries that do not exist yet, and leave the others as they are."""
-
-
 class Recorder:
     """Writes the decisions of one run; a retry writes nothing twice."""
 
     def __init__(
         self,
         model_name: str,
-        entries: Ledger,
+        journal: Journal,
         mode: str,
         run: DecisionRun,
         plots: Mapping[str, str] | None = None,
@@ -58,7 +52,7 @@ class Recorder:
 
         Args:
             model_name: the registered model.
-            entries: the ledger, a `LedgerDataset`.
+            journal: the ledger.
             mode: the mode of the policy.
             run: the run that all entries belong to.
             plots: artifacts of the training run that a card shows, by title.
@@ -67,14 +61,15 @@ class Recorder:
         self.mode = mode
         self._plots = plots or {}
         self.run = run
-        self._entries = entries
+        self._journal = journal
 
     def read_entries(self) -> list[dict[str, Any]]:
         """Return the entries of the ledger about this model, in the order of time."""
-        found = [
-            entry for entry in self._entries.load().values() if entry["model"] == self.model_name
-        ]
-        return [dict(entry) for entry in ledger.sort_entries(found)]
+        return self.select_entries(self._journal.read())
+
+    def select_entries(self, chain: Chain) -> list[dict[str, Any]]:
+        """Return the entries of a chain about this model, in the order of time."""
+        return [entry for entry in chain.entries if entry["model"] == self.model_name]
 
     def find_entry(self, event: str) -> dict[str, Any] | None:
         """Return the last entry of this run with this event, or None."""
@@ -99,50 +94,102 @@ class Recorder:
         version: str,
         decision: Mapping[str, Any] | None,
         statement: Statement,
-        before: str | None = None,
     ) -> None:
-        """Write a decision into the ledger, the MLflow run and the version.
+        """Write a decision that moves nothing into the ledger, the MLflow run and the version.
+
+        What this run has said before is not written again.
 
         Args:
             event: a name in `gate.verdict.EVENTS`.
             version: the version that the decision is about.
             decision: the decision of the gate; None for a rollback.
             statement: who decided, and why.
-            before: the champion before the move, for an event that moves it.
         """
-        entry = self._make_entry(event, version, decision, statement, before)
-        name = self._name_entry(entry)
-        self._entries.save({name: entry})
-        # Another process may have written this entry first: then that one holds.
-        self.publish(self._entries.load()[name])
+        entry = self.make_entry(event, version, decision, statement)
+
+        def make(chain: Chain) -> dict[str, Any] | None:
+            said_before = self._find_same(entry, chain)
+            return None if said_before else {**entry, "step": DECIDED}
+
+        self._journal.add(make)
+        found = self._find_same(entry, self._journal.read())
+        if found is not None:  # it is, unless somebody has damaged it since
+            self.publish(found)
+
+    def _find_same(self, entry: Mapping[str, Any], chain: Chain) -> dict[str, Any] | None:
+        keys = ("model", "mlflow_run_id", "event", "version", "reason", "by", "comment")
+        found = [one for one in chain.entries if all(one[key] == entry[key] for key in keys)]
+        return found[-1] if found else None
 
     def publish(self, entry: Mapping[str, Any]) -> None:
-        """Write an entry of the ledger into the MLflow run and the version; safe to repeat."""
-        tracking.log_json(self.run.mlflow_run_id, entry, f"{FOLDER}/ledger_entry.json")
-        self._describe_version(entry)
+        """Copy an entry of the ledger into the MLflow run and the versions; safe to repeat.
 
-    def _make_entry(
+        What cannot be written there, because it was deleted, is said in the log: the entry stands.
+        The copy on the registered model comes last, and shows that the others are there.
+        """
+        number, digest = entry.get("number"), entry.get("digest")
+        tags = {registry.LEDGER_TAG: f"{number} sha256:{digest}"} if number else {}
+        for what, write in (
+            ("its MLflow run", self._copy_to_run),
+            ("the version before it", self._mark_replaced),
+            ("its version", self._describe_version),
+            ("the registered model", self._tag_model),
+        ):
+            try:
+                write(entry, tags)
+            except (MlflowException, RegistryError) as error:
+                if not tracking.is_gone(error):
+                    raise
+                logger.warning("Entry %s is not copied to %s: %s", number, what, error)
+
+    def publish_missing(self) -> list[str]:
+        """Copy the entries that are newer than the newest copy: a run was stopped before it did.
+
+        Returns:
+            What was copied, as sentences.
+        """
+        tags = registry.read_model_tags(self.model_name)
+        if tags is None:
+            return []
+        copied = tags.get(registry.LEDGER_TAG, "0").partition(" ")[0]
+        newest = int(copied) if copied.isdecimal() else 0
+        if not newest and any(
+            registry.LEDGER_TAG in tags for tags in registry.read_all_tags(self.model_name).values()
+        ):
+            return []  # Somebody has removed it: an audit says so.
+        missing = [entry for entry in self.read_entries() if entry.get("number", 0) > newest]
+        for entry in missing:
+            self.publish(entry)
+        return [f"MLflow had no copy of entry {one['number']}: it was written" for one in missing]
+
+    def _copy_to_run(self, entry: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        run_id = entry["mlflow_run_id"]
+        tracking.log_json(run_id, entry, f"{FOLDER}/{ENTRY_FILE}")
+        tracking.tag_run(run_id, tags)
+
+    def make_entry(
         self,
         event: str,
         version: str,
         decision: Mapping[str, Any] | None,
         statement: Statement,
-        before: str | None,
     ) -> dict[str, Any]:
+        """Return an entry about a version, which moves nothing; see `record`."""
         present = registry.find_champion(self.model_name)
         tags = registry.get_version(self.model_name, version).tags
         return {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "at": tell_time(),
             "event": event,
             "model": self.model_name,
             "version": version,
-            "champion_before": before if event in verdict.MOVES else present,
+            "champion_before": present,
             "champion_after": present,
             "by": statement.by,
+            "typed": statement.typed,
             "comment": statement.comment,
             "mode": self.mode if decision else "",
             "reason": statement.reason or (decision or {}).get("reason", ""),
-            "decision": decision,
+            "decision": dict(decision) if decision else None,
             "data": {key: value for key, value in tags.items() if key.endswith("digest")},
             "git_commit": read_git_commit(),
             "airflow_run": self.run.airflow_run,
@@ -151,40 +198,56 @@ class Recorder:
             "mlflow_url": tracking.locate_run(self.run.mlflow_run_id),
         }
 
-    def _describe_version(self, entry: Mapping[str, Any]) -> None:
-        version = entry["version"]
-        if entry["event"] not in verdict.MOVES and entry["champion_after"] == version:
-            return  # A champion that was judged against itself keeps the record of its promotion.
-        moved = entry["event"] in verdict.MOVES
+    def _describe_version(self, entry: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        version, event = entry["version"], entry["event"]
+        found = registry.get_version(self.model_name, version)
+        judged_itself = event not in verdict.MOVES and entry["champion_after"] == version
+        was_champion = event in verdict.FAILURES and CHAMPION_SINCE in found.tags
+        if judged_itself or was_champion:
+            # It keeps the record of its promotion.
+            registry.tag_version(self.model_name, version, tags)
+            return
         registry.describe_version(
             self.model_name,
             version,
-            _make_tags(entry),
+            {**_make_tags(entry), **tags},
             self._render_card(entry),
-            outdated=OF_A_FORMER_CHAMPION if moved else (),
+            outdated=OF_A_FORMER_CHAMPION if event in verdict.MOVES else (),
         )
-        before = entry["champion_before"]
-        if moved and before and before != version:
-            values = (version, f"{entry['event']}: {entry['reason']}", entry["at"])
-            tags = dict(zip(OF_A_FORMER_CHAMPION, values, strict=True))
-            if entry["event"] == verdict.ROLLED_BACK:
-                tags |= _state_decision(entry, verdict.ROLLED_BACK)
-            replaced = registry.get_version(self.model_name, before)
-            text = card.mark_replaced(replaced.description or "", entry)
-            registry.describe_version(self.model_name, before, tags, text)
+
+    def _tag_model(self, entry: Mapping[str, Any], tags: Mapping[str, str]) -> None:  # noqa: ARG002
+        registry.tag_model(self.model_name, tags)
+
+    def _mark_replaced(
+        self,
+        entry: Mapping[str, Any],
+        tags: Mapping[str, str],  # noqa: ARG002
+    ) -> None:
+        """Write on the former champion what it was replaced by, and why."""
+        version, before = entry["version"], entry["champion_before"]
+        if entry["event"] not in verdict.MOVES or not before or before == version:
+            return
+        values = (version, f"{entry['event']}: {entry['reason']}", entry["at"])
+        replacement = dict(zip(OF_A_FORMER_CHAMPION, values, strict=True))
+        if entry["event"] == verdict.ROLLED_BACK:
+            replacement |= _state_decision(entry, verdict.ROLLED_BACK)
+        replaced = registry.get_version(self.model_name, before)
+        text = card.mark_replaced(replaced.description or "", entry)
+        registry.describe_version(self.model_name, before, replacement, text)
 
     def _render_card(self, entry: Mapping[str, Any]) -> str:
         found = registry.get_version(self.model_name, entry["version"])
-        run_id = found.run_id or self.run.mlflow_run_id
+        own = entry["mlflow_run_id"]
+        run_id = found.run_id or own
         addresses = {
             title: tracking.locate_artifact_file(run_id, path)
             for title, path in self._plots.items()
         }
         links = {"MLflow run of the training": tracking.locate_run(run_id)}
-        if self.run.mlflow_run_id != run_id:
-            links["MLflow run of this decision"] = tracking.locate_run(self.run.mlflow_run_id)
-        if self.run.airflow_url:
-            links["DAG run"] = self.run.airflow_url
+        if own != run_id:
+            links["MLflow run of this decision"] = tracking.locate_run(own)
+        if entry["airflow_url"]:
+            links["DAG run"] = entry["airflow_url"]
         history = ledger.select_version(self.read_entries(), entry["version"])
         judged = [
             past["decision"]
@@ -200,12 +263,6 @@ class Recorder:
             links=links,
             history=history,
         )
-
-    def _name_entry(self, entry: Mapping[str, Any]) -> str:
-        """Name an entry by a digest of its content, so that a retry gives it the same name."""
-        said = [entry[key] for key in ("version", "reason", "by", "comment")]
-        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
-        return f"{self.run.mlflow_run_id}-{entry['event'].replace(' ', '-')}-{digest}"
 
 
 def read_git_commit() -> str:
@@ -255,7 +312,7 @@ def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
     tags = _state_decision(entry, RESTORED if event == verdict.ROLLED_BACK else event)
     tags["git_commit"] = str(entry["git_commit"])
     if event in verdict.MOVES:
-        tags["champion_since"] = str(entry["at"])
+        tags[CHAMPION_SINCE] = str(entry["at"])
     if decision and event == verdict.REFUSED:
         tags[registry.GUARDS_TAG] = ", ".join(_list_failed_guards(decision))
     if not decision:

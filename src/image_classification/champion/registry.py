@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -18,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from image_classification import tracking
 from image_classification.errors import ChampionMovedError, RegistryError
 from image_classification.gate.rule import RUN_OF_TODAY
-from image_classification.gate.verdict import LOST_RACE, REFUSED
+from image_classification.gate.verdict import INTERRUPTED, LOST_RACE, REFUSED
 from image_classification.vendor.mlflow import set_version_tags
 
 logger = logging.getLogger(__name__)
@@ -33,7 +30,8 @@ GUARDS_TAG = "refused_for"
 """Tag of a version: the guards that refused its comparison."""
 REFERENCE_TAG = "validation_accuracy"
 """Tag of a version: its accuracy on the validation images when it was judged."""
-LOCK_TIMEOUT_S = 600
+LEDGER_TAG = "ledger_head"
+"""Tag of a registered model, of a version and of a run: number and digest of their last entry."""
 LONGEST_LIST = 2000
 """Characters of a tag; a longer list belongs into a file."""
 
@@ -49,9 +47,15 @@ def find_version(model_name: str, alias: str) -> ModelVersion | None:
         raise
 
 
-def find_latest_version(model_name: str) -> ModelVersion | None:
-    """Return the newest version of a model by its number, or None if there is none."""
-    return max(list_versions(model_name), key=lambda version: int(version.version), default=None)
+def find_latest_version(model_name: str, tag: str | None = None) -> ModelVersion | None:
+    """Return the newest version of a model by its number, or None if there is none.
+
+    Args:
+        model_name: the registered model.
+        tag: only versions that have this tag.
+    """
+    found = [one for one in list_versions(model_name) if tag is None or tag in one.tags]
+    return max(found, key=lambda version: int(version.version), default=None)
 
 
 def list_versions(model_name: str) -> list[ModelVersion]:
@@ -88,19 +92,16 @@ def register_challenger(model_name: str, model_id: str, tags: Mapping[str, str])
     return version
 
 
-def move_champion(
-    model_name: str, version: str | None, expected: str | None, lock: AbstractContextManager[Any]
-) -> bool:
+def move_champion(model_name: str, version: str | None, expected: str | None) -> bool:
     """Move the alias `champion`: the only function that does.
 
-    MLflow has no compare-and-set. So this function reads and sets the alias under a lock that every
-    caller takes, moves it only if it points to the expected version, and reads it once more.
+    MLflow has no compare-and-set: that is the entry of the ledger, which comes first. This function
+    looks again, so that an alias that was set by hand in the meantime is left alone.
 
     Args:
         model_name: the registered model.
         version: the version that the alias shall point to; None removes the alias.
         expected: the version that it points to now; None if there is no champion.
-        lock: from `lock_champion`; the caller may hold it already.
 
     Returns:
         Whether the alias moved; False if it already pointed to the version.
@@ -109,45 +110,28 @@ def move_champion(
         ChampionMovedError: the alias points to another version than expected; nothing was moved.
         RegistryError: the alias was set, and yet points elsewhere.
     """
-    with lock:
-        current = find_champion(model_name)
-        if current == version:
-            return False
-        if current != expected:
-            raise ChampionMovedError(
-                f"The champion of '{model_name}' changed since it was looked at: expected "
-                f"{_name(expected)}, found {_name(current)}. Nothing was moved. Run the DAG "
-                "'promotion' to compare with the present champion."
-            )
-        if version is None:
-            MlflowClient().delete_registered_model_alias(model_name, CHAMPION)
-        else:
-            MlflowClient().set_registered_model_alias(model_name, CHAMPION, version)
-        if (found := find_champion(model_name)) != version:
-            raise RegistryError(
-                f"The alias '{CHAMPION}' of '{model_name}' was set to {_name(version)} but points "
-                f"to {_name(found)}. Look at the model in MLflow."
-            )
-    logger.info("Champion of %s: %s, before %s", model_name, _name(version), _name(current))
+    current = find_champion(model_name)
+    if current == version:
+        return False
+    if current != expected:
+        raise ChampionMovedError(
+            f"The champion of '{model_name}' changed since it was looked at: expected "
+            f"{name_champion(expected)}, found {name_champion(current)}. Nothing was moved. Run "
+            "the DAG 'promotion' to compare with the present champion."
+        )
+    if version is None:
+        MlflowClient().delete_registered_model_alias(model_name, CHAMPION)
+    else:
+        MlflowClient().set_registered_model_alias(model_name, CHAMPION, version)
+    if (found := find_champion(model_name)) != version:
+        raise RegistryError(
+            f"The alias '{CHAMPION}' of '{model_name}' was set to {name_champion(version)} but "
+            f"points to {name_champion(found)}. Look at the model in MLflow."
+        )
+    logger.info(
+        "Champion of %s: %s, before %s", model_name, name_champion(version), name_champion(current)
+    )
     return True
-
-
-def lock_champion(folder: str | None) -> AbstractContextManager[Any]:
-    """Return the lock that a process holds while it moves the champion.
-
-    It is a lock of the operating system, which frees it when the process ends, however it ends. The
-    process that holds it may take it again.
-
-    Args:
-        folder: the folder of the ledger, which all these processes share. None if the ledger is on
-            an object store: then nothing is locked.
-    """
-    if folder is None:
-        logger.warning("The ledger is no folder: nothing keeps two runs from promoting at once")
-        return nullcontext()
-    path = Path(folder, ".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=LOCK_TIMEOUT_S, thread_local=False)
 
 
 def find_champion(model_name: str) -> str | None:
@@ -208,6 +192,39 @@ def describe_version(
     client.update_model_version(model_name, version, description)
 
 
+def tag_version(model_name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; its description stays as it is."""
+    set_version_tags(model_name, version, tags)
+
+
+def tag_model(model_name: str, tags: Mapping[str, str]) -> None:
+    """Set tags of the registered model, whatever its versions are."""
+    for key, value in tags.items():
+        try:
+            MlflowClient().set_registered_model_tag(model_name, key, value)
+        except MlflowException as error:
+            if "unique constraint" not in str(error).lower():
+                raise
+            # Another run has set it after MLflow looked, and before it wrote.
+            MlflowClient().set_registered_model_tag(model_name, key, value)
+
+
+def read_model_tags(model_name: str) -> dict[str, str] | None:
+    """Return the tags of the registered model, or None if there is no such model."""
+    try:
+        return dict(MlflowClient().get_registered_model(model_name).tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def read_all_tags(model_name: str) -> dict[str, dict[str, str]]:
+    """Return the tags of each version of a model, by its number, in one request."""
+    found = MlflowClient().search_model_versions(f"name = '{model_name}'")
+    return {str(version.version): dict(version.tags) for version in found}
+
+
 def locate_version(model_name: str, version: str) -> str:
     """Return the address of a version's page, or its URI if there is no server."""
     uri = mlflow.get_tracking_uri()
@@ -249,6 +266,8 @@ def explain_unjudged(tags: Mapping[str, str]) -> str:
         return "was never judged"
     if decision == LOST_RACE:
         return "lost a race, and was not judged against the present champion"
+    if decision == INTERRUPTED:
+        return "was to be promoted, and that was interrupted"
     if tags.get(GUARDS_TAG) == RUN_OF_TODAY and decision == REFUSED:
         return "was refused for the date of its run alone"
     return ""
@@ -270,5 +289,6 @@ def read_images(model_name: str, version: str) -> pd.DataFrame:
     return images
 
 
-def _name(version: str | None) -> str:
+def name_champion(version: str | None) -> str:
+    """Return a champion as part of a sentence."""
     return f"version {version}" if version else "none"

@@ -1,27 +1,30 @@
 """Carry a decision out: gather the facts, move the champion, verify it, record the result.
 
-The alias moves by compare-and-set under a lock. Then a fresh process loads the champion as a
-consumer would and lets it classify its golden cells. If the answers differ from the stored ones,
-the alias moves back. Every step may be killed and run again, since each first reads what exists.
+An entry of the ledger comes first, then the alias moves (`move`). A fresh process loads the
+champion as a consumer would and lets it classify its golden cells. If the answers differ from the
+stored ones, the alias moves back. Every step may be killed and run again, since each first reads
+what exists.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from image_classification import tracking
 from image_classification.champion import ledger, registry
-from image_classification.champion.record import FOLDER, Ledger, Recorder
+from image_classification.champion.audit import Audit, audit, find_faults, read_copies
+from image_classification.champion.chain import ACCEPTED, Chain, Record
+from image_classification.champion.journal import Journal, Store
+from image_classification.champion.move import Check, Mover, UnderWayError
+from image_classification.champion.pseudonym import hide_patient, hide_patients
+from image_classification.champion.record import FOLDER, Recorder
 from image_classification.champion.statement import POLICY, DecisionRun, Statement
-from image_classification.champion.verification import measure_version, verify_champion
-from image_classification.errors import (
-    ChampionMovedError,
-    RegistryError,
-    VerificationError,
-)
+from image_classification.champion.verification import measure_version
+from image_classification.errors import ChampionMovedError, RegistryError
 from image_classification.gate import judgement, verdict
 from image_classification.gate.policy import PromotionPolicy
 from image_classification.gate.rule import Facts
@@ -30,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 BY_POLICY = Statement()
 
+PATIENCE_S = 0.2
+"""Between two looks at a move that is under way."""
+
 
 class Release:
     """The changes that one run makes to the registered model."""
@@ -37,7 +43,7 @@ class Release:
     def __init__(
         self,
         model_name: str,
-        entries: Ledger,
+        entries: Store,
         policy: PromotionPolicy,
         run: DecisionRun,
         plots: Mapping[str, str] | None = None,
@@ -46,7 +52,7 @@ class Release:
 
         Args:
             model_name: the registered model.
-            entries: the ledger.
+            entries: the files of the ledger, a `LedgerDataset`.
             policy: the parameters `promotion`.
             run: the run that all decisions belong to.
             plots: artifacts of the training run that a card shows, by title.
@@ -54,8 +60,11 @@ class Release:
         self.model_name = model_name
         self.policy = policy
         self.run = run
-        self._recorder = Recorder(model_name, entries, policy["mode"], run, plots)
-        self._lock = registry.lock_champion(entries.folder)
+        self._store = entries
+        self._journal = Journal(entries)
+        self._recorder = Recorder(model_name, self._journal, policy["mode"], run, plots)
+        lease, tolerance = policy["lease_minutes"], policy["golden_tolerance"]
+        self._mover = Mover(model_name, self._journal, run, lease, tolerance)
 
     def conclude(
         self, version: str, comparison: Mapping[str, Any], package: dict[str, float] | None
@@ -67,10 +76,17 @@ class Release:
             comparison: from `compare_models`.
             package: from `measure_package`; None if the package was not measured.
         """
-        compared = {**comparison, "challenger": {**comparison["challenger"], "version": version}}
-        return judgement.judge(
-            compared, self.gather_facts(version, comparison, package), self.policy
-        )
+        key = self._store.read_key()
+        compared = {
+            **hide_patients(comparison, key),
+            "challenger": {**comparison["challenger"], "version": version},
+        }
+        facts: Any = self.gather_facts(version, comparison, package)
+        hidden: Any = {
+            seen: facts[seen] and [hide_patient(name, key) for name in facts[seen]]
+            for seen in ("challenger_seen", "champion_seen")
+        }
+        return judgement.judge(compared, facts | hidden, self.policy)
 
     def gather_facts(
         self, version: str, comparison: Mapping[str, Any], package: dict[str, float] | None
@@ -80,12 +96,14 @@ class Release:
         compared = comparison["champion"]
         champion = str(compared["version"]) if compared else None
         patients = comparison["validation_patients"]
+        copies, chain = read_copies(self.model_name), self._journal.read()
         return {
             "challenger_seen": self._find_seen(version, patients),
             "champion_seen": self._find_seen(champion, patients) if champion else [],
             "challenger_data_until": self._read_data_until(version),
             "champion_data_until": self._read_data_until(champion) if champion else "",
-            "rolled_back": ledger.find_rollback(self._recorder.read_entries(), version),
+            "rolled_back": ledger.find_rollback(self._recorder.select_entries(chain), version),
+            "ledger_fault": self._find_fault(chain, champion, copies),
             "backfill": self.run.backfill,
             "run_age_hours": self.run.age_hours,
             "package": package,
@@ -112,8 +130,7 @@ class Release:
                 alias was moved back.
         """
         expected = decision["champion"]["version"] if decision["champion"] else None
-        with self._lock:
-            self._move(verdict.PROMOTED, version, expected, decision, statement)
+        self._move(verdict.PROMOTED, version, expected, decision, statement)
         approved = "" if statement.by == POLICY else f", approved by {statement.by}"
         replaced = f"; it replaces v{expected}" if expected else ""
         return f"promoted v{version}{approved}: {decision['reason']}{replaced}"
@@ -163,11 +180,55 @@ class Release:
             VerificationError: the version does not answer as stored. The ledger says so, and the
                 alias was moved back.
         """
-        target, present, reason, by = plan["to"], plan["from"], plan["reason"], plan["by"]
-        said = Statement(by, comment=reason, reason=reason)
-        with self._lock:
-            self._move(verdict.ROLLED_BACK, target, present, None, said)
-        return f"rolled back to v{target} from v{present}, by {by}: {reason}"
+        target, present, reason = plan["to"], plan["from"] or None, plan["reason"]
+        by = self.run.identity or plan["by"]
+        typed = plan["by"] if plan["by"] != by else ""
+        said = Statement(by, comment=reason, reason=reason, typed=typed)
+        self._move(verdict.ROLLED_BACK, target, present, None, said)
+        replaced = f"v{present}" if present else "none"
+        named = f" (typed: {typed})" if typed else ""
+        return f"rolled back to v{target} from {replaced}, by {by}{named}: {reason}"
+
+    def look(self) -> list[str]:
+        """End what an earlier run has left half done, and copy to MLflow what is missing there.
+
+        Returns:
+            What was done, and which move is under way, each a sentence.
+
+        Raises:
+            LedgerError: the ledger lies where two runs could write the same entry.
+        """
+        self._journal.try_store()
+        said = [*self._settle(), *self._recorder.publish_missing()]
+        under_way = self._mover.describe_open(self._journal.read())
+        return [*said, *([under_way] if under_way else [])]
+
+    def audit(self, *, thorough: bool = False) -> Audit:
+        """Compare the ledger with MLflow's copies, the alias and the registry; see `audit`."""
+        return audit(self.model_name, self._journal, thorough=thorough)
+
+    def accept(self, reason: str) -> list[str]:
+        """Accept whatever the ledger disagrees about now, for ever, and write that down.
+
+        Returns:
+            What was accepted.
+        """
+        found = self.audit(thorough=True).disagreements
+        if found:
+            said = {"by": self.run.identity, "reason": reason, "model": self.model_name}
+            self._journal.add(lambda _: {"step": ACCEPTED, "faults": found, **said})
+        return found
+
+    def read_head(self) -> str:
+        """Return number and digest of the last entry of the ledger."""
+        return str(self._journal.read().head)
+
+    def _settle(self) -> list[str]:
+        endings = self._mover.settle()
+        for ending in endings:
+            self._recorder.publish(ending.entry)
+        put_back = self._mover.put_back_late_move()
+        return [*(ending.said for ending in endings), *([put_back] if put_back else [])]
 
     def read_last(self) -> Mapping[str, Any] | None:
         """Return the last entry of this run in the ledger, or None."""
@@ -176,7 +237,7 @@ class Release:
     def read_refusal(self) -> str:
         """Return why this run did not move the champion, or "" if it did, or did not try to."""
         entry = self._recorder.read_last()
-        refused = entry and entry["event"] in (verdict.UNVERIFIED, verdict.LOST_RACE)
+        refused = entry and entry["event"] in verdict.FAILURES
         return str(entry["reason"]) if entry and refused else ""
 
     def measure_package(self, version: str) -> dict[str, Any]:
@@ -200,24 +261,57 @@ class Release:
         If this run has already recorded the move, a retry only writes it into the run and the
         version again. A second verification could fail and undo the move.
         """
-        own, present = self._recorder.find_entry(event), registry.find_champion(self.model_name)
-        if own and own["version"] == version == present:
-            self._recorder.publish(own)
+        self._await_others()
+        if self._repeat(event, version):
             return
-        try:
-            self._refuse_outdated_move(event, version, present, own)
+        own = self._recorder.find_entry(event)
+
+        def check(chain: Chain) -> None:
+            self._refuse_fault(event, chain, expected)
+            self._refuse_outdated_move(event, version, chain, own)
             if event == verdict.PROMOTED and statement.by == POLICY:
                 self._refuse_old_run()
-            registry.move_champion(self.model_name, version, expected, self._lock)
-            self._verify_or_move_back(version, expected, _read_measures(decision))
-            self._refuse_moved_meanwhile(version)
-        except (ChampionMovedError, VerificationError) as error:
-            lost = isinstance(error, ChampionMovedError)
+
+        entry = self._recorder.make_entry(event, version, decision, statement)
+        entry |= {"champion_before": expected, "champion_after": version}
+        try:
+            ended, fault = self._try_move(entry, check)
+        except ChampionMovedError as error:
+            if self._repeat(event, version):
+                return  # Another process has finished it.
             failed = replace(statement, reason=str(error))
-            instead = verdict.LOST_RACE if lost else verdict.UNVERIFIED
-            self._recorder.record(instead, version, decision, failed)
+            self._recorder.record(verdict.LOST_RACE, version, decision, failed)
             raise
-        self._recorder.record(event, version, decision, statement, before=expected)
+        self._recorder.publish(ended)
+        if fault is not None:
+            raise fault
+
+    def _repeat(self, event: str, version: str) -> bool:
+        """Copy the entry of a move that this run has made to MLflow again; return if it has."""
+        own = self._recorder.find_entry(event)
+        if not own or not own["version"] == version == registry.find_champion(self.model_name):
+            return False
+        self._recorder.publish(own)
+        return True
+
+    def _try_move(self, entry: Record, check: Check) -> tuple[Record, Exception | None]:
+        while True:
+            try:
+                return self._mover.move(entry, check)
+            except UnderWayError:
+                self._await_others()
+
+    def _await_others(self) -> None:
+        """Wait for a move that is under way; end it where nobody has it under way any more."""
+        said = ""
+        while True:
+            self._settle()
+            before, said = said, self._mover.describe_open(self._journal.read())
+            if not said:
+                return
+            if said != before:
+                logger.info("Waiting: %s", said)
+            time.sleep(PATIENCE_S)
 
     def _find_seen(self, version: str, patients: list[str]) -> list[str] | None:
         try:
@@ -230,8 +324,44 @@ class Release:
         tags = registry.get_version(self.model_name, version).tags
         return str(tags.get(registry.INDEX_TAG, ""))
 
+    def _find_fault(self, chain: Chain, champion: str | None, copies: Mapping[str, str]) -> str:
+        """Return why the ledger allows no promotion, a sentence; "" if it does.
+
+        Args:
+            chain: the ledger.
+            champion: the version that was compared with; None for a first champion.
+            copies: of the digests of its entries.
+        """
+        if faults := find_faults(chain, copies):
+            more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+            return (
+                f"{faults[0]}{more}. `image-classification ledger --verify` tells all, and "
+                "what to do"
+            )
+        known = ledger.find_champion(self._recorder.select_entries(chain))
+        if champion is None and known is not None:
+            return (
+                f"no first champion: the ledger knows version {known} as champion, and the alias "
+                "'champion' points to none. Roll back, to that version or to another: "
+                f"`image-classification rollback {known} --reason …`"
+            )
+        return ""
+
+    def _refuse_fault(self, event: str, chain: Chain, expected: str | None) -> None:
+        """Refuse a promotion that the ledger does not allow. A person may roll back all the same.
+
+        Raises:
+            ChampionMovedError: it does not.
+        """
+        if event != verdict.PROMOTED:
+            return
+        fault = self._find_fault(chain, expected, read_copies(self.model_name))
+        # If somebody has written an entry meanwhile, this chain is not what it will be written on.
+        if fault and self._journal.read().head == chain.head:
+            raise ChampionMovedError(f"Nothing was moved: {fault}.")
+
     def _refuse_outdated_move(
-        self, event: str, version: str, present: str | None, own: Mapping[str, Any] | None
+        self, event: str, version: str, chain: Chain, own: Mapping[str, Any] | None
     ) -> None:
         """Refuse the move if something was decided about the version after this move was.
 
@@ -241,13 +371,14 @@ class Release:
         Raises:
             ChampionMovedError: this run, another run or a person has moved the champion meanwhile.
         """
+        present = registry.find_champion(self.model_name)
         if own:
             raise ChampionMovedError(
                 f"This run has made version {own['version']} champion before, and since then "
                 f"somebody has made version {present} champion. Nothing was moved. Roll back to "
                 f"version {version} if it shall be champion again."
             )
-        entries = self._recorder.read_entries()
+        entries = self._recorder.select_entries(chain)
         moves = [entry for entry in entries if entry["event"] in verdict.MOVES]
         if moves and moves[-1]["champion_after"] == version == present:
             raise ChampionMovedError(
@@ -272,30 +403,3 @@ class Release:
                 f"The run is for a date {age:.1f} hours ago, allowed: {allowed:g}. Nothing was "
                 "moved. Run the DAG 'promotion' to judge the challenger today."
             )
-
-    def _refuse_moved_meanwhile(self, version: str) -> None:
-        """Read the alias once more: a person who sets it by hand does not take the lock."""
-        present = registry.find_champion(self.model_name)
-        if present != version:
-            raise ChampionMovedError(
-                f"Version {version} was made champion, and while it was verified somebody has made "
-                f"version {present or 'none'} champion. That was left as it is."
-            )
-
-    def _verify_or_move_back(
-        self, version: str, before: str | None, measured: Mapping[str, Any] | None
-    ) -> None:
-        tolerance = self.policy["golden_tolerance"]
-        try:
-            verify_champion(self.model_name, version, tolerance, measured)
-        except VerificationError as error:
-            registry.move_champion(self.model_name, before, version, self._lock)
-            again = f"version {before}" if before else "none"
-            raise VerificationError(f"{error} The champion is {again} again.") from error
-
-
-def _read_measures(decision: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the measures of the package that a decision holds, or None if it holds none."""
-    facts = decision["facts"] if decision else None
-    measures: Mapping[str, Any] | None = facts["package"] if facts else None
-    return measures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from image_classification.tracking.tags import AIRFLOW_RUN_TAG, AIRFLOW_URL_TAG
@@ -21,6 +22,7 @@ class DecisionRun:
         backfill: whether a backfill started the run for a past date.
         age_hours: hours since the date that the run is for; None without Airflow.
         experiment_id: the experiment of the MLflow run, if it is known; it saves a request.
+        identity: who started the run, as Airflow or the operating system vouches for.
     """
 
     mlflow_run_id: str
@@ -29,6 +31,7 @@ class DecisionRun:
     backfill: bool = False
     age_hours: float | None = None
     experiment_id: str | None = None
+    identity: str = ""
 
     @property
     def is_shared(self) -> bool:
@@ -48,11 +51,28 @@ class Statement:
     """What somebody says about a version.
 
     Attributes:
-        by: the person who decided, or `POLICY`.
+        by: the person who decided, as Airflow or the operating system vouches for, or `POLICY`.
         comment: the person's words.
         reason: a sentence; "" to use the reason of the decision.
+        typed: the name that somebody typed, which nobody vouches for.
     """
 
     by: str = POLICY
     comment: str = ""
     reason: str = ""
+    typed: str = ""
+
+
+def name_user() -> str:
+    """Return the user that the operating system runs this process for.
+
+    Not `getpass.getuser`, which believes the environment.
+    """
+    if not hasattr(os, "getuid"):
+        return os.getlogin()
+    import pwd  # noqa: PLC0415 - Windows has none
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a user without a name
+        return f"uid {os.getuid()}"

@@ -78,6 +78,8 @@ def check_suffix(to: Path) -> None:
 
 def open_context() -> KedroContext:
     """Return the project's context: catalog, parameters, and MLflow pointed to its store."""
+    # Its bars would stand among the lines of the command.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     project_path = find_project_path()
     _prepare_kedro(project_path)
     return KedroSession.create(project_path=project_path).load_context()
@@ -95,6 +97,11 @@ def load_entry(context: KedroContext, name: str) -> Any:
 def save_entry(context: KedroContext, name: str, data: Any) -> None:
     """Save one entry of the catalog, as `load_entry` loads it."""
     _open_entry(context, name).save(name, data)
+
+
+def open_dataset(context: KedroContext, name: str) -> Any:
+    """Return a dataset of the catalog, as `load_entry` loads it."""
+    return _open_entry(context, name)[name]
 
 
 def _open_entry(context: KedroContext, name: str) -> DataCatalog:

@@ -4,6 +4,7 @@ from image_classification.datasets.arrival import IncomingBatch
 from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
 from image_classification.datasets.correction import CorrectionsDataset
 from image_classification.datasets.inbox import Inbox, InboxDataset
+from image_classification.datasets.ledger import LedgerDataset
 from image_classification.datasets.lineage import (
     RegisteredImages,
     RegisteredImagesDataset,
@@ -28,7 +29,6 @@ from image_classification.datasets.table import (
     AppendedTableDataset,
     BatchTables,
     BatchTablesDataset,
-    LedgerDataset,
     Records,
     RecordsDataset,
     WholeJSONDataset,

@@ -117,20 +117,6 @@ class RecordsDataset(_IndexDataset):
             write_whole(self._filesystem, self._locate(name), content)
 
 
-class LedgerDataset(RecordsDataset):
-    """Records that are written once: saving one that exists leaves it as it is."""
-
-    @property
-    def folder(self) -> str | None:
-        """The folder they lie in, if it is on a disk; None for an object store."""
-        return self._root if is_local(self._filesystem) else None
-
-    def save(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the records that do not exist yet, each whole."""
-        known = self.load()
-        super().save({name: record for name, record in data.items() if name not in known})
-
-
 class AppendedTableDataset(_IndexDataset):
     """A Parquet table that only grows: each save adds a file, and no file is ever changed.
 

@@ -177,6 +177,8 @@ class PromotionPolicy(TypedDict):
         maximum_run_age_hours: a run of an older date may train, and never promotes.
         golden_tolerance: largest difference of a probability between the registered model's answer
             and the one stored with it.
+        lease_minutes: how long a change of champion may take, from its entry in the ledger until it
+            is verified. After that, or once its process is gone, whoever looks next ends it.
     """
 
     mode: Literal["auto", "approve", "dry_run"]
@@ -186,3 +188,4 @@ class PromotionPolicy(TypedDict):
     limits: Limits
     maximum_run_age_hours: Limit
     golden_tolerance: Limit
+    lease_minutes: Limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -39,6 +39,8 @@ class Facts(TypedDict):
         run_age_hours: since the date that the run is for; None without a scheduler.
         package: `load_s`, `latency_ms`, `size_mb` of the packaged challenger; None, for all of them
             or for one, where it was not measured.
+        ledger_fault: why the ledger allows no promotion; "" if it does. Decisions of an earlier
+            release do not say.
     """
 
     challenger_seen: list[str] | None
@@ -49,6 +51,7 @@ class Facts(TypedDict):
     backfill: bool
     run_age_hours: float | None
     package: Mapping[str, Any] | None
+    ledger_fault: NotRequired[str]
 
 
 def check_guards(
@@ -90,7 +93,18 @@ def check_guards(
             not facts["rolled_back"],
             f"the challenger was champion before and was rolled back: {facts['rolled_back']}",
         ),
+        *_check_ledger(facts),
     ]
+
+
+def _check_ledger(facts: Facts) -> list[Check]:
+    """Check that the ledger allows a promotion, where it was asked."""
+    if "ledger_fault" not in facts:
+        return []
+    fault = facts["ledger_fault"]
+    required = "the ledger is whole, and knows the champion"
+    sentence = f"the ledger allows no promotion: {fault}"
+    return [make_check("guard", "ledger", fault or "yes", required, not fault, sentence)]
 
 
 def _read_version(model: Mapping[str, Any] | None) -> str:

@@ -35,6 +35,7 @@ class Event:
 PROMOTED, KEPT, REFUSED, REJECTED = "promoted", "kept champion", "refused", "rejected"
 NOT_MOVED = "dry run"
 LOST_RACE, UNVERIFIED, ROLLED_BACK = "lost race", "failed verification", "rolled back"
+INTERRUPTED = "interrupted"
 
 EVENTS = {
     event.name: event
@@ -46,10 +47,17 @@ EVENTS = {
         Event(NOT_MOVED, "v{version} judged in a dry run"),
         Event(LOST_RACE, "v{version} lost a race"),
         Event(UNVERIFIED, "v{version} failed its verification"),
+        Event(INTERRUPTED, "the move to v{version} was interrupted, and undone"),
         Event(ROLLED_BACK, "rolled back to v{version}", moves=True),
     )
 }
 """By name. `rejected` is a person's answer, or nobody's in time."""
+
+FAILURES = (LOST_RACE, UNVERIFIED, INTERRUPTED)
+"""Names of the events of a move that did not hold."""
+
+TAKEN_BACK = (UNVERIFIED, INTERRUPTED)
+"""Those after which the alias is put back."""
 
 MOVES = tuple(event.name for event in EVENTS.values() if event.moves)
 """Names of the events that move the champion."""

@@ -13,7 +13,7 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
 from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
-from image_classification.champion.statement import DecisionRun
+from image_classification.champion.statement import DecisionRun, name_user
 from image_classification.configuration import names
 from image_classification.gate.trend import describe_watch
 from image_classification.hooks.session import read_waiting
@@ -30,6 +30,26 @@ class ChallengerHook:
 
     Under Airflow no task runs a whole pipeline; there the tasks after the nodes do this.
     """
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Look at the ledger first, where the run may move the champion.
+
+        Raises:
+            LedgerError: the ledger lies where two runs could write the same entry.
+        """
+        run_id, purpose = tracking.active_run_id(), read_purpose(pipeline)
+        moves = purpose.decides or purpose.rolls_back
+        if run_id is None or not moves or any(run_params.get(name) for name in SLICES):
+            return
+        try:
+            Aftermath(catalog, _describe_run(run_id)).look()
+        except Exception as error:
+            tracking.fail_run(run_id, f"failed: {error}")
+            tracking.leave_run()
+            raise
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(
@@ -52,8 +72,7 @@ class ChallengerHook:
         if waiting:
             tracking.record_outcome(run_id, f"skipped: {waiting}")
         else:
-            run = DecisionRun(run_id, experiment_id=tracking.active_experiment_id())
-            outcome = Aftermath(catalog, run).follow(
+            outcome = Aftermath(catalog, _describe_run(run_id)).follow(
                 pipeline if isinstance(pipeline, PipelineML) else None,
                 decides=purpose.decides,
                 rolls_back=purpose.rolls_back,
@@ -66,3 +85,7 @@ class ChallengerHook:
             decision = catalog.load(names.DECISION) if has_decided else None
             if sentence := describe_watch(catalog.load(names.CHAMPION_WATCH), decision):
                 tracking.tag_run(run_id, {tracking.WATCH_TAG: sentence})
+
+
+def _describe_run(run_id: str) -> DecisionRun:
+    return DecisionRun(run_id, experiment_id=tracking.active_experiment_id(), identity=name_user())

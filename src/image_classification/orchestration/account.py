@@ -238,6 +238,13 @@ class Account:
         now = f": it is v{champion}" if champion else ""
         return f"The champion was not changed by this failure{now}."
 
+    def describe_ledger(self) -> str:
+        """Return the last entry of the ledger and its digest, for whoever keeps what is told."""
+        try:
+            return f"Ledger: entry {self._run.aftermath.release.read_head()}"
+        except OSError as error:
+            return f"Ledger: it cannot be read: {error}"
+
     def locate_evidence(self) -> dict[str, str]:
         """Return the addresses of the pages to decide by: of the model version, of the run."""
         pages = {"MLflow run": self._run.locate_mlflow_run()}

@@ -56,6 +56,7 @@ class KedroRun:
         experiment_id: of that run, where it is known.
         backfill: it was started for a past date, by a backfill.
         age_hours: since the date that it is for.
+        identity: who triggered it, as Airflow vouches for.
     """
 
     project_path: Path
@@ -68,6 +69,7 @@ class KedroRun:
     experiment_id: str | None = None
     backfill: bool = False
     age_hours: float | None = None
+    identity: str = ""
 
     @property
     def key(self) -> str:
@@ -154,10 +156,6 @@ class KedroRun:
         """Let the next node know what the person answered."""
         self.runtime_params.setdefault("review", {}).update(answer)
 
-    def name_requester(self, by: str) -> None:
-        """Let the next node know who asks for the rollback."""
-        self.runtime_params.setdefault("rollback", {}).setdefault("by", by)
-
     def record_outcome(self, outcome: str) -> None:
         """Write what came of this run into the MLflow run."""
         self.context  # noqa: B018 - see above
@@ -223,6 +221,7 @@ class KedroRun:
             self.backfill,
             self.age_hours,
             self.experiment_id,
+            self.identity,
         )
         return Aftermath(self.catalog, run)
 

@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import (
+    LifecycleStage,
     Param,
     Run,
     RunStatus,
@@ -199,3 +200,14 @@ def tag_run(run_id: str, tags: Mapping[str, str]) -> None:
 def read_tag(run_id: str, key: str) -> str | None:
     """Return a tag of a run, or None."""
     return MlflowClient().get_run(run_id).data.tags.get(key)
+
+
+def is_active_run(run_id: str) -> bool:
+    """Tell whether there is such a run, and it is not deleted."""
+    try:
+        stage = MlflowClient().get_run(run_id).info.lifecycle_stage
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return False
+        raise
+    return bool(stage == LifecycleStage.ACTIVE)

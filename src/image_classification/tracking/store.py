@@ -112,3 +112,14 @@ def open_experiment(name: str, *, restore: bool = True, **creation: Any) -> str:
 def read_uri() -> str:
     """Return the address of the tracking store in use."""
     return str(mlflow.get_tracking_uri())
+
+
+def is_gone(error: Exception) -> bool:
+    """Tell whether MLflow refuses because a run, a model or a version was deleted.
+
+    A server that does not answer is another error, and so is a store without room.
+    """
+    if not isinstance(error, MlflowException):
+        return True  # ours, which names what is not there
+    deleted = "must be in the 'active' state" in str(error) or "must be in 'active'" in str(error)
+    return deleted or error.error_code == "RESOURCE_DOES_NOT_EXIST"

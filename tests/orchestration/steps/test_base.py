@@ -13,6 +13,7 @@ from operator_runs import listen, make_context, make_operator, start_with
 from image_classification.orchestration.steps.base import (
     PipelineOperator,
     measure_age,
+    read_requester,
     write_outcome,
 )
 
@@ -105,3 +106,10 @@ def test_note_does_not_say_the_watch_twice(monkeypatch: pytest.MonkeyPatch) -> N
     run: Any = start_with(monkeypatch, account_read_watch="champion v1 holds")
     write_outcome(make_context(), run, "champion v1 holds")
     assert told.notes == ["champion v1 holds\n\nMLflow run: http://mlflow/run"]
+
+
+def test_who_asks_is_named_where_airflow_knows() -> None:
+    known = SimpleNamespace(triggering_user_name="Grace")
+    assert read_requester(make_context(dag_run=known)) == "Grace"
+    unknown = SimpleNamespace(triggering_user_name=None)
+    assert read_requester(make_context(dag_run=unknown)) == "unknown, through Airflow"

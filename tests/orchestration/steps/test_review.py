@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from dag_settings import SETTINGS
-from operator_runs import start_with
+from operator_runs import LEDGER, start_with
 
 from image_classification.orchestration import DagSpec, NodeSpec, build_dag
 from image_classification.orchestration.notices.notification import LogNotifier, Notice
@@ -54,7 +54,7 @@ def test_person_is_told_once_the_question_can_be_answered(asked: list[Any]) -> N
     assert notice.subject == "[image-classification] batch 'blank' is held and needs you"
     assert "8 of 8 images (100%) are blank" in notice.reason
     assert "| measure" not in notice.reason
-    assert notice.reason.endswith("Accept or reject it: until then its images wait.")
+    assert notice.reason.endswith(f"Accept or reject it: until then its images wait.\n\n{LEDGER}")
     run = "http://airflow/dags/review/runs/review__blank"
     assert list(notice.links.items()) == [
         ("Answer", f"{run}/tasks/ask_reviewer/required_actions"),

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from operator_runs import Told, listen, make_context, make_operator, start_with
+from operator_runs import LEDGER, Told, listen, make_context, make_operator, start_with
 
 from image_classification.errors import ConfigurationError, ContractError, RegistryError
 from image_classification.orchestration.notices.failure import REMEDY
-from image_classification.orchestration.steps import run as module
 from image_classification.orchestration.steps.run import (
     CloseRunOperator,
     KedroNodeOperator,
@@ -48,6 +47,23 @@ def test_opening_is_not_tried_again_where_the_form_loosens_a_rule(
         make_operator(OpenRunOperator, "open_run").execute(make_context("open_run"))
 
 
+def test_what_disagrees_with_the_ledger_is_told_before_a_run_may_move_the_champion(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = (["the alias was moved by hand"], ["version 9 is a stranger"])
+    start_with(monkeypatch, open_mlflow_run="abc", aftermath_look=found)
+    dag = SimpleNamespace(dag_id="counting", task_dict={"promote_challenger": None})
+    make_operator(OpenRunOperator, "open_run").execute(make_context("open_run", dag=dag))
+    (notice,) = told.notices
+    assert notice.event == "alert"
+    for said in (*found[0], *found[1], "docs/promotion.md", LEDGER):
+        assert said in notice.reason
+    assert told.notes[0].startswith("the alias was moved by hand\n\nversion 9 is a stranger\n\n")
+    # Another DAG leaves the champion alone, and the ledger too.
+    make_operator(OpenRunOperator, "open_run").execute(make_context("open_run"))
+    assert len(told.notices) == 1
+
+
 # A node
 
 
@@ -59,7 +75,6 @@ def run_node(patch: pytest.MonkeyPatch, name: str, **answers: Any) -> list[Any]:
         **{
             "run_node": asked.append,
             "answer_review": asked.append,
-            "name_requester": asked.append,
         }
         | answers,
     )
@@ -85,12 +100,6 @@ def test_node_that_records_a_review_is_given_the_answer_first(
 ) -> None:
     answer = {"answer": "accept", "by": "Ada", "reason": "sharp"}
     assert run_node(monkeypatch, "record_review") == [answer, "record_review"]
-
-
-def test_node_that_plans_a_rollback_is_told_first_who_asks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert run_node(monkeypatch, "plan_rollback") == ["Grace", "plan_rollback"]
 
 
 @pytest.mark.parametrize("error", [ConfigurationError, ContractError, RegistryError])
@@ -251,10 +260,3 @@ def test_profile_that_cannot_be_kept_fails_nothing(
     caplog.set_level(logging.WARNING)
     status = close(monkeypatch, {"open_run": "success"}, log_profile=OSError("full"))[1]
     assert status == "FINISHED"
-
-
-def test_who_asks_is_named_where_airflow_knows() -> None:
-    known = SimpleNamespace(triggering_user_name="Grace")
-    assert module.read_requester(make_context(dag_run=known)) == "Grace"
-    unknown = SimpleNamespace(triggering_user_name=None)
-    assert module.read_requester(make_context(dag_run=unknown)) == "unknown, through Airflow"

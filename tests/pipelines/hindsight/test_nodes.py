@@ -15,6 +15,7 @@ from judgement import make_entry
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from laboratory import Laboratory
+from ledger_store import write_earlier
 from samples import NEGATIVE, POSITIVE, draw_image, name_cell
 
 from image_classification.errors import RegistryError
@@ -108,7 +109,7 @@ class Past:
             "mlflow_run_id": f"r{day}",
             "at": f"2026-03-{day}T02:30:00+00:00",
         }
-        self.laboratory.catalog().save("ledger", {f"r{day}": entry})
+        write_earlier(self.laboratory.storage / "ledger", f"r{day}", entry)
 
     def _score(self, network: str, count: int, read: Any) -> tuple[np.ndarray, list[str]]:
         contents = read(slice(0, count))
@@ -305,11 +306,9 @@ def test_the_ledger_of_another_model_is_left_alone(past: Past) -> None:
 
 def test_a_decision_of_tonight_has_no_later_images(past: Past) -> None:
     past.decide("kept champion", "4", "1", "1")
-    entry = dict(past.laboratory.catalog().load("ledger")["r12"])
+    (entry,) = past.laboratory.catalog().load("ledger").values()
     entry["decision"] = {"facts": {"challenger_data_until": "2099-01-01T00:00:00+00:00"}}
-    path = past.laboratory.storage / "ledger" / "r12.json"
-    path.unlink()
-    past.laboratory.catalog().save("ledger", {"r12": entry})
+    write_earlier(past.laboratory.storage / "ledger", "r12", entry)
     (found,) = past.run()["findings"]
     assert (found["images"], found["outcome"]) == (0, "not clear yet")
     assert past.registry.opened == []

@@ -55,7 +55,7 @@ class AskApproverOperator(PipelineOperator, HITLBranchOperator):
                 self.settings.notifications,
                 "a better challenger needs you",
                 f"{reason}\n\nApprove or reject it within {hours:g} hours: after that the champion "
-                "stays.",
+                f"stays.\n\n{run.account.describe_ledger()}",
                 run.account.locate_evidence(),
             )
         ]

@@ -70,6 +70,7 @@ class PipelineOperator(BaseOperator):
             experiment_id=self._pull_id(context, EXPERIMENT),
             backfill=str(getattr(context["dag_run"].run_type, "value", "")) == "backfill",
             age_hours=measure_age(context),
+            identity=read_requester(context),
         )
         if run.mlflow_run_id:
             self.log.info("MLflow run: %s", run.locate_mlflow_run())
@@ -121,6 +122,12 @@ def measure_age(context: Context) -> float:
     run = context["dag_run"]
     date = run.logical_date or run.run_after
     return (datetime.now(UTC) - date).total_seconds() / 3600
+
+
+def read_requester(context: Context) -> str:
+    """Return who triggered the DAG run."""
+    name = getattr(context["dag_run"], "triggering_user_name", None)
+    return str(name or "unknown, through Airflow")
 
 
 def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:

@@ -83,9 +83,8 @@ class _OutcomeOperator(PipelineOperator):
         if event := self.choose_event(run):
             what, _, why = outcome.partition(": ")
             subject = f"{context['dag'].dag_id}: {what}"
-            self.notify(
-                context, event, subject, f"{why}.{self.advice}", run.account.locate_evidence()
-            )
+            reason = f"{why}.{self.advice}\n\n{run.account.describe_ledger()}"
+            self.notify(context, event, subject, reason, run.account.locate_evidence())
         return outcome
 
     @abstractmethod

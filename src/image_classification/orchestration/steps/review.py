@@ -81,7 +81,7 @@ class AskReviewerOperator(PipelineOperator, HITLOperator):
             NeedsYouNotifier(
                 self.settings.notifications,
                 f"{notice[0].lower()}{notice[1:]} and needs you",
-                f"{reasons.strip()}\n\n{about.until}",
+                f"{reasons.strip()}\n\n{about.until}\n\n{run.account.describe_ledger()}",
                 {about.sheet: sheet, "MLflow run": run.locate_mlflow_run()},
             )
         ]

@@ -17,7 +17,6 @@ from image_classification.orchestration.steps.intake import read_answer
 from image_classification.orchestration.task_id import (
     ANNOUNCE_IMAGES,
     KEEP_CHAMPION,
-    PLAN_ROLLBACK,
     PROMOTE_CHALLENGER,
     RECORD_REVIEW,
     REQUEST_REVIEWS,
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
 
 RECORDERS = {PROMOTE_CHALLENGER, KEEP_CHAMPION, RESTORE_CHAMPION}
 """Tasks that write what came of the run. A DAG that has one of them leaves it to them."""
+
+MOVERS = {PROMOTE_CHALLENGER, RESTORE_CHAMPION}
+"""Tasks that move the champion."""
 
 ROLLBACK = "rollback"
 """The DAG that puts an earlier champion back."""
@@ -58,8 +60,21 @@ class OpenRunOperator(PipelineOperator):
         context["ti"].xcom_push(key=EXPERIMENT, value=run.experiment_id)
         address = run.locate_mlflow_run()
         self.log.info("MLflow run: %s", address)
-        write_note(context, f"MLflow run: {address}")
+        found = self._look_at_ledger(context, run)
+        write_note(context, "\n\n".join([*found, f"MLflow run: {address}"]))
         return mlflow_run_id
+
+    def _look_at_ledger(self, context: Context, run: KedroRun) -> list[str]:
+        """Look at the ledger, where this run may move the champion; tell what must be mended."""
+        if MOVERS.isdisjoint(context["dag"].task_dict):
+            return []
+        urgent, told = run.aftermath.look()
+        if urgent:
+            subject = "the ledger does not agree with MLflow, or with itself"
+            advice = "What to do: docs/promotion.md, *The ledger*."
+            reason = "\n\n".join([*urgent, *told, advice, run.account.describe_ledger()])
+            self.notify(context, "alert", subject, reason, {"MLflow run": run.locate_mlflow_run()})
+        return [*urgent, *told]
 
 
 class KedroNodeOperator(PipelineOperator):
@@ -79,8 +94,6 @@ class KedroNodeOperator(PipelineOperator):
         run = self.start(context)
         if self.node_name == RECORD_REVIEW:
             run.answer_review(read_answer(context))
-        if self.node_name == PLAN_ROLLBACK:
-            run.name_requester(read_requester(context))
         with fail_at_once():
             run.run_node(self.node_name)
 
@@ -110,7 +123,10 @@ class CloseRunOperator(PipelineOperator):
         watch = run.account.read_watch()
         if watch and run.record_watch(watch):
             subject = "the champion is worse on the newest images, or does not answer"
-            reason = f"{watch}.\n\nWhat to look at: docs/monitoring.md."
+            reason = (
+                f"{watch}.\n\nWhat to look at: docs/monitoring.md.\n\n"
+                f"{run.account.describe_ledger()}"
+            )
             self.notify(context, "alert", subject, reason, run.account.locate_watched())
         return bool(watch)
 
@@ -121,7 +137,7 @@ class CloseRunOperator(PipelineOperator):
             subject = f"the promotion of v{regret['version']} proved wrong: roll back?"
             reason = (
                 f"{regret['sentence']}.\n\n{regret['advice']} Nothing moves by itself. "
-                "What it rests on: docs/hindsight.md."
+                f"What it rests on: docs/hindsight.md.\n\n{run.account.describe_ledger()}"
             )
             links = {
                 "Roll back": locate_dag(ROLLBACK),
@@ -159,17 +175,12 @@ class CloseRunOperator(PipelineOperator):
         if refusal := run.aftermath.release.read_refusal():
             outcome = f"failed: {', '.join(failed)}. {refusal}"
         run.record_outcome(outcome)
-        write_outcome(context, run, f"{outcome} {REMEDY}")
+        # The notice of the failure tells what the note says.
+        write_outcome(context, run, f"{outcome} {REMEDY}\n\n{run.account.describe_ledger()}")
 
 
 def _has_failed(states: Mapping[str, Any]) -> bool:
     return any(state in FAILED_STATES for state in states.values())
-
-
-def read_requester(context: Context) -> str:
-    """Return who triggered the DAG run."""
-    name = getattr(context["dag_run"], "triggering_user_name", None)
-    return str(name or "unknown, through Airflow")
 
 
 def read_tasks(context: Context) -> list[dict[str, Any]]:

@@ -30,33 +30,37 @@ def plan_rollback(
         parameters: the parameters `rollback`: `version` (a number or "previous"), `reason`, `by`.
 
     Returns:
-        `model`, `from` (the present champion), `to`, `reason` and `by`.
+        `model`, `from` (the present champion, "" for none), `to`, `reason`, and `by`: the name that
+        was typed, which nobody vouches for.
 
     Raises:
-        ConfigurationError: the reason or the name of the person is missing, or there is no such
-            version.
+        ConfigurationError: the reason is missing, or there is no such version.
         RegistryError: there is no champion, there was none before it, or it is the one asked for.
     """
     said = {"reason": parameters["reason"].strip(), "by": parameters["by"].strip()}
-    for name, what in (("reason", "why"), ("by", "who asks for it")):
-        if not said[name]:
-            raise ConfigurationError(
-                f"A rollback needs rollback.{name}: {what}. It is kept in the ledger for ever."
-            )
+    if not said["reason"]:
+        raise ConfigurationError(
+            "A rollback needs rollback.reason: why. It is kept in the ledger for ever."
+        )
+    own = [entry for entry in entries.values() if entry["model"] == model_name]
     champion = next((one for one in registered_versions if "champion" in one["aliases"]), None)
-    if champion is None:
+    recorded = ledger.find_champion(own)
+    if champion is None and recorded is None:
         raise RegistryError(
             f"'{model_name}' has no champion: there is nothing to roll back. Promote a version, or "
             "set the alias 'champion' in MLflow."
         )
-    present, asked = champion["version"], str(parameters["version"]).strip()
-    target = _find_target(asked, champion, model_name, entries.values())
-    _check_target(target, asked, present, [one["version"] for one in registered_versions])
-    logger.info("To roll back: champion from version %s to version %s", present, target)
+    present, asked = champion["version"] if champion else "", str(parameters["version"]).strip()
+    target = _find_target(asked, champion, model_name, own)
+    # A champion that was set by hand may be written down: the ledger then agrees with it.
+    known = [one["version"] for one in registered_versions]
+    _check_target(target, asked, present if present == recorded or not recorded else "", known)
+    logger.info("To roll back: champion from version %s to version %s", present or "none", target)
     return {"model": model_name, "from": present, "to": target, **said}
 
 
 def _check_target(target: str, asked: str, present: str, known: Sequence[str]) -> None:
+    """Check that a version may become champion; `present` is the one that must not, "" for none."""
     others = ", ".join(version for version in known if version != present) or "none"
     allowed = f"rollback.version: allowed are '{PREVIOUS}' and the other versions, {others}."
     if target == present:
@@ -66,10 +70,14 @@ def _check_target(target: str, asked: str, present: str, known: Sequence[str]) -
         raise ConfigurationError(f"{allowed} Received: '{asked}'{gone}.")
 
 
-def _find_target(asked: str, champion: Mapping[str, Any], model_name: str, entries: Any) -> str:
+def _find_target(
+    asked: str, champion: Mapping[str, Any] | None, model_name: str, own: Sequence[ledger.Entry]
+) -> str:
     if asked != PREVIOUS:
         return asked.removeprefix("v")
-    own = [entry for entry in entries if entry["model"] == model_name]
+    if champion is None:
+        # The alias was removed: the last champion that the ledger knows is the one before.
+        return str(ledger.find_champion(own))
     found = ledger.find_previous(own, champion["version"])
     if found is None:
         # It was promoted before there was a ledger: a tag names the version that it replaced.
