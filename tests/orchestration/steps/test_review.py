@@ -88,6 +88,8 @@ def test_a_question_about_labels_shows_them_and_says_what_holds_until_then(
     assert "| image | its label |" in question["body"]
     assert notice.subject == "[image-classification] batch 'north' corrects labels and needs you"
     assert "| image" not in notice.reason
-    assert notice.reason.endswith("until then the images keep the labels that they have.")
+    assert notice.reason.endswith(
+        f"until then the images keep the labels that they have.\n\n{LEDGER}"
+    )
     assert next(iter(notice.links)) == "Answer"
     assert "Images with another label" in notice.links
