@@ -47,6 +47,8 @@ LESS_IS_STRICTER = (
     "promotion.limits",
     "promotion.maximum_run_age_hours",
     "promotion.golden_tolerance",
+    # A move that is stuck holds up all others for as long.
+    "promotion.lease_minutes",
     "data_processing.contract.maximum_refused_share",
     # With fewer known patients than `minimum_known_patients`, nobody is judged.
     "data_processing.screening",
