@@ -49,17 +49,34 @@ def read_copies(model_name: str) -> dict[str, str]:
     return _list_copies(model_name, registry.read_all_tags(model_name))
 
 
-def find_faults(chain: Chain, copies: Mapping[str, str]) -> list[str]:
-    """Return what was edited, removed or added, by the chain itself and by MLflow's copies.
+def explain_fault(
+    chain: Chain, model_name: str, champion: str | None, copies: Mapping[str, str]
+) -> str:
+    """Return why the ledger allows no promotion, a sentence; "" if it does.
 
-    What a person has accepted is left out.
+    That is where something was edited, removed or added, by the chain itself or by MLflow's copies,
+    and nobody has accepted it; and where a first champion would follow one that was only deleted.
 
     Args:
         chain: the ledger.
+        model_name: the registered model.
+        champion: the version that was compared with; None for a first champion.
         copies: of `read_copies`.
     """
     found = [*chain.faults, *list_rewritten(chain, copies)]
-    return [fault for fault in found if not chain.find_acceptance(fault)]
+    if faults := [fault for fault in found if not chain.find_acceptance(fault)]:
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        return (
+            f"{faults[0]}{more}. `image-classification ledger --verify` tells all, and what to do"
+        )
+    known = ledger.find_champion(one for one in chain.entries if one["model"] == model_name)
+    if champion is None and known is not None:
+        return (
+            f"no first champion: the ledger knows version {known} as champion, and the alias "
+            "'champion' points to none. Roll back, to that version or to another: "
+            f"`image-classification rollback {known} --reason …`"
+        )
+    return ""
 
 
 def audit(model_name: str, journal: Journal, *, thorough: bool = False) -> Audit:

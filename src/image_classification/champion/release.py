@@ -16,7 +16,7 @@ from typing import Any
 
 from image_classification import tracking
 from image_classification.champion import ledger, registry
-from image_classification.champion.audit import Audit, audit, find_faults, read_copies
+from image_classification.champion.audit import Audit, audit, explain_fault, read_copies
 from image_classification.champion.chain import ACCEPTED, Chain, Record
 from image_classification.champion.journal import Journal, Store
 from image_classification.champion.move import Check, Mover, UnderWayError
@@ -103,7 +103,7 @@ class Release:
             "challenger_data_until": self._read_data_until(version),
             "champion_data_until": self._read_data_until(champion) if champion else "",
             "rolled_back": ledger.find_rollback(self._recorder.select_entries(chain), version),
-            "ledger_fault": self._find_fault(chain, champion, copies),
+            "ledger_fault": explain_fault(chain, self.model_name, champion, copies),
             "backfill": self.run.backfill,
             "run_age_hours": self.run.age_hours,
             "package": package,
@@ -324,29 +324,6 @@ class Release:
         tags = registry.get_version(self.model_name, version).tags
         return str(tags.get(registry.INDEX_TAG, ""))
 
-    def _find_fault(self, chain: Chain, champion: str | None, copies: Mapping[str, str]) -> str:
-        """Return why the ledger allows no promotion, a sentence; "" if it does.
-
-        Args:
-            chain: the ledger.
-            champion: the version that was compared with; None for a first champion.
-            copies: of the digests of its entries.
-        """
-        if faults := find_faults(chain, copies):
-            more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-            return (
-                f"{faults[0]}{more}. `image-classification ledger --verify` tells all, and "
-                "what to do"
-            )
-        known = ledger.find_champion(self._recorder.select_entries(chain))
-        if champion is None and known is not None:
-            return (
-                f"no first champion: the ledger knows version {known} as champion, and the alias "
-                "'champion' points to none. Roll back, to that version or to another: "
-                f"`image-classification rollback {known} --reason …`"
-            )
-        return ""
-
     def _refuse_fault(self, event: str, chain: Chain, expected: str | None) -> None:
         """Refuse a promotion that the ledger does not allow. A person may roll back all the same.
 
@@ -355,7 +332,7 @@ class Release:
         """
         if event != verdict.PROMOTED:
             return
-        fault = self._find_fault(chain, expected, read_copies(self.model_name))
+        fault = explain_fault(chain, self.model_name, expected, read_copies(self.model_name))
         # If somebody has written an entry meanwhile, this chain is not what it will be written on.
         if fault and self._journal.read().head == chain.head:
             raise ChampionMovedError(f"Nothing was moved: {fault}.")
