@@ -6,6 +6,7 @@ import click
 
 from image_classification.commands import (
     batch,
+    check,
     decisions,
     image,
     label,
@@ -29,6 +30,7 @@ for command in (
     label.relabel,
     score.score,
     serve.serve,
+    check.check,
     image.images,
     image.lineage,
     watch.trend,

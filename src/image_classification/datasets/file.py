@@ -206,11 +206,21 @@ def read_in_parts(
 
 
 def write_whole(
-    filesystem: fsspec.AbstractFileSystem, path: str, *parts: bytes | memoryview
+    filesystem: fsspec.AbstractFileSystem,
+    path: str,
+    *parts: bytes | memoryview,
+    lasting: bool = True,
 ) -> None:
     """Write a file, in one or more parts, that appears whole or not at all.
 
     An object store does so by itself. On a disk the file is written aside, and then renamed.
+
+    Args:
+        filesystem: where it lies.
+        path: its path there.
+        parts: its content.
+        lasting: wait until it is on the disk, so that a power cut leaves the file whole. Without
+            it, the file may be cut then; whoever reads it has to notice.
     """
     if not is_local(filesystem):
         filesystem.pipe_file(path, b"".join(parts))
@@ -223,4 +233,7 @@ def write_whole(
             # For many megabytes in one piece, Linux takes up to six times as long to find room.
             for start in range(0, len(part), PIECE_BYTES):
                 file.write(part[start : start + PIECE_BYTES])
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
     aside.replace(path)

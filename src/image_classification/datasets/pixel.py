@@ -62,6 +62,8 @@ class PackedPixels:
         self._places: dict[int, dict[str, tuple[str, int]]] = {}
         self._digests: dict[str, str] = {}
         self._checked: set[str] = set()
+        self.cut: dict[str, str] = {}
+        """Shards that are not whole, and why, of the sizes that were listed."""
 
     def image_ids(self, size_px: int) -> set[str]:
         """Return the ids of all images packed at this size, without those of a cut shard."""
@@ -135,9 +137,11 @@ class PackedPixels:
             ids: list[str] = table["image_id"].tolist()
         except (pa.ArrowException, KeyError, OSError) as error:
             logger.warning("'%s' cannot be read: its images are packed again: %s", path, error)
+            self.cut[path] = str(error)
             return []
         if size < _measure((len(ids), size_px, size_px, 3)):
             logger.warning("The pixels of '%s' are cut or gone: they are packed again", path)
+            self.cut[path] = "the file of its pixels is cut or gone"
             return []
         if DIGEST in table and ids:
             self._digests[path.removesuffix(IDS) + ".npy"] = str(table[DIGEST].iloc[0])
@@ -239,7 +243,7 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
         name = hashlib.sha256("\n".join(data.image_ids).encode()).hexdigest()[:16]
         stem = posixpath.join(self._root, f"{data.pixels.shape[1]}px", name)
         content = _encode(data.pixels)
-        write_whole(self._filesystem, f"{stem}.npy", *content)
+        write_whole(self._filesystem, f"{stem}.npy", *content, lasting=False)
         digest = hashlib.sha256(content[0])
         digest.update(content[1])
         ids = pd.DataFrame({"image_id": data.image_ids, DIGEST: digest.hexdigest()})

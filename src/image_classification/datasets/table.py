@@ -6,6 +6,7 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 from kedro_datasets.json import JSONDataset
 from pyarrow import parquet
 
+from image_classification.datasets.damage import explain_damage
 from image_classification.datasets.file import (
     FilesystemDataset,
     is_local,
@@ -60,8 +62,10 @@ class BatchTables:
 
     def read(self, batch: str) -> pd.DataFrame:
         """Return the part of one batch."""
-        content = read_file(self._filesystem, posixpath.join(self._root, f"{batch}.parquet"))
-        return decode_table(content)
+        path = posixpath.join(self._root, f"{batch}.parquet")
+        content = read_file(self._filesystem, path)
+        with _explain(path):
+            return decode_table(content)
 
 
 class BatchTablesDataset(_IndexDataset):
@@ -90,8 +94,10 @@ class Records(Mapping[str, dict[str, Any]]):
     def __getitem__(self, name: str) -> dict[str, Any]:
         if name not in self._names:
             raise KeyError(name)
-        content = read_file(self._filesystem, posixpath.join(self._root, f"{name}.json"))
-        record: dict[str, Any] = json.loads(content)
+        path = posixpath.join(self._root, f"{name}.json")
+        content = read_file(self._filesystem, path)
+        with _explain(path):
+            record: dict[str, Any] = json.loads(content)
         return record
 
     def __iter__(self) -> Iterator[str]:
@@ -182,7 +188,7 @@ class AppendedTableDataset(_IndexDataset):
         part = _held.get((address, None)) or _held.get((address, columns))
         if part is None:
             # Opened instead of fetched, so that columns nobody asked for are not read.
-            with self._open(path) as file:
+            with _explain(path), self._open(path) as file:
                 part = parquet.ParquetFile(file).read(columns=columns, use_threads=False)
             _held[address, columns] = part
         return part
@@ -199,9 +205,33 @@ class AppendedTableDataset(_IndexDataset):
 class WholeJSONDataset(JSONDataset):
     """A JSON file that others may read while it is written: they see the old content or the new."""
 
+    def load(self) -> Any:
+        """Read the file.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        path = self._filepath.as_posix()
+        content = read_file(self._fs, path)
+        with _explain(path):
+            return json.loads(content)
+
     def save(self, data: Any) -> None:
         """Replace the file."""
         write_whole(self._fs, self._filepath.as_posix(), json.dumps(data, indent=2).encode())
+
+
+@contextmanager
+def _explain(path: str) -> Iterator[None]:
+    """Name the file that cannot be read, and what to do.
+
+    Raises:
+        DataError: it is cut, empty, or something else.
+    """
+    try:
+        yield
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise explain_damage(path, error) from error
 
 
 def _list_names(filesystem: fsspec.AbstractFileSystem, root: str, suffix: str) -> list[str]:

@@ -23,7 +23,7 @@ from image_classification.datasets import (
     Records,
 )
 from image_classification.datasets.fault import describe_error
-from image_classification.errors import ContractError, DataError
+from image_classification.errors import ContractError, DataError, RegistryError
 from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
 from image_classification.intake.correction import list_due
@@ -146,7 +146,14 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
     if not due:
         return {"judged": {}, "set_aside": []}, {}
     images = index.settle_index(known_images)
-    judge = Judge(images, image_batches, inspected_pixels, open_champion(), parameters)
+    set_aside: list[str] = []
+    champion = None
+    try:
+        champion = open_champion()
+    except RegistryError as error:  # the batches are judged by all else that is known of them
+        set_aside.append(f"The champion says nothing of tonight's labels: {describe_error(error)}")
+        logger.warning("%s", set_aside[0])
+    judge = Judge(images, image_batches, inspected_pixels, champion, parameters)
     screenings, usable = {}, {}
     for batch in due:
         screenings[batch], images_of_batch = judge.screen(batch, image_inspections)
@@ -160,7 +167,6 @@ def screen_batches(  # noqa: PLR0913, PLR0917 - a catalog entry each
     candidates = _preview(usable, trusted, known_images, parameters)
     for batch, breaches in admit_together(images, candidates, parameters).items():
         screenings[batch] |= {"verdict": "waiting", "reasons": breaches}
-    set_aside = []
     for batch, record in screenings.items():
         _log_screening(batch, record)
         if record["verdict"] != "accepted" and not _is_old(record, known_screenings.get(batch)):

@@ -1,0 +1,139 @@
+"""The command that looks over the storage, and mends what can be made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pandas as pd
+from kedro.framework.context import KedroContext
+
+from image_classification.champion import package, registry
+from image_classification.commands.console import (
+    load_entry,
+    open_context,
+    report_errors,
+    save_entry,
+    say,
+)
+from image_classification.configuration import names
+from image_classification.datasets.damage import ASIDE, Damage, find_damage, move_aside
+from image_classification.errors import DataError, RegistryError
+from image_classification.intake import index
+from image_classification.pipelines.data_processing.nodes import index_images
+
+PART_IMAGES = 1000
+"""Images that are read at a time."""
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Mend what can be made again.")
+@report_errors
+def check(*, repair: bool) -> None:
+    """Look over the whole storage: is every file what was written?
+
+    It reads index, pixels, records and images, and the packaged files of the champion. With
+    --repair, what can be made again is moved to the folder `damaged` of the storage, and made
+    again now or by the next intake. It exits with 1 if anything is left that is not what it was.
+    """
+    context = open_context()
+    root = str(context.config_loader["globals"]["storage_root"])
+    if "://" in root:
+        raise DataError(f"'{root}' is an object store: check looks over a folder. Copy it to one.")
+    found = find_damage(Path(root))
+    left = [damage for damage in found if not (repair and damage.can_repair)]
+    for damage in found:
+        say(f"{damage.path}: {damage.fault}\n  - {damage.remedy}")
+    if repair:
+        _repair(context, Path(root), [damage for damage in found if damage.can_repair])
+    lost = ["the index" if names_index(left) else "", *_find_lost_images(context, left)]
+    lost += _find_broken_champion(context)
+    for sentence in filter(None, lost):
+        say(sentence)
+    count = len(left) + len([sentence for sentence in lost if sentence])
+    if count:
+        raise click.exceptions.Exit(1)
+    say("All that was looked at is what was written." if not found else "All else is whole.")
+
+
+def names_index(damages: list[Damage]) -> bool:
+    """Return whether a part of the index itself is damaged: then nothing is known of its images."""
+    return any(damage.path.startswith("index/images/") for damage in damages)
+
+
+def _repair(context: KedroContext, root: Path, damages: list[Damage]) -> None:
+    for damage in damages:
+        move_aside(root, damage)
+        say(f"{damage.path}: moved to {ASIDE}/")
+    if names_index(damages):
+        added = restore_index(context)
+        say(f"{added} rows of the index were made again from the inspections of the batches.")
+
+
+def restore_index(context: KedroContext) -> int:
+    """Add to the index what inspections, screenings and reviews say and it does not hold.
+
+    A patient keeps the split that the newest registered version saw it in.
+
+    Returns:
+        How many rows were added.
+    """
+    log = load_entry(context, names.KNOWN_INDEX)
+    kept = _read_splits(context, log)
+    quarantine, _, _, added = index_images(
+        load_entry(context, names.IMAGE_INSPECTIONS),
+        load_entry(context, names.BATCH_SCREENINGS),
+        load_entry(context, names.BATCH_REVIEWS),
+        load_entry(context, names.LABEL_CORRECTIONS),
+        pd.concat([log, kept], ignore_index=True) if len(kept) else log,
+        context.params["data_processing"],
+    )
+    save_entry(context, names.IMAGE_INDEX, added)
+    save_entry(context, names.QUARANTINED_IMAGES, quarantine)
+    return len(added)
+
+
+def _read_splits(context: KedroContext, log: pd.DataFrame) -> pd.DataFrame:
+    """Return a row without an image for each patient that the index does not know any more."""
+    model_name = str(context.params["registered_model_name"])
+    for version in reversed(registry.list_versions(model_name)):
+        try:
+            images = registry.read_images(model_name, str(version.version))
+        except RegistryError:
+            continue
+        patients = images[["patient", "split"]].drop_duplicates("patient")
+        lost = patients[~patients["patient"].isin(log["patient"])]
+        return lost.reindex(columns=log.columns, fill_value="").assign(status=index.REJECTED)
+    return log.head(0)
+
+
+def _find_lost_images(context: KedroContext, left: list[Damage]) -> list[str]:
+    """Return a sentence for each accepted image whose file is gone, or was changed."""
+    if names_index(left):
+        return []
+    images = index.select_accepted(load_entry(context, names.IMAGE_INDEX))
+    batches = load_entry(context, names.IMAGE_BATCHES)
+    lost = []
+    with click.progressbar(range(0, len(images), PART_IMAGES), label="images") as starts:
+        for start in starts:
+            part = images.iloc[start : start + PART_IMAGES]
+            contents = batches.try_read_images(part)
+            lost += [
+                path for path, content in zip(part["path"], contents, strict=True) if not content
+            ]
+    return [
+        f"images/{path}: it is gone, or not what was indexed\n  - restore it from a backup, or "
+        "reject its batch (image-classification review) and deliver it again"
+        for path in lost
+    ]
+
+
+def _find_broken_champion(context: KedroContext) -> list[str]:
+    model_name = str(context.params["registered_model_name"])
+    if registry.find_champion(model_name) is None:
+        return []
+    try:
+        with package.open_parts(model_name, registry.CHAMPION):
+            return []
+    except RegistryError as error:
+        return [f"The champion: {error}"]
