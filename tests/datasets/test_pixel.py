@@ -109,10 +109,10 @@ class TestPackedPixels:
         dataset = PackedPixelsDataset(filepath=str(tmp_path))
         write = pixel.write_whole
 
-        def killed(filesystem: object, path: str, *parts: bytes, **how: bool) -> None:
+        def killed(filesystem: object, path: str, *parts: bytes) -> None:
             if path.endswith(".parquet"):
                 raise KeyboardInterrupt
-            write(filesystem, path, *parts, **how)
+            write(filesystem, path, *parts)
 
         monkeypatch.setattr(pixel, "write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -127,9 +127,9 @@ class TestPackedPixels:
     ) -> None:
         written, write = [], pixel.write_whole
 
-        def record(filesystem: object, path: str, *parts: bytes, **how: bool) -> None:
+        def record(filesystem: object, path: str, *parts: bytes) -> None:
             written.append(path.removeprefix(root.removeprefix("memory:/")))
-            write(filesystem, path, *parts, **how)
+            write(filesystem, path, *parts)
 
         monkeypatch.setattr(pixel, "write_whole", record)
         PackedPixelsDataset(filepath=f"{root}/pixels").save(shard(0, 2))

@@ -289,6 +289,7 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
         facts |= Transfer(batch, self._filesystem, self._locate(aside)).run(total, fault)
         write_whole(self._filesystem, self._locate(aside, MANIFEST), _encode(facts))
         if aside != name:
+            os.sync()  # once for all files: after a power cut, the original may be gone
             Path(self._locate(aside)).rename(self._locate(name))
         return False
 

@@ -205,22 +205,25 @@ def read_in_parts(
         return contents + [content for part in pool.map(read, parts) for content in part]
 
 
+def write_lasting(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
+    """Write a file as `write_whole` does, and wait until a power cut would spare it."""
+    write_whole(filesystem, path, content)
+    if is_local(filesystem):
+        for place in (path, Path(path).parent):
+            handle = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
 def write_whole(
-    filesystem: fsspec.AbstractFileSystem,
-    path: str,
-    *parts: bytes | memoryview,
-    lasting: bool = True,
+    filesystem: fsspec.AbstractFileSystem, path: str, *parts: bytes | memoryview
 ) -> None:
     """Write a file, in one or more parts, that appears whole or not at all.
 
-    An object store does so by itself. On a disk the file is written aside, and then renamed.
-
-    Args:
-        filesystem: where it lies.
-        path: its path there.
-        parts: its content.
-        lasting: wait until it is on the disk, so that a power cut leaves the file whole. Without
-            it, the file may be cut then; whoever reads it has to notice.
+    An object store does so by itself. On a disk the file is written aside, and then renamed. A
+    power cut may leave it cut or empty: whoever reads it has to notice.
     """
     if not is_local(filesystem):
         filesystem.pipe_file(path, b"".join(parts))
@@ -233,7 +236,4 @@ def write_whole(
             # For many megabytes in one piece, Linux takes up to six times as long to find room.
             for start in range(0, len(part), PIECE_BYTES):
                 file.write(part[start : start + PIECE_BYTES])
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
     aside.replace(path)

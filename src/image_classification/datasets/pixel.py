@@ -243,7 +243,7 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
         name = hashlib.sha256("\n".join(data.image_ids).encode()).hexdigest()[:16]
         stem = posixpath.join(self._root, f"{data.pixels.shape[1]}px", name)
         content = _encode(data.pixels)
-        write_whole(self._filesystem, f"{stem}.npy", *content, lasting=False)
+        write_whole(self._filesystem, f"{stem}.npy", *content)
         digest = hashlib.sha256(content[0])
         digest.update(content[1])
         ids = pd.DataFrame({"image_id": data.image_ids, DIGEST: digest.hexdigest()})

@@ -22,7 +22,7 @@ from image_classification.datasets.file import (
     is_local,
     read_file,
     read_in_parts,
-    write_whole,
+    write_lasting,
 )
 from image_classification.datasets.parquet import as_frame, decode_table, encode_table
 
@@ -80,7 +80,7 @@ class BatchTablesDataset(_IndexDataset):
     def save(self, data: Mapping[str, pd.DataFrame]) -> None:
         """Write the parts of some batches, each whole."""
         for batch, table in data.items():
-            write_whole(self._filesystem, self._locate(batch), encode_table(table))
+            write_lasting(self._filesystem, self._locate(batch), encode_table(table))
 
 
 class Records(Mapping[str, dict[str, Any]]):
@@ -120,7 +120,7 @@ class RecordsDataset(_IndexDataset):
         """Write records, each whole."""
         for name, record in data.items():
             content = json.dumps(record, indent=2).encode()
-            write_whole(self._filesystem, self._locate(name), content)
+            write_lasting(self._filesystem, self._locate(name), content)
 
 
 class AppendedTableDataset(_IndexDataset):
@@ -177,7 +177,7 @@ class AppendedTableDataset(_IndexDataset):
         content = encode_table(data)
         digest = hashlib.sha256(content).hexdigest()[:12]
         time = str(data[self._order_by].iloc[0]).replace(":", "").replace("+", "")
-        write_whole(self._filesystem, self._locate(f"{time}-{digest}"), content)
+        write_lasting(self._filesystem, self._locate(f"{time}-{digest}"), content)
 
     def _find_parts(self, names: Sequence[str]) -> list[pa.Table]:
         return [self._find_part(self._locate(name)) for name in names]
@@ -218,7 +218,7 @@ class WholeJSONDataset(JSONDataset):
 
     def save(self, data: Any) -> None:
         """Replace the file."""
-        write_whole(self._fs, self._filepath.as_posix(), json.dumps(data, indent=2).encode())
+        write_lasting(self._fs, self._filepath.as_posix(), json.dumps(data, indent=2).encode())
 
 
 @contextmanager

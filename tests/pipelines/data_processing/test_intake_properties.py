@@ -43,7 +43,7 @@ def batches(draw: st.DrawFn) -> list[Files]:
 def killed_after(writes: int) -> Iterator[None]:
     """End the process at the given write of a file, before it or between aside and rename."""
     count = 0
-    sound = table.write_whole
+    sound = pixel.write_whole
 
     def write(filesystem: object, path: str, *parts: bytes) -> None:
         nonlocal count
@@ -55,8 +55,9 @@ def killed_after(writes: int) -> Iterator[None]:
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (batch, pixel, table):
+        for module in (batch, pixel):
             patch.setattr(module, "write_whole", write)
+        patch.setattr(table, "write_lasting", write)
         yield
 
 
