@@ -330,8 +330,8 @@ class Release:
         Raises:
             ChampionMovedError: it does not.
         """
-        if event != verdict.PROMOTED:
-            return
+        if event != verdict.PROMOTED or registry.find_champion(self.model_name) != expected:
+            return  # Of another champion than expected the mover tells.
         fault = explain_fault(chain, self.model_name, expected, read_copies(self.model_name))
         # If somebody has written an entry meanwhile, this chain is not what it will be written on.
         if fault and self._journal.read().head == chain.head:
