@@ -17,9 +17,10 @@ from kedro_datasets.pickle import PickleDataset
 from image_classification import tracking
 from image_classification.champion import aftermath, registry
 from image_classification.champion.aftermath import Aftermath
+from image_classification.champion.audit import Audit
 from image_classification.champion.record import PLOTS
 from image_classification.champion.statement import DecisionRun, Statement
-from image_classification.errors import RegistryError
+from image_classification.errors import LedgerError, RegistryError
 from image_classification.gate import judgement
 
 AIRFLOW = DecisionRun("run", "retraining/manual__1", "http://airflow")
@@ -263,3 +264,22 @@ def test_a_run_that_was_trained_again_after_its_model_was_logged_is_refused(
     note = {**NOTE, "network_digest": "of the network before"}
     with pytest.raises(RegistryError, match=r"of another network.*Trigger a new run"):
         log_model(monkeypatch, tmp_path, AIRFLOW, note)
+
+
+@pytest.mark.parametrize(("error", "stops"), [(RegistryError, False), (LedgerError, True)])
+def test_what_cannot_be_ended_stops_no_night_but_a_store_that_keeps_nothing_does(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], stops: bool
+) -> None:
+    def fail() -> list[str]:
+        raise error("version 2 is gone")
+
+    after = Aftermath(DataCatalog(), DecisionRun("run"))
+    after.__dict__["release"] = SimpleNamespace(look=fail, audit=lambda: Audit(moved=["moved"]))
+    monkeypatch.setattr(tracking, "tag_run", lambda *_: None)
+    if stops:
+        with pytest.raises(LedgerError):
+            after.look()
+        return
+    urgent, told = after.look()
+    assert urgent == ["moved"]
+    assert told == ["What an earlier run has left half done stays so: version 2 is gone"]

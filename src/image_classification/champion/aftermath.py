@@ -19,7 +19,7 @@ from image_classification.champion.release import Release
 from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.configuration import names
 from image_classification.configuration.tag import PROCESSING, PROMOTION, SELECTION, TRAINING
-from image_classification.errors import RegistryError, SealedError
+from image_classification.errors import LedgerError, RegistryError, SealedError
 from image_classification.gate.verdict import Action, choose_action
 from image_classification.tracking.kept import locate_artifact_path
 from image_classification.vendor.kedro import digest_file
@@ -91,7 +91,12 @@ class Aftermath:
         Raises:
             LedgerError: the ledger lies where two runs could write the same entry.
         """
-        done = self.release.look()
+        try:
+            done = self.release.look()
+        except LedgerError:
+            raise
+        except RegistryError as error:
+            done = [f"What an earlier run has left half done stays so: {error}"]
         found = self.release.audit()
         urgent = [*found.faults, *found.moved]
         told = [*done, *found.missing, *found.strangers, *found.notes]
