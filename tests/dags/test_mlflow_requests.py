@@ -16,6 +16,8 @@ from arrivals import deliver_cells
 from dag_nights import Laboratory, quick_work
 from storage_root import put_in_force
 
+from image_classification.champion import signature
+
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
@@ -86,6 +88,9 @@ def taken_in(
         put_in_force(patch, storage)
         patch.setenv("MLFLOW_TRACKING_URI", server)
         kedro_run("data_processing")
+        # Once in a storage's life, the versions of before are asked for: those to be signed.
+        with signature.make_key():
+            pass
         yield storage, server
 
 

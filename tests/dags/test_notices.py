@@ -39,6 +39,9 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
         monkeypatch.setattr(KedroRun, name, lambda *_, answer=answer: answer)
     account = SimpleNamespace(
         list_held_batches=list,
+        list_label_questions=list,
+        list_set_aside=list,
+        list_left_alone=list,
         read_watch=lambda: "",
         read_regret=lambda: None,
         describe_outcome=lambda: "",

@@ -178,11 +178,12 @@ def answering(
 
 
 def ledger_entry(laboratory: Laboratory, night: Night) -> dict[str, Any]:
-    """Return the one entry that a run has made."""
+    """Return the last entry that a run has made."""
     run_id = night.mlflow_run.info.run_id
-    (file,) = (laboratory.storage / "ledger").glob(f"{run_id}-*.json")
-    entry: dict[str, Any] = json.loads(file.read_text())
-    return entry
+    files = sorted((laboratory.storage / "ledger").glob("*.json"))
+    entries = [json.loads(file.read_text()) for file in files]
+    own: list[dict[str, Any]] = [entry for entry in entries if entry.get("mlflow_run_id") == run_id]
+    return own[-1]
 
 
 def taken(night: Night) -> set[str]:

@@ -21,6 +21,7 @@ SECTIONS = (
     "inference",
     "promotion",
     "rollback",
+    "may_loosen",
     "monitoring",
     "hindsight",
     "image_size_px",

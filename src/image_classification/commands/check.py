@@ -30,7 +30,7 @@ PART_IMAGES = 1000
 @click.option("--repair", is_flag=True, help="Mend what can be made again.")
 @report_errors
 def check(*, repair: bool) -> None:
-    """Look over the whole storage: is every file what was written?
+    """Look over the whole storage for files that are not what was written.
 
     It reads index, pixels, records and images, and the packaged files of the champion. With
     --repair, what can be made again is moved to the folder `damaged` of the storage, and made

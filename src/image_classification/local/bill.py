@@ -65,7 +65,8 @@ def select_components(bill: dict[str, Any], names: Iterable[str]) -> dict[str, A
     for component in bill["components"]:
         # Where a package was installed from is a matter of this machine.
         kept = {key: value for key, value in component.items() if key != "externalReferences"}
-        if "purl" in component and normalise(component["name"]) in wanted:
+        name = normalise(component["name"])
+        if name in wanted and ("purl" in component or name == PROJECT):
             components[component["bom-ref"]] = kept
     dependencies = [
         {**each, "dependsOn": [ref for ref in each.get("dependsOn", ()) if ref in components]}
