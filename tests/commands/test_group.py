@@ -21,6 +21,7 @@ def test_every_verb_says_what_it_does() -> None:
         "relabel",
         "score",
         "serve",
+        "check",
         "images",
         "lineage",
         "trend",

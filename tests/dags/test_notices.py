@@ -51,7 +51,9 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     release = SimpleNamespace(read_refusal=lambda: "")
     for name, part in {
         "account": account,
-        "aftermath": SimpleNamespace(release=release, look=lambda: ([], [])),
+        "aftermath": SimpleNamespace(
+            release=release, look=lambda: ([], []), refuse_sealed=lambda _: None
+        ),
         "catalog": SimpleNamespace(load=lambda name: name),
         "context": SimpleNamespace(params={"training": {}}),
         "model_name": "cells",

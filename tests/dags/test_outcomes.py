@@ -519,7 +519,7 @@ def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure
     third = laboratory.storage / "incoming" / "third"
     make_cells(third, range(34, 36), 8, captured_on="20150603")
     (third / "_READY").touch()
-    with failing("image_classification.pipelines.data_processing.nodes.make_rows"):
+    with failing("image_classification.pipelines.data_processing.nodes.join_batches"):
         failed = laboratory.spend_night("data_processing", at=now)
     assert failed.outcome.startswith("failed: index_images.")
     cleared = laboratory.spend_night("data_processing", at=now)
