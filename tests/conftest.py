@@ -30,11 +30,13 @@ for name in list(os.environ):
 
 
 LONGEST = (
-    "tests/dags/test_outcomes.py",
-    "tests/dags/test_promotion_paths.py",
-    "tests/champion/test_release.py",
+    "tests/champion/test_move.py",
+    "tests/champion/test_audit.py",
     "tests/vision/test_training.py",
+    "tests/dags/test_notices.py",
     "tests/orchestration/test_kedro_run.py",
+    "tests/commands/test_batch.py",
+    "tests/commands/test_decisions.py",
 )
 """Files of which each takes longer than ten seconds, the longest first."""
 

@@ -35,7 +35,7 @@ FIGURES = (
 WATCHING = ("score_newest_days", "watch_champion", "plot_trend")
 LOOKING_BACK = ("choose_later_images", "score_past_versions", "judge_past_decisions")
 
-pytestmark = pytest.mark.usefixtures("airflow_database")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("airflow_database")]
 
 
 # The nights, each after the one it asks for.
@@ -423,7 +423,6 @@ def test_an_intake_that_finds_nothing_is_skipped_before_it_opens_an_mlflow_run(
     assert len(laboratory.client.search_runs(["1"])) == night_of_a_failure.mlflow_runs_of_all
 
 
-@pytest.mark.slow
 def test_a_batch_that_breaks_the_contract_stops_nothing_and_is_asked_about(
     laboratory: Laboratory, night_of_a_failure: Night
 ) -> None:
@@ -448,7 +447,6 @@ def test_a_batch_that_breaks_the_contract_stops_nothing_and_is_asked_about(
 # Scoring
 
 
-@pytest.mark.slow
 def test_scoring_says_how_many_images_of_which_category_by_which_version(
     laboratory: Laboratory,
     night_of_a_failure: Night,
@@ -483,7 +481,6 @@ def test_scoring_says_how_many_images_of_which_category_by_which_version(
 # Without promotion, and again
 
 
-@pytest.mark.slow
 def test_the_champion_is_not_judged_against_itself(
     laboratory: Laboratory, night_of_a_failure: Night
 ) -> None:
@@ -498,7 +495,6 @@ def test_the_champion_is_not_judged_against_itself(
     )
 
 
-@pytest.mark.slow
 def test_the_champion_can_be_watched_by_hand(
     laboratory: Laboratory, night_of_a_failure: Night
 ) -> None:
@@ -511,7 +507,6 @@ def test_the_champion_can_be_watched_by_hand(
     assert night.notes[-1].count(night.outcome) == 1
 
 
-@pytest.mark.slow
 def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure_back(
     laboratory: Laboratory, first_night: Night
 ) -> None:

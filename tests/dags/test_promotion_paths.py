@@ -22,7 +22,7 @@ from image_classification.gate.verdict import EVENTS
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-pytestmark = pytest.mark.usefixtures("airflow_database")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("airflow_database")]
 
 PATHS = {"promote_challenger", "keep_champion", "refuse_challenger", "ask_approver"}
 
@@ -326,7 +326,6 @@ def test_an_approved_challenger_is_promoted_in_the_name_of_who_approved_it(
     assert f"/runs/{night.dag_run_id[:6]}" in waiting[0]
 
 
-@pytest.mark.slow
 def test_nobody_but_the_assigned_users_may_answer(
     laboratory: Laboratory, judge: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,7 +356,6 @@ def test_a_rejected_challenger_leaves_the_champion_and_the_reason_is_kept(
     assert_recorded_everywhere(laboratory, night, "rejected")
 
 
-@pytest.mark.slow
 def test_without_an_answer_in_time_the_champion_stays(
     laboratory: Laboratory, judge: Callable[..., Night]
 ) -> None:
@@ -370,7 +368,6 @@ def test_without_an_answer_in_time_the_champion_stays(
     assert ledger_entry(laboratory, night)["by"] == "nobody"
 
 
-@pytest.mark.slow
 def test_a_champion_moved_while_a_person_thinks_is_not_overwritten(
     laboratory: Laboratory, judge: Callable[..., Night]
 ) -> None:
@@ -442,7 +439,6 @@ def test_a_rollback_restores_the_champion_before_and_says_who_asked(
     assert "the challenger was champion before and was rolled back: by " in again.outcome
 
 
-@pytest.mark.slow
 def test_a_rollback_that_fails_after_the_move_says_that_the_champion_has_moved(
     laboratory: Laboratory, judge: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
 ) -> None:

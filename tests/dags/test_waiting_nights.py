@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-pytestmark = pytest.mark.usefixtures("airflow_database")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("airflow_database")]
 
 NO_IMAGE = "Waiting for more: no image is accepted yet. 0 patients are known."
 

@@ -99,6 +99,7 @@ def test_a_module_that_opens_an_accelerator_is_named(modules: Path) -> None:
     sys.modules["opening_module"].file.close()
 
 
+@pytest.mark.slow
 def test_the_libraries_leave_nothing_behind_until_they_are_used(tmp_path: Path) -> None:
     (tmp_path / "using_tensorflow.py").write_text("import tensorflow\ntensorflow.constant(1)")
     command = [sys.executable, "-c", PROBE, str(tmp_path)]
