@@ -7,6 +7,7 @@ sha256), so that a consumer can check a model with that package's own command.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ ADDED_BY_DOWNLOAD = "registered_model_meta"
 """File that MLflow adds when it fetches a model from the registry: its name and version."""
 
 LOCK_TIMEOUT_S = 60
+
+NAMED_FILES, LONGEST = 5, 300
+"""An error names at most so many files, and quotes at most so many characters."""
 
 _signing: Signing | None = None
 
@@ -129,9 +133,8 @@ def check_folder(folder: Path, title: str) -> None:
             )
         config.verify(folder, folder / SIGNATURE)
     except Exception as error:  # what a damaged signature makes of the library is not documented
-        said = " ".join(str(error).split())[:500] or type(error).__name__
         raise SignatureError(
-            f"{title} is not what was packaged and signed: {said}. {REMEDY}"
+            f"{title} is not what was packaged and signed: {_describe(error)}. {REMEDY}"
         ) from error
 
 
@@ -139,6 +142,14 @@ REMEDY = (
     "Nothing of it was run. Roll back to another version, or train a new one; if the key is new, "
     "restore the old one from a backup (signing.private_key in conf/*/globals.yml)."
 )
+
+
+def _describe(error: Exception) -> str:
+    """Return what the library found, in short: it writes digests as bytes of Python."""
+    text = " ".join(str(error).split()).replace("\\'", "'")
+    if changed := re.findall(r"Hash mismatch for '([^']+)'", text):
+        return f"changed since: {', '.join(changed[:NAMED_FILES])}"
+    return text[:LONGEST] or type(error).__name__
 
 
 def _known() -> Any:
