@@ -84,8 +84,11 @@ def read_licence(component: dict[str, Any]) -> str:
     ]
     if told:
         return " AND ".join(dict.fromkeys(str(each) for each in told))
-    files = _find(component["name"]).metadata.get_all("License-File") or ["none named"]
-    return f"see {', '.join(files)}"
+    metadata = _find(component["name"]).metadata
+    files = metadata.get_all("License-File") or []
+    classed = [each for each in metadata.get_all("Classifier") or [] if each.startswith("License")]
+    said = metadata.get("License", "").strip().partition("\n")[0] or ", ".join(classed)
+    return f"see {', '.join(files)}" if files else said or "none named"
 
 
 def normalise(name: str) -> str:
