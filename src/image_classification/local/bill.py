@@ -87,7 +87,8 @@ def read_licence(component: dict[str, Any]) -> str:
     metadata = _find(component["name"]).metadata
     files = metadata.get_all("License-File") or []
     classed = [each for each in metadata.get_all("Classifier") or [] if each.startswith("License")]
-    said = metadata.get("License", "").strip().partition("\n")[0] or ", ".join(classed)
+    line = (metadata.get_all("License") or [""])[0].strip().partition("\n")[0]
+    said = line or ", ".join(classed)
     return f"see {', '.join(files)}" if files else said or "none named"
 
 
