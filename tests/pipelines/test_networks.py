@@ -22,7 +22,6 @@ def test_a_network_of_another_kind_becomes_champion(storage: Path, network: str)
     changes = {
         "image_size_px": 32,
         "training": {"network": network, "precision": "mixed_bfloat16"},
-        "promotion": {"improvement": {"minimum_gain": -1.0}},
     }
     with KedroSession.create(project_path=PROJECT, runtime_params=changes) as session:
         session.run(pipeline_names=["retraining"])
