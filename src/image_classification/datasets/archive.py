@@ -32,8 +32,14 @@ DOS, UNIX = 0, 3
 
 DOS_FOLDER = 0x10
 
-METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 98: "PPMd", 99: "AES"}
-"""What the ways to pack are called that Python may not know."""
+KNOWN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+"""The ways to pack that Python knows."""
+
+METHODS = {9: "Deflate64", 93: "Zstandard", 98: "PPMd", 99: "AES"}
+"""What others are called."""
+
+ENCRYPTED = 0x1
+"""Flag of a member that asks for a password."""
 
 HEADER_BYTES = 30
 """What stands before a member, its name not counted, at least."""
@@ -147,11 +153,11 @@ def refuse_member(name: str, path: str, reason: str) -> ArchiveError:
 
 
 def _explain(error: Exception, info: zipfile.ZipInfo) -> str:
-    # Python has one class of error for every way to pack that it lacks, and does not name the way.
-    if isinstance(error, NotImplementedError):
-        method = METHODS.get(info.compress_type, str(info.compress_type))
-        return f"packed by {method}, which is not known here"
-    return describe_error(error)
+    # Of a way to pack that it lacks, Python does not name the way.
+    if info.compress_type in KNOWN_METHODS or info.flag_bits & ENCRYPTED:
+        return describe_error(error)
+    method = METHODS.get(info.compress_type, str(info.compress_type))
+    return f"packed by {method}, which is not known here"
 
 
 @contextmanager

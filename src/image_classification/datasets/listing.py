@@ -101,7 +101,12 @@ def _tabulate(
     filesystem: fsspec.AbstractFileSystem, folder: str, names: list[str], paths: list[str]
 ) -> pd.DataFrame:
     """Return names and places; a path without a protocol is one of this filesystem."""
-    placed = [path if "://" in path else posixpath.join(folder, path) for path in paths]
-    if not is_local(filesystem):
-        placed = [filesystem.unstrip_protocol(path) for path in placed]
+
+    def place(path: str) -> str:
+        if "://" in path:
+            return path
+        here = posixpath.join(folder, path)
+        return here if is_local(filesystem) else str(filesystem.unstrip_protocol(here))
+
+    placed = [place(path) for path in paths]
     return pd.DataFrame({"image_name": names, "path": placed}, columns=LIST_COLUMNS, dtype=object)
