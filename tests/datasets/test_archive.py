@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -106,6 +107,22 @@ def test_any_damaged_byte_is_an_error_of_the_zip_or_none(length: int) -> None:
         read(bytes(spoilt))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_of_a_member_that_holds_more_than_the_zip_says_no_more_is_unpacked(method: int) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method, compresslevel=1) as archive:
+        archive.writestr("P/1.png", bytes(16 * 2**20))
+    bomb = bytearray(file.getvalue())
+    for header, size_at in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
+        struct.pack_into("<I", bomb, bomb.find(header) + size_at, 100)
+    tracemalloc.start()
+    with pytest.raises(ArchiveError, match="Bad CRC"):
+        read(bytes(bomb))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 12 * 2**20
+
+
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
@@ -127,7 +144,7 @@ def test_what_is_more_than_allowed_is_not_unpacked(
         packed = zipfile.ZipFile(io.BytesIO(content)).infolist()[0].compress_size
         reason = reason.replace("10 times", f"{10_000 / packed:.0f} times")
     assert len(read(content)) == content.count(b"PK\1\2")
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(ArchiveError) as raised:
         read(content, **limits)
     assert reason in str(raised.value)
@@ -242,7 +259,7 @@ def test_a_disk_or_network_that_fails_is_no_error_of_the_zip(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(zipfile.ZipFile, "read", fail)
+    monkeypatch.setattr(zipfile.ZipFile, "open", fail)
     with pytest.raises(type(error)):
         read(PAIR)
     monkeypatch.setattr(zipfile, "ZipFile", fail)

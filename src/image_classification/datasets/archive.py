@@ -35,11 +35,11 @@ DOS_FOLDER = 0x10
 KNOWN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 """The ways to pack that Python knows."""
 
+UNBOUNDED_METHODS = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+"""Those of which Python unpacks all that it has read at once, however long that gets."""
+
 METHODS = {9: "Deflate64", 93: "Zstandard", 98: "PPMd", 99: "AES"}
 """What others are called."""
-
-ENCRYPTED = 0x1
-"""Flag of a member that asks for a password."""
 
 HEADER_BYTES = 30
 """What stands before a member, its name not counted, at least."""
@@ -48,6 +48,10 @@ END, END_64, ENTRY = b"PK\x05\x06", b"PK\x06\x06", b"PK\x01\x02"
 """How the end of a zip begins, that of a large one, and each entry of its list of members."""
 
 END_BYTES, PIECE_BYTES = 2**16 + 2**10, 2**20
+
+STEP_BYTES = 64
+"""So much of a packed member is unpacked at a time where the result may be a million times as long.
+"""
 
 REMEDY = "Pack the folder anew, as a plain zip without a password, or deliver the folder itself"
 
@@ -130,7 +134,7 @@ class Archive:
         """
         for path, info, _ in members:
             try:
-                content = self._archive.read(info)
+                content = self._unpack(info)
             except Exception as error:
                 # Python raises much besides BadZipFile: for a password, a way to pack that it does
                 # not know, damaged bytes, an end too early, a place before the beginning.
@@ -138,6 +142,17 @@ class Archive:
                     raise
                 raise self._refuse(path, _explain(error, info)) from error
             yield content
+
+    def _unpack(self, info: zipfile.ZipInfo) -> bytes:
+        """Return the content of a member, at most as long as the zip says that it is.
+
+        `ZipFile.read` cuts it to that length once all of it is unpacked.
+        """
+        with self._archive.open(info) as file:
+            if info.compress_type not in UNBOUNDED_METHODS:
+                return file.read(info.file_size)
+            file.MIN_READ_SIZE = STEP_BYTES
+            return b"".join(iter(lambda: file.read1(STEP_BYTES), b""))
 
     def _refuse(self, path: str, reason: str) -> ArchiveError:
         return refuse_member(self._name, path, reason)
