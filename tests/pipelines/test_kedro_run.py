@@ -404,10 +404,6 @@ def test_scoring_without_a_champion_says_what_to_run_first(cells: Path) -> None:
         ),
         ({"training": {"weights": "gone.keras"}}, r"'training.weights': .*there is no file .*gone"),
         ({"positive_class": "Parasitised"}, r"positive_class: configured is"),
-        (
-            {"data_processing": {"classes": ["Parasitized", "Healthy"]}},
-            r"'Uninfected' is not a|may not loosen",
-        ),
         ({"data_processing": {"contract": {"minimum_patient": 1}}}, r"Did you mean 'minimum_patie"),
         ({"data_processing": {"screening": {"maximum_blank_share": 2.0}}}, r"less than or equal"),
         ({"review": {"answer": "maybe"}}, r"'review.answer': Input should be '', 'accept' or"),
