@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import encode_name
@@ -148,7 +148,7 @@ class Archive:
 
         `ZipFile.read` cuts it to that length once all of it is unpacked.
         """
-        with self._archive.open(info) as file:
+        with cast("zipfile.ZipExtFile", self._archive.open(info)) as file:
             if info.compress_type not in UNBOUNDED_METHODS:
                 return file.read(info.file_size)
             file.MIN_READ_SIZE = STEP_BYTES
