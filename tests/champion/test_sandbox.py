@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_environment_holds_no_secret(work: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     assert "s3cret" not in run("import os; print(os.environ)", work)
     assert set(sandbox.make_environment("home")) <= {
-        *sandbox.PASSED_ON, *sandbox.QUIET, "HOME"
+        *sandbox.PASSED_ON, *sandbox.QUIET, "HOME", "TMPDIR"
     }  # fmt: skip
 
 
@@ -53,6 +54,43 @@ def test_it_reads_no_hidden_folder_and_writes_its_own(
     run("open('answer', 'w').write('here')", work)
     assert (work / "answer").read_text() == "here"
     assert (tmp_path / "storage" / "key").read_text() == "s3cret"
+
+
+@confined
+@pytest.mark.parametrize("place", [sysconfig.get_path("purelib"), sandbox._SHARED_MEMORY, "{}"])
+def test_it_leaves_no_file_behind_that_runs_or_is_read_outside(
+    tmp_path: Path, work: Path, place: str
+) -> None:
+    """A file among the installed packages would run in the next process that is not confined."""
+    file = Path(place.format(tmp_path), "left-behind.pth")
+    run(f"open({str(file)!r}, 'w').write('import os')", work)
+    assert not file.exists()
+
+
+@confined
+def test_it_changes_no_setting_of_the_machine(work: Path) -> None:
+    assert "Read-only file system" in run("open('/proc/sys/vm/swappiness', 'a')", work)
+
+
+@confined
+def test_it_has_a_folder_for_its_temporary_files(work: Path) -> None:
+    assert run("import tempfile; print(tempfile.mkdtemp())", work).startswith(f"{work}/")
+
+
+@confined
+def test_a_mount_that_stays_open_is_told_and_nothing_is_confined_by_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.can_confine.cache_clear()
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 1 0:1 / {tmp_path}\\040 rw - x x rw\n")
+    monkeypatch.setattr(sandbox, "_MOUNTS", mounts)
+    assert sandbox.can_confine()  # nobody reaches a mount that is not there
+    sandbox.can_confine.cache_clear()
+    (tmp_path.parent / f"{tmp_path.name} ").mkdir()
+    assert not sandbox.can_confine()
+    assert "not confined: mount: " in caplog.text
+    sandbox.can_confine.cache_clear()
 
 
 def test_the_folder_of_passwords_is_among_the_hidden(

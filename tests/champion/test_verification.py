@@ -134,6 +134,15 @@ def test_a_process_that_fails_after_it_answered_is_an_error(run_script: Any) -> 
         run_script("import sys; open(sys.argv[2], 'w').write('{}'); sys.exit(1)")
 
 
+@pytest.mark.parametrize(
+    "script",
+    ["os.mkfifo(answer)", "os.symlink('/proc/self/stat', answer)", "open(answer, 'w').write('{')"],
+)
+def test_what_is_no_answer_is_not_waited_for_or_followed(run_script: Any, script: str) -> None:
+    with pytest.raises(VerificationError, match=r"models:/cells/7 (cannot be used|gave no whole)"):
+        run_script(f"import os, sys; answer = sys.argv[2]; {script}")
+
+
 def test_the_process_is_told_what_to_load_and_where_and_has_an_empty_folder(
     run_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,10 +122,14 @@ def _consume(files: Path, folder: str, timed_calls: int, model_uri: str) -> dict
         raise VerificationError(
             f"{model_uri} did not answer within {CONSUMER_TIMEOUT_S} s in a fresh process."
         ) from None
-    if done.returncode or not file.exists():
+    # The model's code may have put a link there, or a pipe that nobody writes into.
+    if done.returncode or file.is_symlink() or not file.is_file():
         last = "\n".join(done.stderr.strip().splitlines()[-5:])
         raise VerificationError(f"{model_uri} cannot be used in a fresh process:\n{last}")
-    answer: dict[str, Any] = json.loads(file.read_text())
+    try:
+        answer: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise VerificationError(f"{model_uri} gave no whole answer: {error}") from error
     return answer
 
 
