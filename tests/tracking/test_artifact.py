@@ -75,6 +75,13 @@ def test_without_a_server_an_artifact_is_where_its_file_lies(run_id: str) -> Non
     assert tracking.locate_run(run_id) == f"MLflow run {run_id} in {tracking.read_uri()}"
 
 
+def test_a_run_in_a_database_is_told_without_the_login_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "postgresql://ada:hidden@host/mlflow")
+    assert tracking.locate_run("r1", "7") == "MLflow run r1 in postgresql://host/mlflow"
+
+
 def test_a_server_shows_a_run_its_artifacts_and_a_picture() -> None:
     mlflow.set_tracking_uri(SERVER)
     page = "http://mlflow:5000/#/experiments/7/runs/r1"

@@ -83,7 +83,19 @@ def test_a_password_in_an_address_is_not_shown() -> None:
         tracking.prepare_store("http://ada:hidden@127.0.0.1:9")
     assert "hidden" not in str(refused.value)
     assert "http://127.0.0.1:9" in str(refused.value)
-    assert tracking.hide_login("http://ada:hidden@host:9/a?b") == "http://host:9/a?b"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://ada:hidden@host:9/a?b", "http://host:9/a?b"),
+        ("postgresql://ada:hid@den@host/mlflow", "postgresql://host/mlflow"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("runs/a@b", "runs/a@b"),
+    ],
+)
+def test_an_address_is_shown_without_its_login(address: str, shown: str) -> None:
+    assert tracking.hide_login(address) == shown
 
 
 def test_a_server_that_does_not_answer_is_named_with_the_remedy() -> None:

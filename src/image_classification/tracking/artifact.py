@@ -138,6 +138,6 @@ def locate_run(run_id: str, experiment_id: str | None = None) -> str:
     """
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme not in ("http", "https"):
-        return f"MLflow run {run_id} in {uri}"
+        return f"MLflow run {run_id} in {hide_login(uri)}"
     experiment_id = experiment_id or MlflowClient().get_run(run_id).info.experiment_id
     return f"{hide_login(uri).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -77,8 +77,10 @@ def _ask_server(address: str) -> None:
 
 
 def hide_login(address: str) -> str:
-    """Return an address without the user and the password that it may hold."""
+    """Return an address, also that of a database, without the user and password it may hold."""
     parts = urlsplit(address)
+    if "@" not in parts.netloc:
+        return address
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
