@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from image_classification.configuration.bounds import (
     MORE_IS_STRICTER,
     check_bounds,
 )
+from image_classification.configuration.path import list_values, nest_value
 from image_classification.errors import ConfigurationError
 from image_classification.gate.improvement import RULES
 
@@ -31,27 +31,18 @@ NO_SIDE = {
 """Of what is guarded, all that is no number with a stricter side."""
 
 
-def nest(path: str, value: Any) -> dict[str, Any]:
-    key, _, rest = path.partition(".")
-    return {key: nest(rest, value) if rest else value}
-
-
 def ask(path: str, value: Any, **configured: Any) -> None:
     """Check a run that changes one value."""
     base = overlay(SHIPPED, configured)
-    check_bounds(base, overlay(base, nest(path, value)))
+    check_bounds(base, overlay(base, nest_value(path, value)))
 
 
-def list_guarded(nested: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        path = f"{parent}{key}"
-        if isinstance(value, Mapping):
-            yield from list_guarded(value, f"{path}.")
-        elif any(path == name or path.startswith(f"{name}.") for name in GUARDED):
-            yield path, value
-
-
-NUMBERS = [(path, value) for path, value in list_guarded(SHIPPED) if path not in NO_SIDE]
+GUARDED_VALUES = [
+    (path, value)
+    for path, value in list_values(SHIPPED)
+    if any(path == name or path.startswith(f"{name}.") for name in GUARDED)
+]
+NUMBERS = [(path, value) for path, value in GUARDED_VALUES if path not in NO_SIDE]
 
 
 def list_sides(path: str) -> list[int]:
@@ -72,7 +63,7 @@ def test_a_number_may_be_made_stricter_and_not_looser(path: str, value: float) -
 
 
 def test_what_is_not_a_number_has_no_stricter_side() -> None:
-    assert {path for path, _ in list_guarded(SHIPPED)} - {path for path, _ in NUMBERS} == NO_SIDE
+    assert {path for path, _ in GUARDED_VALUES} - {path for path, _ in NUMBERS} == NO_SIDE
     assert all(list_sides(path) == [] for path in NO_SIDE)
 
 

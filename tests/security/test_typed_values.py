@@ -7,7 +7,6 @@ keys of Airflow are, and an error, a parameter of MLflow or a note then showed i
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from shipped import CONF, read_files
 from image_classification import figures
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.parameters import check_parameters
+from image_classification.configuration.path import list_values, nest_value
 from image_classification.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,19 +47,6 @@ FIELDS = [
     for name, dag in DAGS.items()
     for field in dag.get_task("open_run").settings.params
 ]
-
-
-def list_paths(nested: Mapping[str, Any], parent: str = "") -> Iterator[str]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from list_paths(value, f"{parent}{key}.")
-        else:
-            yield f"{parent}{key}"
-
-
-def nest(path: str, value: Any) -> dict[str, Any]:
-    key, _, rest = path.partition(".")
-    return {key: nest(rest, value) if rest else value}
 
 
 def read_at(nested: Any, path: str) -> Any:
@@ -105,9 +92,11 @@ def test_there_are_fields_in_every_form_that_has_any() -> None:
     }
 
 
-@pytest.mark.parametrize("path", list_paths(read_files("base", "parameters*.yml")))
+@pytest.mark.parametrize("path", dict(list_values(read_files("base", "parameters*.yml"))))
 def test_a_parameter_of_the_command_line_or_an_answer_is_text(path: str) -> None:
-    loader = ReadOnceConfigLoader(str(CONF), runtime_params=nest(path, TYPED), **LOADER_ARGUMENTS)
+    loader = ReadOnceConfigLoader(
+        str(CONF), runtime_params=nest_value(path, TYPED), **LOADER_ARGUMENTS
+    )
     parameters = loader["parameters"]
     assert read_at(parameters, path) == TYPED
     assert LEAKED not in repr(parameters)

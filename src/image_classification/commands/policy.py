@@ -18,6 +18,7 @@ from image_classification.commands.decisions import read_entries
 from image_classification.commands.hindsight import ADDED, add_hindsight, look_back, tell_hindsight
 from image_classification.configuration import names
 from image_classification.configuration.parameters import check_parameters
+from image_classification.configuration.path import nest_value
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate import judgement, verdict
 from image_classification.gate.comparison import compare_predictions
@@ -93,10 +94,8 @@ def _read_policy(context: KedroContext, policy_file: Path | None, changes: tuple
         path, equals, value = change.partition("=")
         if not equals:
             raise ConfigurationError(f"--set: allowed is key.key=value. Received: '{change}'.")
-        nested: Any = yaml.safe_load(value)
-        for key in reversed(path.strip().removeprefix("promotion.").split(".")):
-            nested = {key: nested}
-        policy = _merge(policy, nested)
+        path = path.strip().removeprefix("promotion.")
+        policy = _merge(policy, nest_value(path, yaml.safe_load(value)))
     check_parameters({**parameters, "promotion": policy})
     return policy
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from image_classification.configuration.path import list_values
 from image_classification.errors import ConfigurationError, name_near_misses
 
 GUARDED = (
@@ -94,15 +95,7 @@ def check_bounds(configured: Mapping[str, Any], asked: Mapping[str, Any]) -> Non
 
 
 def _list_guarded(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    return ((path, value) for path, value in _flatten(parameters) if _is_in(path, GUARDED))
-
-
-def _flatten(nested: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{parent}{key}.")
-        else:
-            yield f"{parent}{key}", value
+    return ((path, value) for path, value in list_values(parameters) if _is_in(path, GUARDED))
 
 
 def _is_in(path: str, sections: tuple[str, ...] | list[str]) -> bool:

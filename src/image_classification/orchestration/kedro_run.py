@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun
 from image_classification.configuration import names
+from image_classification.configuration.path import list_values
 from image_classification.configuration.tag import PROMOTION, TRAINING
 from image_classification.errors import ConfigurationError, SealedError
 from image_classification.orchestration.account import Account
@@ -201,7 +201,7 @@ class KedroRun:
 
     @property
     def _command(self) -> str:
-        changes = ",".join(f"{path}={value}" for path, value in _flatten(self.runtime_params))
+        changes = ",".join(f"{path}={value}" for path, value in list_values(self.runtime_params))
         command = f"kedro run --pipelines {self.pipeline}"
         # Quoted, since people paste it into a shell.
         return f"{command} --params {quote(changes)}" if changes else command
@@ -263,11 +263,3 @@ class KedroRun:
         ids = {"mlflow_run_id": self.mlflow_run_id, "mlflow_experiment_id": self.experiment_id}
         known = {name: value for name, value in ids.items() if value}
         return self.runtime_params | {"run_id": self.key} | known
-
-
-def _flatten(nested: dict[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{parent}{key}.")
-        else:
-            yield f"{parent}{key}", value
