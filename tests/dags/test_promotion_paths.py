@@ -539,7 +539,7 @@ def test_the_ledger_tells_what_came_of_each_night(
 def test_a_form_that_loosens_a_rule_is_refused_by_the_first_task_and_not_tried_again(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KEDRO_ENV", "test")  # which allows nothing
+    monkeypatch.setenv("KEDRO_ENV", "local")  # which allows nothing
     dag_run = laboratory.run_dag("promotion", retries=2, minimum_gain=-0.5)
     tasks = {task.task_id: task for task in dag_run.get_task_instances()}
     assert str(tasks["open_run"].state) == "failed"

@@ -65,7 +65,7 @@ def nights() -> Iterator[Nights]:
     Each run is triggered through Airflow's REST API.
     """
     before = {name: os.environ.get(name) for name in ("KEDRO_ENV", "TF_CPP_MIN_LOG_LEVEL")}
-    os.environ["KEDRO_ENV"] = "test_any_gain"
+    os.environ["KEDRO_ENV"] = "test"
     stack = Stack("end-to-end", PROJECT)
     shutil.rmtree(stack.folder, ignore_errors=True)
     incoming = stack.storage / "incoming"

@@ -28,9 +28,9 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "storage"
 
 
-def read_configuration(**params: Any) -> ReadOnceConfigLoader:
+def read_configuration(env: str = "test", **params: Any) -> ReadOnceConfigLoader:
     conf = str(PROJECT / "conf")
-    return ReadOnceConfigLoader(conf, env="test", runtime_params=params, **LOADER_ARGUMENTS)
+    return ReadOnceConfigLoader(conf, env=env, runtime_params=params, **LOADER_ARGUMENTS)
 
 
 def check(loader: ReadOnceConfigLoader) -> None:
@@ -111,6 +111,6 @@ def load_context(**params: Any) -> Any:
 def test_a_run_that_loosens_a_rule_is_refused_before_the_store_is_made(storage: Path) -> None:
     loose = {"promotion": {"improvement": {"minimum_gain": -0.5}}}
     with pytest.raises(ConfigurationError, match="may not loosen the rules of the configuration"):
-        check(read_configuration(**loose))
+        check(read_configuration("local", **loose))
     assert not (storage / "mlflow").exists()
     load_context(**loose)  # the environment in force allows it

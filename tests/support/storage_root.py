@@ -15,12 +15,9 @@ STORE = Path("mlflow", "mlflow.db")
 
 
 def put_in_force(patch: pytest.MonkeyPatch, storage: Path) -> None:
-    """Let commands and sessions work over a storage root, with an environment of the tests.
-
-    It is `test`, but that a run may ask for any gain.
-    """
+    """Let commands and sessions work over a storage root, with the `test` environment."""
     patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
-    patch.setenv("KEDRO_ENV", "test_any_gain")
+    patch.setenv("KEDRO_ENV", "test")
 
 
 def copy_storage(source: Path, target: Path) -> Path:
