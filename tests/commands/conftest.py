@@ -19,7 +19,7 @@ from terminal import call
 from image_classification import tracking, vision
 from image_classification.champion import registry, verification
 from image_classification.commands.console import run_pipeline
-from image_classification.configuration.resolvers import find_project_path
+from image_classification.configuration.location import find_project_path
 from image_classification.local.synthetic import make_cells
 
 

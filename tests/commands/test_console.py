@@ -16,7 +16,7 @@ from storage_root import put_in_force
 
 from image_classification.commands import console
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
-from image_classification.configuration.resolvers import find_project_path
+from image_classification.configuration.location import find_project_path
 from image_classification.errors import DataError
 
 TABLE = pd.DataFrame({"name": ["a", "b"], "label": ["x", None], "more": [1, 2]})

@@ -41,6 +41,7 @@ NAMES = [
     "mlflow.store.artifact.artifact_repository_registry:_artifact_repository_registry.register",
     "mlflow.store.artifact.local_artifact_repo:LocalArtifactRepository.artifact_dir",
     "mlflow.entities:RunInfo.__init__",
+    "omegaconf.basecontainer:BaseContainer._resolvers",
 ]
 """``module:name.attribute`` of what `vendor` names in its docstrings."""
 

@@ -16,7 +16,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, DatasetError
 
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
-from image_classification.configuration.resolvers import find_project_path
+from image_classification.configuration.location import find_project_path
 from image_classification.datasets.spreadsheet import escape_table
 from image_classification.errors import DataError, ImageClassificationError
 from image_classification.text import escape_lines

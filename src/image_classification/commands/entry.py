@@ -19,7 +19,7 @@ def main() -> None:
     """Run `image-classification`."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from image_classification.configuration.resolvers import find_project_path  # noqa: PLC0415
+    from image_classification.configuration.location import find_project_path  # noqa: PLC0415
 
     logging_config = find_project_path() / "airflow" / "kedro_logging.yml"
     os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logging_config))

@@ -10,19 +10,21 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
+from image_classification.configuration.plain import (
+    BASE,
+    DEFAULT,
+    MERGED_BY_KEY,
+    PATTERNS,
+    unify_names,
+)
 from image_classification.configuration.resolvers import RESOLVERS
-from image_classification.text import unify_text
 
 LOADER_ARGUMENTS: dict[str, Any] = {
-    "base_env": "base",
-    "default_run_env": "local",
-    "config_patterns": {
-        "airflow": ["airflow.yml"],
-        "mlflow": ["mlflow.yml"],
-    },
+    "base_env": BASE,
+    "default_run_env": DEFAULT,
+    "config_patterns": PATTERNS,
     "custom_resolvers": RESOLVERS,
-    # An environment, and a run, may change one key of a section, at any depth; the rest stays.
-    "merge_strategy": {"parameters": "soft"},
+    "merge_strategy": {MERGED_BY_KEY: "soft"},
 }
 """Which files are read, how environments are merged, and which functions they may call."""
 
@@ -56,7 +58,7 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         if key not in self._known:
             self._known[key] = self._texts.restore(super().__getitem__(key))
             if key == "parameters":
-                _unify_names(self._known[key])
+                unify_names(self._known[key])
         return deepcopy(self._known[key])
 
     def read_configured(self) -> dict[str, Any]:
@@ -74,12 +76,6 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         """Use the values of the files again."""
         self._known.pop(key, None)
         super().__delitem__(key)
-
-
-def _unify_names(parameters: dict[str, Any]) -> None:
-    """Bring the class that is named in the parameters into the form in which names are compared."""
-    if isinstance(name := parameters.get("positive_class"), str):
-        parameters["positive_class"] = unify_text(name)
 
 
 class _Texts:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
 
+from image_classification.configuration.location import find_project_path
 from image_classification.configuration.networks import list_network_names
 from image_classification.errors import ConfigurationError
-
-
-def find_project_path() -> Path:
-    """Return the folder that holds `conf/`: of the project we work in, or else of this one."""
-    return find_kedro_project(Path.cwd()) or Path(__file__).resolve().parents[3]
 
 
 def read_environment(name: str, default: Any = None) -> Any:

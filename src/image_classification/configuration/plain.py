@@ -1,0 +1,134 @@
+"""The configuration as Kedro's loader reads it, read without Kedro, which takes half a second.
+
+For commands that look something up. A run reads it by `loader.ReadOnceConfigLoader`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+from image_classification.configuration.location import find_project_path
+from image_classification.configuration.resolvers import RESOLVERS
+from image_classification.errors import ConfigurationError
+from image_classification.text import unify_text
+from image_classification.vendor.omegaconf import use_resolvers
+
+BASE, DEFAULT = "base", "local"
+"""Environments: the one below all others, and the one over it where none is named."""
+
+PATTERNS = {
+    "catalog": ["catalog*", "catalog*/**", "**/catalog*"],
+    "parameters": ["parameters*", "parameters*/**", "**/parameters*"],
+    "globals": ["globals.yml"],
+    "airflow": ["airflow.yml"],
+    "mlflow": ["mlflow.yml"],
+}
+"""Which files hold which kind of configuration."""
+
+MERGED_BY_KEY = "parameters"
+"""An environment may change one key of a section of this kind, at any depth; the rest stays."""
+
+SUFFIXES = (".yml", ".yaml", ".json")
+
+
+class PlainConfiguration:
+    """The configuration of one environment, each kind read when it is asked for."""
+
+    def __init__(self, conf: Path | None = None, env: str | None = None) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            conf: the folder of the environments; that of the project where it is None.
+            env: the environment; the one in `KEDRO_ENV`, or `local`, where it is None.
+        """
+        self._conf = conf or find_project_path() / "conf"
+        self._env = env or os.environ.get("KEDRO_ENV") or DEFAULT
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def __getitem__(self, kind: str) -> dict[str, Any]:
+        """Return all of a kind, such as "catalog"; not to be changed.
+
+        Raises:
+            ConfigurationError: there is no such environment, or a file is no YAML.
+        """
+        if kind not in self._known:
+            self._known[kind] = self._read(kind)
+        return self._known[kind]
+
+    def _read(self, kind: str) -> dict[str, Any]:
+        environments = dict.fromkeys((BASE, self._env))
+        resolvers = {**RESOLVERS, "runtime_params": _select_default}
+        if kind != "globals":
+            resolvers["globals"] = self._select_global
+        with use_resolvers(resolvers):
+            merged: dict[str, Any] = {}
+            for environment in environments:
+                above = self._read_environment(environment, kind)
+                if kind == MERGED_BY_KEY:
+                    both = OmegaConf.merge(OmegaConf.create(merged), OmegaConf.create(above))
+                    merged = _contain(both)
+                else:
+                    merged |= above
+        if kind == "parameters":
+            unify_names(merged)
+            return merged
+        return {key: value for key, value in merged.items() if not key.startswith("_")}
+
+    def _read_environment(self, environment: str, kind: str) -> dict[str, Any]:
+        folder = self._conf / environment
+        if not folder.is_dir():
+            raise ConfigurationError(
+                f"There is no environment '{environment}': '{folder}' is no folder. Correct "
+                "KEDRO_ENV, or make the folder."
+            )
+        parts = []
+        for file in sorted(set(_find_files(folder, kind))):
+            try:
+                parts.append(OmegaConf.load(file))
+            except YAMLError as error:
+                raise ConfigurationError(f"'{file}' is not YAML: {error}") from None
+        return _contain(OmegaConf.unsafe_merge(*parts)) if parts else {}
+
+    def _select_global(self, path: str, *default: Any) -> Any:
+        """``${globals:name,default}``: a value of `globals.yml`."""
+        return _select(self["globals"], path, *default)
+
+
+def unify_names(parameters: dict[str, Any]) -> None:
+    """Bring the class that is named in the parameters into the form in which names are compared."""
+    if isinstance(name := parameters.get("positive_class"), str):
+        parameters["positive_class"] = unify_text(name)
+
+
+def _find_files(folder: Path, kind: str) -> Iterator[Path]:
+    for pattern in PATTERNS[kind]:
+        # To `Path.glob`, "**" alone is all folders; Kedro means what lies in them, too.
+        for file in folder.glob(f"{pattern}/*" if pattern.endswith("/**") else pattern):
+            hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+            if file.is_file() and file.suffix in SUFFIXES and not hidden:
+                yield file
+
+
+def _contain(config: Any) -> dict[str, Any]:
+    contained: Any = OmegaConf.to_container(config, resolve=True)
+    return contained or {}
+
+
+def _select(values: dict[str, Any], path: str, *default: Any) -> Any:
+    found = OmegaConf.select(
+        OmegaConf.create(values), path, default=default[0] if default else None
+    )
+    if found is None and not default:
+        raise ConfigurationError(f"conf/*/globals.yml: there is no '{path}'.")
+    return found
+
+
+def _select_default(path: str, *default: Any) -> Any:
+    """``${runtime_params:name,default}``: the default, since no run has changed anything."""
+    return _select({}, path, *default)
