@@ -6,11 +6,12 @@ For commands that look something up. A run reads it by `loader.ReadOnceConfigLoa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from image_classification.configuration.location import find_project_path
@@ -63,7 +64,10 @@ class PlainConfiguration:
 
     def _read(self, kind: str) -> dict[str, Any]:
         environments = dict.fromkeys((BASE, self._env))
-        resolvers = {**RESOLVERS, "runtime_params": _select_default}
+        resolvers: dict[str, Callable[..., Any]] = {
+            **RESOLVERS,
+            "runtime_params": _select_default,
+        }
         if kind != "globals":
             resolvers["globals"] = self._select_global
         with use_resolvers(resolvers):
@@ -93,7 +97,10 @@ class PlainConfiguration:
                 parts.append(OmegaConf.load(file))
             except YAMLError as error:
                 raise ConfigurationError(f"'{file}' is not YAML: {error}") from None
-        return _contain(OmegaConf.unsafe_merge(*parts)) if parts else {}
+        try:
+            return _contain(OmegaConf.unsafe_merge(*parts)) if parts else {}
+        except OmegaConfBaseException as error:
+            raise ConfigurationError(f"The {kind} in '{folder}' cannot be read: {error}") from error
 
     def _select_global(self, path: str, *default: Any) -> Any:
         """``${globals:name,default}``: a value of `globals.yml`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlparse
 
@@ -46,7 +47,7 @@ def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
     return f"{storage_root}/mlflow/artifacts"
 
 
-RESOLVERS = {
+RESOLVERS: dict[str, Callable[..., Any]] = {
     "env": read_environment,
     "storage_root": locate_storage,
     "parameter": read_parameter,
