@@ -18,6 +18,7 @@ import pandas as pd
 import yaml
 
 from image_classification import vision
+from image_classification.configuration.project import fill_in, read_project
 from image_classification.gate.prediction import tabulate_predictions
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -67,7 +68,8 @@ def read_parameters() -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in sorted((PROJECT / "conf" / "base").glob("parameters*.yml")):
         merged |= yaml.safe_load(path.read_text())
-    return merged
+    filled: dict[str, Any] = fill_in(merged, read_project(PROJECT / "conf"))
+    return filled
 
 
 def make_predictions(seed: int = 0) -> Stored:

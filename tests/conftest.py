@@ -15,6 +15,8 @@ from shortcuts import quick_stores
 from sqlalchemy import Engine, event
 from storage_root import copy_database, forget_mlflow_state, put_in_force
 
+from image_classification import words
+
 # Before Airflow, Kedro or TensorFlow is imported.
 os.environ.update(
     DO_NOT_TRACK="1",
@@ -109,6 +111,12 @@ def storage(tmp_path: Path, cells: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     put_in_force(monkeypatch, tmp_path / "storage")
     deliver_cells(cells, tmp_path / "storage")
     return tmp_path / "storage"
+
+
+@pytest.fixture(autouse=True)
+def _shipped_words() -> None:
+    """Speak of cells and patients, as the project that is shipped does."""
+    words.use(words.Words("Malaria in blood cells", "patient", "patients", "cell", "cells"))
 
 
 @pytest.fixture(autouse=True)

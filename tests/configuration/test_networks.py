@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 
-from image_classification.configuration.loader import LOADER_ARGUMENTS
+from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.networks import (
     check_network,
     check_weights,
@@ -54,7 +53,7 @@ def test_a_file_that_does_not_say_what_it_can_read_is_refused(tmp_path: Path, co
 
 
 def test_the_trigger_form_offers_each_network() -> None:
-    loader = OmegaConfigLoader(str(PROJECT / "conf"), env="local", **LOADER_ARGUMENTS)
+    loader = ReadOnceConfigLoader(str(PROJECT / "conf"), env="local", **LOADER_ARGUMENTS)
 
     assert loader["airflow"]["retraining"]["params"]["network"]["enum"] == list(list_networks())
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from shipped import read_shipped
+from shipped import read_files, read_shipped
 
 from image_classification.configuration.networks import list_networks
 from image_classification.configuration.parameters import RUN_KEYS, check_parameters
@@ -22,7 +21,7 @@ OUT_OF_RANGE = {
     "may_loosen": [None, "promotion.mode", [1]],
     "registered_model_name": ["", None],
     "data_processing.classes": ["Parasitized", [1, 2], ["Parasitized"]],
-    "data_processing.name_pattern": [None],
+    "data_processing.name_pattern": [1],
     "data_processing.captured_on_format": [None],
     "data_processing.maximum_image_pixels": [0, "4000000"],
     "data_processing.settle_minutes": [-1, "30"],
@@ -140,10 +139,7 @@ IN_RANGE = {
 
 @pytest.fixture
 def parameters() -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for path in BASE.glob("parameters*.yml"):
-        merged |= yaml.safe_load(path.read_text())
-    return merged | {"registered_model_name": "cells"}
+    return read_files("base", "parameters*.yml") | {"registered_model_name": "cells"}
 
 
 def list_leaves(section: dict[str, Any], parent: str = "") -> set[str]:

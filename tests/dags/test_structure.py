@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from shipped import read_files
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -87,8 +87,7 @@ def dags(load_dag: Callable[[str], DAG]) -> dict[str, DAG]:
 @pytest.fixture(scope="module")
 def parameters() -> dict[str, Any]:
     """What the files say, read without Kedro."""
-    files = (PROJECT / "conf" / "base").glob("parameters*.yml")
-    return {key: value for file in files for key, value in yaml.safe_load(file.read_text()).items()}
+    return read_files("base", "parameters*.yml")
 
 
 def downstream_of(dag: DAG, task_id: str) -> set[str]:

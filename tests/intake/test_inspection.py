@@ -117,6 +117,11 @@ class TestName:
         assert read_name("20150918.png", "id", pattern, "%Y%m%d") == ("id", "2015-09-18")
         assert read_name("C1.png", "id", compile_pattern(r"C\d"), "%Y%m%d") == ("id", "")
 
+    def test_what_must_not_be_split_may_be_called_group_and_names_may_tell_nothing(self) -> None:
+        pattern = compile_pattern(r"(?P<group>[a-z]+)_")
+        assert read_name("coat_7.png", "id", pattern, "%Y") == ("coat", "")
+        assert read_name("coat_7.png", "id", compile_pattern(None), "%Y") == ("id", "")
+
     def test_a_date_that_does_not_exist_is_left_empty(self) -> None:
         name = "C500P500ThinF_IMG_20159999_144104_cell_0.png"
         assert read_name(name, "id", self.PATTERN, self.FORMAT) == ("C500", "")
@@ -138,5 +143,5 @@ class TestName:
             compile_pattern(r"^(?P<pateint>C\d+)")
         assert str(raised.value) == (
             "data_processing.name_pattern has an unknown group 'pateint': allowed are patient, "
-            "captured_on. Did you mean 'patient'?"
+            "group, captured_on. Did you mean 'patient'?"
         )

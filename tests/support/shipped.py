@@ -1,4 +1,4 @@
-"""The parameters that are shipped, read as plain YAML."""
+"""The parameters that are shipped, read as plain YAML, filled from the project file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from image_classification.configuration.project import fill_in, read_project
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -33,7 +35,8 @@ def read_files(env: str, pattern: str) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for file in sorted((CONF / env).glob(pattern)):
         content |= yaml.safe_load(file.read_text()) or {}
-    return content
+    filled: dict[str, Any] = fill_in(content, read_project(CONF))
+    return filled
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from image_classification.commands.hindsight import ADDED, add_hindsight, look_b
 from image_classification.configuration import names
 from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.path import nest_value
+from image_classification.configuration.project import fill_in
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate import judgement, verdict
 from image_classification.gate.comparison import compare_predictions
@@ -89,7 +90,9 @@ def _read_policy(context: KedroContext, policy_file: Path | None, changes: tuple
     parameters: dict[str, Any] = dict(context.params)
     policy = parameters["promotion"]
     if policy_file:
-        policy = _merge(policy, _read_policy_file(policy_file))
+        # A copy of conf/base/parameters_promotion.yml takes from the project file, as that does.
+        project = context.config_loader.project  # type: ignore[attr-defined]
+        policy = _merge(policy, fill_in(_read_policy_file(policy_file), project))
     for change in changes:
         path, equals, value = change.partition("=")
         if not equals:

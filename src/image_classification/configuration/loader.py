@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import partial
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
+from omegaconf import OmegaConf
 
+from image_classification import words
 from image_classification.configuration.plain import (
     BASE,
     DEFAULT,
@@ -17,6 +21,7 @@ from image_classification.configuration.plain import (
     PATTERNS,
     unify_names,
 )
+from image_classification.configuration.project import make_words, read_project, take
 from image_classification.configuration.resolvers import RESOLVERS
 
 LOADER_ARGUMENTS: dict[str, Any] = {
@@ -30,7 +35,9 @@ LOADER_ARGUMENTS: dict[str, Any] = {
 
 
 class ReadOnceConfigLoader(OmegaConfigLoader):
-    """Kedro's loader with two changes: it evaluates no value of a run, and reads each file once.
+    """Kedro's loader, but it evaluates no value of a run, and reads each file once.
+
+    It also reads the project file, from which the others take by ``${project:classes}``.
 
     Whatever a person types (a trigger form, an answer, `--params`) comes here as `runtime_params`.
     Kedro merges them with the files and evaluates both, twice where environments are merged, so
@@ -49,6 +56,8 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         self._known: dict[str, dict[str, Any]] = {}
         self._texts = _Texts()
         self._options = {"env": env, **options}
+        self.project = read_project(Path(conf_source), env or options.get("default_run_env"))
+        words.use(make_words(self.project))
         super().__init__(
             conf_source, runtime_params=self._texts.hide(runtime_params or {}), **self._options
         )
@@ -56,6 +65,8 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of a kind, such as "catalog": a copy, which may be changed."""
         if key not in self._known:
+            # Anew for each: resolvers are one for the process, and each loader has its own project.
+            OmegaConf.register_resolver("project", partial(take, self.project), replace=True)
             self._known[key] = self._texts.restore(super().__getitem__(key))
             if key == "parameters":
                 unify_names(self._known[key])

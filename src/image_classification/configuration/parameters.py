@@ -57,7 +57,7 @@ class DataProcessingParameters(TypedDict):
     """How batches become an index, splits and packed pixels."""
 
     classes: Annotated[list[str], Field(min_length=2)] | None
-    name_pattern: str
+    name_pattern: str | None
     captured_on_format: str
     settle_minutes: Annotated[float, Field(ge=0)] | None
     minimum_image_side_px: Count

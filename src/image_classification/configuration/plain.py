@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from image_classification import words
 from image_classification.configuration.location import find_project_path
+from image_classification.configuration.project import make_words, read_project, take
 from image_classification.configuration.resolvers import RESOLVERS
 from image_classification.errors import ConfigurationError
 from image_classification.text import unify_text
@@ -42,7 +45,7 @@ class PlainConfiguration:
     """The configuration of one environment, each kind read when it is asked for."""
 
     def __init__(self, conf: Path | None = None, env: str | None = None) -> None:
-        """Prepare; nothing is read yet.
+        """Read the project file, and put its words in force; nothing else is read yet.
 
         Args:
             conf: the folder of the environments; that of the project where it is None.
@@ -51,6 +54,8 @@ class PlainConfiguration:
         self._conf = conf or find_project_path() / "conf"
         self._env = env or os.environ.get("KEDRO_ENV") or DEFAULT
         self._known: dict[str, dict[str, Any]] = {}
+        self.project = read_project(self._conf, self._env)
+        words.use(make_words(self.project))
 
     def __getitem__(self, kind: str) -> dict[str, Any]:
         """Return all of a kind, such as "catalog"; not to be changed.
@@ -67,6 +72,7 @@ class PlainConfiguration:
         resolvers: dict[str, Callable[..., Any]] = {
             **RESOLVERS,
             "runtime_params": _select_default,
+            "project": partial(take, self.project),
         }
         if kind != "globals":
             resolvers["globals"] = self._select_global

@@ -11,8 +11,8 @@ from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.intake.picture import read_header
 from image_classification.text import unify_text
 
-NAME_GROUPS = ("patient", "captured_on")
-"""The groups that `name_pattern` may have."""
+NAME_GROUPS = ("patient", "group", "captured_on")
+"""The groups that `name_pattern` may have; `group` is another name for `patient`."""
 
 
 def refuse_folder(label: str, classes: Sequence[str] | None) -> str:
@@ -45,14 +45,14 @@ def inspect_header(
     return width, height, reason
 
 
-def compile_pattern(name_pattern: str) -> re.Pattern[str]:
-    """Return the pattern of file names.
+def compile_pattern(name_pattern: str | None) -> re.Pattern[str]:
+    """Return the pattern of file names; None for one that matches no name.
 
     Raises:
         ConfigurationError: it is not a regular expression, or has an unknown group.
     """
     try:
-        pattern = re.compile(unify_text(name_pattern))
+        pattern = re.compile("(?!)" if name_pattern is None else unify_text(name_pattern))
     except re.error as error:
         raise ConfigurationError(
             f"data_processing.name_pattern is not a regular expression: {error}. Received: "
@@ -76,7 +76,8 @@ def read_name(
     found: Mapping[str, str | None] = match.groupdict() if match else {}
     date = found.get("captured_on")
     # An image whose name tells no patient is a group of its own.
-    return found.get("patient") or image_id, _read_date(date, date_format) if date else ""
+    group = found.get("patient") or found.get("group")
+    return group or image_id, _read_date(date, date_format) if date else ""
 
 
 @lru_cache(maxsize=1024)

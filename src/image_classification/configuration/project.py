@@ -1,0 +1,132 @@
+"""The project file, `conf/base/project.yml`: all that another domain changes, in one place.
+
+The other files take from it, by ``${project:classes}``; what an environment says in a file of its
+own (`parameters.yml`, `globals.yml`) holds over it. Read with PyYAML alone, so that a command that
+needs nothing else starts at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from image_classification import words
+from image_classification.errors import ConfigurationError, name_near_misses
+
+PROJECT_FILE = "project.yml"
+PROJECT_VARIABLE = "IMAGE_CLASSIFICATION_PROJECT"
+"""Names a project file that holds over those of `conf/`: absolute, or below the project."""
+
+KEYS = (
+    "title",
+    "model_name",
+    "words",
+    "classes",
+    "positive_class",
+    "name_pattern",
+    "captured_on_format",
+    "image_size_px",
+    "minimum_image_side_px",
+    "maximum_image_pixels",
+    "minimum_class_share",
+    "minimum_groups",
+    "floors",
+)
+WORD_KEYS = ("group", "groups", "image", "images")
+
+
+def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
+    """Return the project file: that of `base`, over it the environment's, and the named one.
+
+    A key of the later file replaces that of the earlier one, with all that is below it.
+
+    Args:
+        conf: the folder that holds `base/` and the environments.
+        env: the environment; None for `local`.
+
+    Returns:
+        All of `KEYS`; nothing where there is no file.
+
+    Raises:
+        ConfigurationError: a file is no YAML of such keys, or the named one does not exist.
+    """
+    files = [conf / folder / PROJECT_FILE for folder in ("base", env or "local")]
+    files = [file for file in files if file.exists()]
+    if named := os.environ.get(PROJECT_VARIABLE):
+        file = conf.parent / named
+        if not file.is_file():
+            raise ConfigurationError(
+                f"{PROJECT_VARIABLE} names '{named}', and there is no such file ({file}). Make one "
+                "(image-classification new-project), or unset it."
+            )
+        files.append(file)
+    project: dict[str, Any] = {}
+    for file in files:
+        project |= _read(file)
+    if missing := [key for key in KEYS if project and key not in project]:
+        raise ConfigurationError(
+            f"{', '.join(map(str, files))}: {', '.join(missing)} are missing. A project file in "
+            f"conf/base has all of {', '.join(KEYS)}."
+        )
+    return project
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        fault = " ".join(str(error).split())
+        raise ConfigurationError(f"{file} is no YAML file: {fault}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{file}: expected keys with values. Received: {content!r}.")
+    _check_keys(file, "", content, KEYS)
+    said = content.get("words") or {}
+    if not isinstance(said, dict):
+        raise ConfigurationError(f"{file}: 'words' has keys of its own. Received: {said!r}.")
+    _check_keys(file, "words.", said, WORD_KEYS)
+    texts = {"title": content.get("title", ""), "model_name": content.get("model_name", ""), **said}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise ConfigurationError(f"{file}: '{key}' is a text. Received: {text!r}. Quote it.")
+    return content
+
+
+def _check_keys(
+    file: Path, parent: str, content: Mapping[str, Any], allowed: tuple[str, ...]
+) -> None:
+    for key in content:
+        if key not in allowed:
+            raise ConfigurationError(
+                f"{file}: '{parent}{key}' is not a key of a project file."
+                f"{name_near_misses(str(key), allowed)} Allowed here: {', '.join(allowed)}."
+            )
+
+
+def fill_in(content: Any, project: Mapping[str, Any]) -> Any:
+    """Return what a YAML file holds, read without Kedro, with what it takes from the project."""
+    if isinstance(content, Mapping):
+        return {key: fill_in(value, project) for key, value in content.items()}
+    if isinstance(content, str) and (found := re.fullmatch(r"\$\{project:(\w+)\}", content)):
+        return take(project, found[1])
+    return content
+
+
+def take(project: Mapping[str, Any], key: str) -> Any:
+    """``${project:classes}``: a value of the project file."""
+    value = project[key]
+    return {} if key == "floors" and value is None else value
+
+
+def make_words(project: Mapping[str, Any]) -> words.Words:
+    """Return the words of a project; a plural that it leaves out is the word and an s."""
+    said = {key: word for key, word in (project.get("words") or {}).items() if word}
+    for one, several in (("group", "groups"), ("image", "images")):
+        if one in said:
+            said.setdefault(several, f"{said[one]}s")
+    title = {"title": project["title"]} if project.get("title") else {}
+    return words.Words(**title, **said)
