@@ -15,27 +15,28 @@ from image_classification.datasets import (
     BatchTablesDataset,
     RecordsDataset,
     WholeJSONDataset,
-    table,
+    appended,
 )
+from image_classification.datasets.appended import AppendedTable
 from image_classification.datasets.file import open_filesystem, write_whole
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave nothing in memory of the tables of other tests, which have the same address."""
-    monkeypatch.setattr(table, "_held", WeakValueDictionary())
+    monkeypatch.setattr(appended, "_held", WeakValueDictionary())
 
 
 def count_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows with each part of an appended table that is opened."""
     opened: list[str] = []
-    open_part = AppendedTableDataset._open
+    open_part = AppendedTable._open
 
-    def note(dataset: AppendedTableDataset, path: str) -> object:
+    def note(dataset: AppendedTable, path: str) -> object:
         opened.append(path)
         return open_part(dataset, path)
 
-    monkeypatch.setattr(AppendedTableDataset, "_open", note)
+    monkeypatch.setattr(AppendedTable, "_open", note)
     return opened
 
 
@@ -91,7 +92,7 @@ class TestAppendedTable:
         log = self.open(root)
         log.save(pd.DataFrame({"n": [1], "at": "2026-11-22"}))
         if end == "too long":
-            monkeypatch.setattr(table, "HELD_ROWS", 0)
+            monkeypatch.setattr(appended, "HELD_ROWS", 0)
         opened = count_opened(monkeypatch)
         log.load()
         if end == "released":
@@ -122,20 +123,20 @@ class TestAppendedTable:
         self, root: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.open(root).save(pd.DataFrame({"x": [1], "at": "2026-11-22", "n": [2]}))
-        asked, read = [], table.parquet.ParquetFile.read
+        asked, read = [], appended.parquet.ParquetFile.read
 
         def note(file: object, columns: object, **options: object) -> object:
             asked.append(columns)
             return read(file, columns=columns, **options)
 
-        monkeypatch.setattr(table.parquet.ParquetFile, "read", note)
+        monkeypatch.setattr(appended.parquet.ParquetFile, "read", note)
         self.open(root).load()
         assert asked == [("n", "at")]
 
     def test_as_many_rows_as_the_limit_are_held(
         self, root: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(table, "HELD_ROWS", 3)
+        monkeypatch.setattr(appended, "HELD_ROWS", 3)
         log = self.open(root)
         log.save(pd.DataFrame({"n": [1, 2, 3], "at": "2026-11-22"}))
         opened = count_opened(monkeypatch)

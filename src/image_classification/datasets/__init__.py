@@ -1,39 +1,84 @@
-"""Catalog datasets of our own: batches, index, packed pixels, registered networks, curves."""
+"""Catalog datasets of our own: batches, index, packed pixels, registered networks, curves.
 
-from image_classification.datasets.arrival import IncomingBatch
-from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
-from image_classification.datasets.correction import CorrectionsDataset
-from image_classification.datasets.inbox import Inbox, InboxDataset
-from image_classification.datasets.ledger import LedgerDataset
-from image_classification.datasets.lineage import (
-    RegisteredImages,
-    RegisteredImagesDataset,
-    RunImagesDataset,
-)
-from image_classification.datasets.metric import (
-    MetricCurvesDataset,
-    MlflowMetricDataset,
-    MlflowMetricHistoryDataset,
-    MlflowMetricsHistoryDataset,
-)
-from image_classification.datasets.network import (
-    OpenNetwork,
-    RegisteredNetwork,
-    RegisteredNetworkDataset,
-    RegisteredVersionsDataset,
-)
-from image_classification.datasets.pixel import PackedPixels, PackedPixelsDataset, PixelShard
-from image_classification.datasets.source import ImageSource, ImageSourceDataset
-from image_classification.datasets.spreadsheet import SpreadsheetDataset
-from image_classification.datasets.table import (
-    AppendedTableDataset,
-    BatchTables,
-    BatchTablesDataset,
-    Records,
-    RecordsDataset,
-    WholeJSONDataset,
-)
-from image_classification.datasets.version import RegisteredModel, RegisteredModelDataset
+Kedro, pandas and MLflow take seconds to import, and what only looks something up needs none of
+them: the names below are imported at their first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from image_classification.datasets.arrival import IncomingBatch
+    from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
+    from image_classification.datasets.correction import CorrectionsDataset
+    from image_classification.datasets.dataset import InboxDataset, LedgerDataset
+    from image_classification.datasets.inbox import Inbox
+    from image_classification.datasets.lineage import (
+        RegisteredImages,
+        RegisteredImagesDataset,
+        RunImagesDataset,
+    )
+    from image_classification.datasets.metric import (
+        MetricCurvesDataset,
+        MlflowMetricDataset,
+        MlflowMetricHistoryDataset,
+        MlflowMetricsHistoryDataset,
+    )
+    from image_classification.datasets.network import (
+        OpenNetwork,
+        RegisteredNetwork,
+        RegisteredNetworkDataset,
+        RegisteredVersionsDataset,
+    )
+    from image_classification.datasets.pixel import PackedPixels, PackedPixelsDataset, PixelShard
+    from image_classification.datasets.record import Records
+    from image_classification.datasets.source import ImageSource, ImageSourceDataset
+    from image_classification.datasets.spreadsheet import SpreadsheetDataset
+    from image_classification.datasets.table import (
+        AppendedTableDataset,
+        BatchTables,
+        BatchTablesDataset,
+        RecordsDataset,
+        WholeJSONDataset,
+    )
+    from image_classification.datasets.version import RegisteredModel, RegisteredModelDataset
+
+_HOMES = {
+    "IncomingBatch": "arrival",
+    "ImageBatches": "batch",
+    "ImageBatchesDataset": "batch",
+    "CorrectionsDataset": "correction",
+    "InboxDataset": "dataset",
+    "LedgerDataset": "dataset",
+    "Inbox": "inbox",
+    "RegisteredImages": "lineage",
+    "RegisteredImagesDataset": "lineage",
+    "RunImagesDataset": "lineage",
+    "MetricCurvesDataset": "metric",
+    "MlflowMetricDataset": "metric",
+    "MlflowMetricHistoryDataset": "metric",
+    "MlflowMetricsHistoryDataset": "metric",
+    "OpenNetwork": "network",
+    "RegisteredNetwork": "network",
+    "RegisteredNetworkDataset": "network",
+    "RegisteredVersionsDataset": "network",
+    "PackedPixels": "pixel",
+    "PackedPixelsDataset": "pixel",
+    "PixelShard": "pixel",
+    "Records": "record",
+    "ImageSource": "source",
+    "ImageSourceDataset": "source",
+    "SpreadsheetDataset": "spreadsheet",
+    "AppendedTableDataset": "table",
+    "BatchTables": "table",
+    "BatchTablesDataset": "table",
+    "RecordsDataset": "table",
+    "WholeJSONDataset": "table",
+    "RegisteredModel": "version",
+    "RegisteredModelDataset": "version",
+}
 
 __all__ = [
     "AppendedTableDataset",
@@ -69,3 +114,9 @@ __all__ = [
     "SpreadsheetDataset",
     "WholeJSONDataset",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -19,11 +19,11 @@ import fsspec
 import pandas as pd
 
 from image_classification.datasets.arrival import MANIFEST, MARKERS, IncomingBatch
+from image_classification.datasets.dataset import FilesystemDataset
 from image_classification.datasets.depositor import find_depositor, is_own
 from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import (
     PARTIAL,
-    FilesystemDataset,
     NotRegularError,
     is_local,
     read_file,

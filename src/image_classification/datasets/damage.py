@@ -10,12 +10,6 @@ from pathlib import Path
 from image_classification.datasets.file import PARTIAL, open_filesystem
 from image_classification.datasets.parquet import decode_table
 from image_classification.datasets.pixel import IDS, PackedPixels
-from image_classification.errors import DataError
-
-REMEDY = (
-    "Run 'image-classification check', which looks over the whole storage, and then 'check "
-    "--repair'."
-)
 
 ASIDE = "damaged"
 """Folder of the storage root in which repaired files are kept as they were found."""
@@ -51,12 +45,6 @@ class Damage:
     fault: str
     remedy: str
     can_repair: bool
-
-
-def explain_damage(path: str, error: Exception) -> DataError:
-    """Return the error of a file that cannot be read: which, why, and what to do."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"'{path}' is damaged, perhaps by a power cut: {said}. {REMEDY}")
 
 
 def find_damage(root: Path) -> list[Damage]:

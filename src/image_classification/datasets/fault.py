@@ -1,9 +1,10 @@
-"""What went wrong with something that was delivered: for how long, and in one line."""
+"""What went wrong with a file: for how long, in one line, and what to do."""
 
 from __future__ import annotations
 
 import errno
 
+from image_classification.errors import DataError
 from image_classification.text import escape_text
 
 LASTING_ERRNOS = frozenset(
@@ -33,6 +34,13 @@ NETWORK_PACKAGES = frozenset(
 """Packages that speak with object stores: their own errors are those of a network."""
 
 
+REMEDY = (
+    "Run 'image-classification check', which looks over the whole storage, and then 'check "
+    "--repair'."
+)
+"""For a file that cannot be read any more."""
+
+
 def is_passing(error: BaseException) -> bool:
     """Return whether another try may succeed: nothing is said against what was delivered."""
     if isinstance(error, OSError) and error.errno is not None:
@@ -45,3 +53,9 @@ def describe_error(error: BaseException) -> str:
     """Return an error in one line, without a full stop; its kind where it says nothing."""
     text = " ".join(str(error).split()) or type(error).__name__
     return escape_text(text.rstrip("."))
+
+
+def explain_damage(path: str, error: Exception) -> DataError:
+    """Return the error of a file that cannot be read: which, why, and what to do."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"'{path}' is damaged, perhaps by a power cut: {said}. {REMEDY}")

@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import fsspec
-from kedro.io import AbstractDataset
-from kedro.io.core import get_protocol_and_path
 
 PARTIAL = ".partial"
 """Ending of a file or folder that is not whole yet."""
@@ -44,42 +42,19 @@ KINDS = {
 }
 """What may lie in the place of a file."""
 
-Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")
-
-
-class FilesystemDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
-    """A folder or file on any filesystem that fsspec knows."""
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Make the dataset; nothing is read yet.
-
-        Args:
-            filepath: the folder or file, a local path or an fsspec URL.
-            credentials: arguments of the fsspec filesystem.
-            metadata: ignored by Kedro, kept for people and plugins.
-        """
-        self._filesystem, self._root = open_filesystem(filepath, credentials)
-        self.metadata = metadata
-
-    def _exists(self) -> bool:
-        return bool(self._filesystem.exists(self._root))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}
 
 
 def open_filesystem(
     filepath: str, credentials: dict[str, Any] | None = None
 ) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the filesystem of a local path or fsspec URL, and the path on it."""
-    protocol, path = get_protocol_and_path(filepath)
+    protocol, path = "file", filepath
+    if "://" in filepath:
+        # Half a second, which no command that reads a folder must pay.
+        from kedro.io.core import get_protocol_and_path  # noqa: PLC0415
+
+        protocol, path = get_protocol_and_path(filepath)
     return fsspec.filesystem(protocol, **(credentials or {})), path.rstrip("/")
 
 

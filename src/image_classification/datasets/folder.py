@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
-import pandas as pd
 
 from image_classification.datasets.file import (
     NotRegularError,
@@ -21,6 +20,9 @@ from image_classification.datasets.file import (
 from image_classification.datasets.leftover import DEBRIS, HIDDEN, explain_left_out
 from image_classification.errors import DataError
 from image_classification.text import escape_text, unify_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILE_COLUMNS = ["path", "image_name", "label", "size_bytes"]
 
@@ -86,6 +88,8 @@ def list_images(
         folder, _, name = path.rpartition("/")
         label = unify_text(folder.rpartition("/")[2])
         rows.append((path, unify_text(name), label, int(found[path]["size"] or 0)))
+    import pandas as pd  # noqa: PLC0415 - nobody else here needs it
+
     return pd.DataFrame(rows, columns=FILE_COLUMNS), len(found) - len(rows)
 
 

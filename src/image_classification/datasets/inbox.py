@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Never
+from typing import Any
 
-from kedro.io import DatasetError
+import fsspec
 
 from image_classification.datasets.arrival import MARKERS, READY, IncomingBatch, clean_name
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
-    FilesystemDataset,
     encode_name,
     is_local,
     name_kind,
@@ -58,22 +57,25 @@ class Inbox:
     aside: dict[str, str] = field(default_factory=dict)
 
 
-class InboxDataset(FilesystemDataset[Never, Inbox]):
-    """The incoming folder: one folder or zip per batch. Each load is a look at it."""
+class IncomingFolder:
+    """The incoming folder: one folder or zip per batch."""
 
-    def __init__(self, *, notes: str | None = None, **arguments: Any) -> None:
-        """Make the dataset; nothing is read yet.
+    def __init__(
+        self, filesystem: fsspec.AbstractFileSystem, root: str, notes: str | None = None
+    ) -> None:
+        """Prepare; nothing is read yet.
 
         Args:
+            filesystem: where the folder lies.
+            root: the folder.
             notes: the folder of the batches taken in, where looks and what could not be moved are
                 remembered: a local path or an fsspec URL. Without it, each look is the first one.
-            arguments: `filepath`, `credentials`, `metadata`.
         """
-        super().__init__(**arguments)
+        self._filesystem, self._root = filesystem, root
         self._notes = open_filesystem(f"{notes}/{LOOKS}") if notes else None
         self._deliveries = Deliveries(*open_filesystem(notes)) if notes else None
 
-    def load(self) -> Inbox:
+    def look(self) -> Inbox:
         """List what has arrived; a folder that does not exist yet is empty."""
         now = datetime.now(UTC)
         inbox = self._list()
@@ -205,10 +207,6 @@ class InboxDataset(FilesystemDataset[Never, Inbox]):
             is_zip=True,
             **_describe_look({name: entry}),
         )
-
-    def save(self, data: Never) -> Never:  # noqa: ARG002
-        """Refuse: batches are put there by people, and by `image-classification deliver`."""
-        raise DatasetError("The incoming folder is filled by `image-classification deliver`.")
 
 
 def _describe_look(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

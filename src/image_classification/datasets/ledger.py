@@ -8,15 +8,14 @@ import posixpath
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 from uuid import uuid4
 
-from kedro.io import DatasetError
+import fsspec
 
-from image_classification.champion.chain import Record, read_chain
+from image_classification.champion.chain import Chain, read_chain
 from image_classification.datasets.file import (
     PARTIAL,
-    FilesystemDataset,
     is_local,
     read_file,
     read_in_parts,
@@ -31,8 +30,12 @@ KEY_BYTES = 32
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
-class LedgerDataset(FilesystemDataset[Never, dict[str, Record]]):
-    """Every decision about the champion; a node reads it, `champion.journal` appends to it."""
+class LedgerFiles:
+    """Every decision about the champion; `champion.journal` appends to it."""
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str) -> None:
+        """Prepare; nothing is read yet."""
+        self._filesystem, self._root = filesystem, root
 
     @property
     def address(self) -> str:
@@ -44,17 +47,13 @@ class LedgerDataset(FilesystemDataset[Never, dict[str, Record]]):
         """Whether it is a folder."""
         return is_local(self._filesystem)
 
-    def load(self) -> dict[str, Record]:
-        """Return every decision that can be read, oldest first; what cannot is logged."""
+    def read(self) -> Chain:
+        """Return what the files say together; a fault that nobody has accepted is logged."""
         chain = read_chain(self.read_files())
         for said in (*chain.faults, *chain.notes):
             if not chain.find_acceptance(said):
                 logger.warning("Ledger: %s", said)
-        return {str(place): entry for place, entry in enumerate(chain.entries)}
-
-    def save(self, data: Never) -> Never:  # noqa: ARG002
-        """Refuse: entries are chained, and so are appended one by one."""
-        raise DatasetError("The ledger cannot be saved: champion.journal appends to it.")
+        return chain
 
     def read_files(self, after: str = "") -> Mapping[str, bytes | OSError]:
         """Return the content of each file by its name, or the error that reading it gave.

@@ -13,7 +13,8 @@ from kedro.io import AbstractDataset, DatasetError
 
 from image_classification import tracking
 from image_classification.champion import registry
-from image_classification.datasets.file import FilesystemDataset, write_whole
+from image_classification.datasets.dataset import FilesystemDataset
+from image_classification.datasets.file import write_whole
 from image_classification.errors import RegistryError
 
 logger = logging.getLogger(__name__)

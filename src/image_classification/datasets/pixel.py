@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from image_classification.datasets.dataset import FilesystemDataset
 from image_classification.datasets.file import (
-    FilesystemDataset,
     is_local,
     read_file,
     write_whole,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from image_classification.intake.split import TEST, TRAIN, VALIDATION
 from image_classification.text import unify_text
+
+if TYPE_CHECKING:
+    # Imported where tables are joined: quick commands read the words of this module alone.
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
 
 ACCEPTED, HELD, REJECTED, CONFLICT = "accepted", "held", "rejected", "conflict"
 """Status of an image: only an accepted one is trained on."""
@@ -143,6 +145,8 @@ def select_usable(inspections: pd.DataFrame) -> pd.DataFrame:
 
 def join_rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the rows of one or more tables; joined only where there is something to join."""
+    import pandas as pd  # noqa: PLC0415
+
     filled = [table for table in tables if len(table)] or tables[:1]
     return filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)
 
@@ -153,6 +157,9 @@ def locate_last(values: pd.Series) -> npt.NDArray[np.intp]:
     These are the rows that `duplicated(keep="last")` finds, at a third of its cost where few
     values repeat.
     """
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
     own, names = pd.factorize(values)
     last = np.empty(len(names), np.intp)
     last[own] = np.arange(len(own))  # the last row of a value overwrites those before it
@@ -187,6 +194,8 @@ def describe_quarantine(batch: pd.DataFrame, others: pd.DataFrame) -> pd.DataFra
     if known.empty and usable["image_id"].is_unique:  # nearly always
         return refused
     known = known.loc[known["status"].isin([ACCEPTED, CONFLICT]), ["path", "label", "image_id"]]
+    import pandas as pd  # noqa: PLC0415
+
     files = pd.concat([known, usable])
     repeated = files[files["image_id"].duplicated(keep=False)]
     rows = [_explain(group, set(usable["path"])) for _, group in repeated.groupby("image_id")]

@@ -1,0 +1,95 @@
+"""A table that only grows: Parquet files in a folder, of which none is ever changed."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import fsspec
+import pyarrow as pa
+from pyarrow import parquet
+
+from image_classification.datasets.file import is_local, read_in_parts
+from image_classification.datasets.record import FAULTS, explain_fault, list_names
+
+SUFFIX = ".parquet"
+
+READERS = 8
+"""Files of a table that are read at the same time from an object store."""
+
+LOCAL_READERS = 2
+"""The same from a disk, where more threads get in one another's way."""
+
+HELD_ROWS = 200_000
+"""A table of up to this many rows is kept in memory, some 300 bytes each. A longer one is read
+again each time."""
+
+_held: WeakValueDictionary[tuple[str, tuple[str, ...] | None], pa.Table] = WeakValueDictionary()
+"""Parts of appended tables that this process keeps, by address and columns read."""
+
+
+class AppendedTable:
+    """The files of such a table. Their names sort in the order in which they were written."""
+
+    def __init__(
+        self,
+        filesystem: fsspec.AbstractFileSystem,
+        root: str,
+        columns: Sequence[str],
+        *,
+        more_columns: bool = False,
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            filesystem: where the folder lies.
+            root: the folder.
+            columns: the columns that are read.
+            more_columns: read all other columns of the files too.
+        """
+        self._filesystem = filesystem
+        self._root = root
+        self._columns = list(columns)
+        self._more_columns = more_columns
+        self._parts: list[pa.Table] = []
+
+    def read(self) -> pa.Table | None:
+        """Read all rows, in the order they were added; None if nothing was added yet.
+
+        A part never changes, so those who read the same table in one process read it once.
+        """
+        names = list_names(self._filesystem, self._root, SUFFIX)
+        if not names:
+            return None
+        alone = is_local(self._filesystem)
+        readers = LOCAL_READERS if alone else READERS
+        parts = read_in_parts(self._find_parts, names, readers, alone=alone)
+        self._parts = parts if sum(part.num_rows for part in parts) <= HELD_ROWS else []
+        if not self._more_columns:
+            parts = [part.select(self._columns) for part in parts]
+        return pa.concat_tables(parts, promote_options="permissive")
+
+    def release(self) -> None:
+        """Keep nothing in memory."""
+        self._parts = []
+
+    def _find_parts(self, names: Sequence[str]) -> list[pa.Table]:
+        return [self._find_part(posixpath.join(self._root, f"{name}{SUFFIX}")) for name in names]
+
+    def _find_part(self, path: str) -> pa.Table:
+        address = self._filesystem.unstrip_protocol(path)
+        columns = None if self._more_columns else tuple(self._columns)
+        part = _held.get((address, None)) or _held.get((address, columns))
+        if part is None:
+            # Opened instead of fetched, so that columns nobody asked for are not read.
+            with explain_fault(path, (*FAULTS, pa.ArrowException)), self._open(path) as file:
+                part = parquet.ParquetFile(file).read(columns=columns, use_threads=False)
+            _held[address, columns] = part
+        return part
+
+    def _open(self, path: str) -> Any:
+        if is_local(self._filesystem):
+            return pa.OSFile(path)
+        return self._filesystem.open(path, "rb")
