@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import airflow_home  # noqa: F401 - before Airflow is imported
+import dag_file
 import pytest
 from arrivals import deliver_cells
 from shortcuts import quick_dag_runs, quick_sessions
@@ -37,14 +37,7 @@ def load_dag() -> Callable[[str], DAG]:
 
     def load(pipeline: str) -> DAG:
         suffix = "" if pipeline == "__default__" else f"_{pipeline}"
-        name = f"image_classification{suffix}_dag"
-        spec = importlib.util.spec_from_file_location(name, PROJECT / "dags" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        dag: DAG = module.dag
-        return dag
+        return dag_file.load_dag(PROJECT / "dags" / f"image_classification{suffix}_dag.py")
 
     return load
 

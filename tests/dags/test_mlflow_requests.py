@@ -14,6 +14,7 @@ import pytest
 import requests
 from arrivals import deliver_cells
 from dag_nights import Laboratory, quick_work
+from sessions import kedro_run
 from storage_root import put_in_force
 
 from image_classification.champion import signature
@@ -21,7 +22,6 @@ from image_classification.champion import signature
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-PROJECT = Path(__file__).resolve().parents[2]
 MOST = 30
 OF_LOGGING_THE_MODEL = 12
 """MLflow's own, of which six are the histories of the six curves."""
@@ -92,15 +92,6 @@ def taken_in(
         with signature.make_key():
             pass
         yield storage, server
-
-
-def kedro_run(pipeline: str, **params: Any) -> None:
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(PROJECT)
-    with KedroSession.create(project_path=PROJECT, runtime_params=params) as session:
-        session.run(pipeline_names=[pipeline])
 
 
 def test_a_training_in_one_process_asks_as_little_for_two_epochs_as_for_nine(

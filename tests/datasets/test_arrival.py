@@ -11,6 +11,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from arrivals import put_files
 
 from image_classification.datasets import Inbox, InboxDataset, IncomingBatch
 from image_classification.datasets.archive import ArchiveError
@@ -19,12 +20,6 @@ from image_classification.datasets.file import NotRegularError, open_filesystem,
 from image_classification.datasets.taken import Delivery
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-def put(root: str, *names: str) -> None:
-    filesystem, path = open_filesystem(root)
-    for name in names:
-        write_whole(filesystem, f"{path}/{name}", name.encode())
 
 
 def load(root: str) -> Inbox:
@@ -62,7 +57,7 @@ class TestCompleteness:
     def test_the_times_that_files_carry_do_not_matter(
         self, tmp_path: Path, name: str, carried: float
     ) -> None:
-        put(str(tmp_path), name)
+        put_files(str(tmp_path), name)
         os.utime(tmp_path / name, (carried, carried))
         if name != "b.zip":
             os.utime(tmp_path / "b" / "P", (carried, carried))
@@ -129,7 +124,7 @@ class TestCompleteness:
 
 
 def test_a_file_that_changes_while_it_is_read_is_never_taken_half(tmp_path: Path) -> None:
-    put(str(tmp_path), "b/P/1.png")
+    put_files(str(tmp_path), "b/P/1.png")
     (batch,) = load(str(tmp_path)).batches
     (tmp_path / "b" / "P" / "1.png").write_bytes(b"longer than before")
     with pytest.raises(OSError, match=r"'P/1\.png' changes while it is copied"):
@@ -137,7 +132,7 @@ def test_a_file_that_changes_while_it_is_read_is_never_taken_half(tmp_path: Path
 
 
 def test_what_has_become_no_file_is_read_as_the_reason(tmp_path: Path) -> None:
-    put(str(tmp_path), "b/P/1.png", "b/P/2.png")
+    put_files(str(tmp_path), "b/P/1.png", "b/P/2.png")
     (batch,) = load(str(tmp_path)).batches
     (tmp_path / "b" / "P" / "1.png").unlink()
     os.mkfifo(tmp_path / "b" / "P" / "1.png")
@@ -196,7 +191,7 @@ class TestZip:
         assert self.read(tmp_path, (marker, b"{}"), ("P/1.png", b"1")) == {"P/1.png": b"1"}
 
     def test_a_folder_that_is_called_like_one_is_a_folder(self, root: str) -> None:
-        put(f"{root}/incoming", "b.zip/P/1.png")
+        put_files(f"{root}/incoming", "b.zip/P/1.png")
         (batch,) = load(f"{root}/incoming").batches
         assert (batch.name, batch.is_zip, list(batch.files)) == ("b.zip", False, ["P/1.png"])
         assert list(batch.read_files()) == [("P/1.png", b"b.zip/P/1.png")]

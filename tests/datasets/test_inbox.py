@@ -9,18 +9,13 @@ from typing import Any
 
 import fsspec
 import pytest
+from arrivals import put_files
 
 from image_classification.datasets import Inbox, InboxDataset, inbox
 from image_classification.datasets.file import open_filesystem, write_whole
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARIS = NOON.astimezone(timezone(timedelta(hours=1)))
-
-
-def put(root: str, *names: str) -> None:
-    filesystem, path = open_filesystem(root)
-    for name in names:
-        write_whole(filesystem, f"{path}/{name}", name.encode())
 
 
 def load(root: str) -> Inbox:
@@ -32,7 +27,7 @@ class TestListing:
         assert load(f"{root}/incoming") == Inbox([], [])
 
     def test_folders_and_zips_are_batches_by_name(self, root: str) -> None:
-        put(f"{root}/incoming", "b/P/1.png", "c.ZIP", "a/1.png", "d.zip", "d.zip._READY")
+        put_files(f"{root}/incoming", "b/P/1.png", "c.ZIP", "a/1.png", "d.zip", "d.zip._READY")
         batches = load(f"{root}/incoming").batches
         _, path = open_filesystem(f"{root}/incoming")
         told = [(b.name, b.delivered_as, b.path, b.is_zip, b.is_ready) for b in batches]
@@ -54,9 +49,9 @@ class TestListing:
         [("_READY", True), ("_BATCH.json", False)],
     )
     def test_markers_are_never_counted_as_files(self, root: str, marker: str, ready: bool) -> None:
-        put(f"{root}/incoming", "b/P/1.png")
+        put_files(f"{root}/incoming", "b/P/1.png")
         (before,) = load(f"{root}/incoming").batches
-        put(f"{root}/incoming", f"b/{marker}")
+        put_files(f"{root}/incoming", f"b/{marker}")
         (batch,) = load(f"{root}/incoming").batches
         assert batch.files == before.files == {"P/1.png": 9}
         assert batch.digest == before.digest
@@ -64,16 +59,16 @@ class TestListing:
         assert batch.is_ready == ready
 
     def test_a_marker_in_a_folder_of_a_class_is_a_file_as_any(self, root: str) -> None:
-        put(f"{root}/incoming", "b/P/_READY")
+        put_files(f"{root}/incoming", "b/P/_READY")
         (batch,) = load(f"{root}/incoming").batches
         assert (list(batch.files), batch.is_ready) == (["P/_READY"], False)
 
     def test_hidden_files_and_folders_are_no_batches(self, root: str) -> None:
-        put(f"{root}/incoming", ".b.partial/P/1.png", ".DS_Store", "lost.png", "x._READY")
+        put_files(f"{root}/incoming", ".b.partial/P/1.png", ".DS_Store", "lost.png", "x._READY")
         assert load(f"{root}/incoming") == Inbox([], ["lost.png"])
 
     def test_a_batch_changed_when_its_newest_file_did(self, tmp_path: Path) -> None:
-        put(str(tmp_path), "b/P/1.png", "b/P/2.png", "c.zip")
+        put_files(str(tmp_path), "b/P/1.png", "b/P/2.png", "c.zip")
         os.utime(tmp_path / "b" / "P" / "1.png", (NOON.timestamp(), NOON.timestamp()))
         os.utime(tmp_path / "b" / "P" / "2.png", (0, 0))
         os.utime(tmp_path / "c.zip", (60, 60))
@@ -85,12 +80,12 @@ class TestListing:
         found = {"P/1.png": {"size": None}}
         monkeypatch.setattr(inbox, "find_files", lambda *_, **__: found)
         fsspec.filesystem("memory").store.clear()
-        put("memory://bucket/incoming", "b/P/1.png", "c.zip")
+        put_files("memory://bucket/incoming", "b/P/1.png", "c.zip")
         folder, _ = load("memory://bucket/incoming").batches
         assert (folder.files, folder.changed_at) == ({"P/1.png": 0}, None)
 
     def test_a_link_or_a_pipe_is_left_alone_with_the_reason(self, tmp_path: Path) -> None:
-        put(str(tmp_path), "elsewhere/P/1.png", "incoming/b/P/1.png", "elsewhere/c.zip")
+        put_files(str(tmp_path), "elsewhere/P/1.png", "incoming/b/P/1.png", "elsewhere/c.zip")
         (tmp_path / "incoming" / "a").symlink_to(tmp_path / "elsewhere")
         (tmp_path / "incoming" / "c.zip").symlink_to(tmp_path / "elsewhere" / "c.zip")
         os.mkfifo(tmp_path / "incoming" / "d.zip")
@@ -105,14 +100,14 @@ class TestListing:
     def test_what_cannot_be_looked_at_is_left_alone_and_the_rest_is_listed(
         self, root: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        put(f"{root}/incoming", "a/P/1.png", "b.zip")
+        put_files(f"{root}/incoming", "a/P/1.png", "b.zip")
         monkeypatch.setattr(inbox, "find_files", lambda *_, **__: 1 / 0)
         found = load(f"{root}/incoming")
         assert [batch.name for batch in found.batches] == ["b"]
         assert found.aside == {"a": "it cannot be looked at: division by zero"}
 
     def test_what_is_no_regular_file_is_none_of_the_batch(self, tmp_path: Path) -> None:
-        put(str(tmp_path), "b/P/1.png", "outside.png")
+        put_files(str(tmp_path), "b/P/1.png", "outside.png")
         os.mkfifo(tmp_path / "b" / "P" / "pipe.png")
         (tmp_path / "b" / "P" / "out.png").symlink_to(tmp_path / "outside.png")
         (batch,) = load(str(tmp_path)).batches
@@ -132,7 +127,7 @@ class TestListing:
     def test_what_came_since_is_seen(self, root: str) -> None:
         dataset = InboxDataset(filepath=f"{root}/incoming")
         dataset.load()
-        put(f"{root}/incoming", "b/P/1.png")
+        put_files(f"{root}/incoming", "b/P/1.png")
         assert len(dataset.load().batches) == 1
 
     def test_it_cannot_be_written_through_the_catalog(self, root: str) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from arrivals import put_files
 from clock import set_clock
 
 from image_classification.datasets import Inbox, InboxDataset, inbox
@@ -17,12 +18,6 @@ from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.datasets.look import Look, compare_looks, read_looks
 
 Looking = Callable[..., tuple[bool, Inbox]]
-
-
-def put(root: str, *names: str) -> None:
-    filesystem, path = open_filesystem(root)
-    for name in names:
-        write_whole(filesystem, f"{path}/{name}", name.encode())
 
 
 BEFORE = Look("a", 100.0, 500.0)
@@ -66,36 +61,36 @@ class TestLooks:
     def test_a_batch_is_complete_once_two_looks_half_an_hour_apart_see_the_same(
         self, root: str, look: Looking
     ) -> None:
-        put(f"{root}/incoming", "b/P/1.png")
+        put_files(f"{root}/incoming", "b/P/1.png")
         assert [look(minute)[0] for minute in (0, 10, 20, 29.9, 30.1)] == [False] * 4 + [True]
 
     def test_a_change_between_two_looks_starts_the_time_anew(
         self, root: str, look: Looking
     ) -> None:
-        put(f"{root}/incoming", "b/P/1.png")
+        put_files(f"{root}/incoming", "b/P/1.png")
         assert not look(5)[0]
-        put(f"{root}/incoming", "b/P/2.png")
+        put_files(f"{root}/incoming", "b/P/2.png")
         # By the clock of the files it changed long before the last look: that clock goes wrong.
         assert [look(minute)[0] for minute in (40, 60, 69.9, 70.1)] == [False] * 3 + [True]
 
     def test_the_time_of_the_file_system_counts_as_a_look(self, root: str, look: Looking) -> None:
-        put(f"{root}/incoming", "b/P/1.png")
+        put_files(f"{root}/incoming", "b/P/1.png")
         assert look(30.1)[0]
 
     def test_a_clock_of_the_file_system_that_is_ahead_is_not_believed(
         self, root: str, look: Looking
     ) -> None:
-        put(f"{root}/incoming", "b/P/1.png")
+        put_files(f"{root}/incoming", "b/P/1.png")
         assert [look(minute)[0] for minute in (-900, -890, -871, -869)] == [False] * 3 + [True]
 
     def test_nothing_is_kept_of_a_batch_that_is_gone_or_carries_the_marker(
         self, root: str, look: Looking
     ) -> None:
         filesystem, path = open_filesystem(f"{root}/images/{inbox.LOOKS}")
-        put(f"{root}/incoming", "b/P/1.png", "b/_READY")
+        put_files(f"{root}/incoming", "b/P/1.png", "b/_READY")
         assert look(0)[0]
         assert not filesystem.exists(path)
-        put(f"{root}/incoming", "c.zip")
+        put_files(f"{root}/incoming", "c.zip")
         assert len(look(0)[1].batches) == 2
         assert len(read_looks(filesystem, path)) == 1
         filesystem.rm_file(open_filesystem(f"{root}/incoming/c.zip")[1])
@@ -103,7 +98,7 @@ class TestLooks:
         assert read_looks(filesystem, path) == {}
 
     def test_they_lie_outside_the_incoming_folder(self, root: str, look: Looking) -> None:
-        put(f"{root}/incoming", "b/P/1.png")
+        put_files(f"{root}/incoming", "b/P/1.png")
         look(0)
         filesystem, path = open_filesystem(f"{root}/incoming")
         assert filesystem.find(path) == [f"{path}/b/P/1.png"]
@@ -116,7 +111,7 @@ class TestLooks:
     def test_who_cannot_write_to_the_storage_may_look(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        put(str(tmp_path), "incoming/b/P/1.png", "images")
+        put_files(str(tmp_path), "incoming/b/P/1.png", "images")
         dataset = InboxDataset(filepath=f"{tmp_path}/incoming", notes=f"{tmp_path}/images")
         assert len(dataset.load().batches) == 1
         assert "This look is not remembered in" in caplog.text
@@ -140,7 +135,7 @@ def test_what_a_real_program_is_copying_is_not_complete(tmp_path: Path, way: str
     if shutil.which(COPIES[way][0]) is None:
         pytest.skip(f"{COPIES[way][0]} is not installed")
     source, incoming = tmp_path / "source" / "b", tmp_path / "incoming"
-    put(str(source), *(f"{label}/{n}.png" for label in "PU" for n in range(150)))
+    put_files(str(source), *(f"{label}/{n}.png" for label in "PU" for n in range(150)))
     incoming.mkdir()
     for path in [*source.rglob("*"), source]:
         os.utime(path, (OLD_S, OLD_S))

@@ -12,23 +12,15 @@ import mlflow
 import pandas as pd
 import pytest
 from arrivals import deliver_cells
-from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
+from sessions import kedro_run
 from storage_root import put_in_force
 from terminal import call, read_table
 
-PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
 OTHER = {"Parasitized": "Uninfected", "Uninfected": "Parasitized"}
 # Two whole nights with a training each.
 pytestmark = pytest.mark.slow
-
-
-def kedro_run(pipeline: str, **params: Any) -> None:
-    bootstrap_project(PROJECT)
-    with settings.SESSION_CLASS.create(project_path=PROJECT, runtime_params=params) as session:
-        session.run(pipeline_names=[pipeline])
 
 
 @dataclass

@@ -15,6 +15,7 @@ from arrivals import deliver_cells
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
+from sessions import kedro_run
 from storage_root import put_in_force
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -23,13 +24,6 @@ MODEL = "test-classifier"
 pytestmark = pytest.mark.slow
 
 ANY_GAIN = {"promotion": {"improvement": {"minimum_gain": -1.0}}}
-
-
-def kedro_run(pipeline: str, **params: Any) -> None:
-    bootstrap_project(PROJECT)
-    # As the command does: the project has a session of its own.
-    with settings.SESSION_CLASS.create(project_path=PROJECT, runtime_params=params) as session:
-        session.run(pipeline_names=[pipeline])
 
 
 @dataclass

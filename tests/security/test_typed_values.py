@@ -6,14 +6,14 @@ keys of Airflow are, and an error, a parameter of MLflow or a note then showed i
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import airflow_home  # noqa: F401 - before Airflow is imported
 import numpy as np
 import pandas as pd
 import pytest
+from dag_file import load_dag
 from shipped import CONF, read_files
 
 from image_classification import figures
@@ -22,23 +22,10 @@ from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.path import list_values, nest_value
 from image_classification.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
 PROJECT = Path(__file__).resolve().parents[2]
 TYPED = "${env:SECRET} \\${env:SECRET} {{ var.value.secret }} ${"
 LEAKED = "the signing key"
 KINDS = ("parameters", "catalog", "mlflow", "globals")
-
-
-def load_dag(file: Path) -> DAG:
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    dag: DAG = module.dag
-    return dag
 
 
 DAGS = {file.stem: load_dag(file) for file in sorted((PROJECT / "dags").glob("*_dag.py"))}

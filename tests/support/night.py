@@ -7,7 +7,6 @@ scheduler, which starts them one after another, and Airflow's API alone are left
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 from airflow.executors.base_executor import BaseExecutor
 from airflow.executors.local_executor import LocalExecutor
+from dag_file import load_dag
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_FILE = PROJECT / "dags" / "image_classification_retraining_dag.py"
@@ -83,12 +83,8 @@ def run_workload(workload: Workload, **_: Any) -> None:
 
 def list_tasks() -> list[Workload]:
     """Return the tasks of the DAG file, each after those that it depends on."""
-    spec = importlib.util.spec_from_file_location("dag_file", DAG_FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    tasks = [Workload(task.task_id, type(task).__name__) for task in module.dag.topological_sort()]
+    sorted_tasks = load_dag(DAG_FILE).topological_sort()
+    tasks = [Workload(task.task_id, type(task).__name__) for task in sorted_tasks]
     return [
         task
         for task in tasks
