@@ -41,7 +41,6 @@ from typing import Any
 
 import pandas as pd
 import psutil
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from measuring import (
@@ -157,10 +156,13 @@ def take_in(storage: Path) -> tuple[float, int]:
 
 def build_catalog(storage: Path) -> DataCatalog:
     """Return the project's catalog over a storage root, MLflow left out."""
-    from image_classification.settings import CONFIG_LOADER_ARGS  # noqa: PLC0415
+    from image_classification.configuration.loader import (  # noqa: PLC0415
+        LOADER_ARGUMENTS,
+        ReadOnceConfigLoader,
+    )
 
     os.environ["IMAGE_CLASSIFICATION_STORAGE"] = str(storage)
-    loader = OmegaConfigLoader(str(PROJECT / "conf"), env="base", **CONFIG_LOADER_ARGS)
+    loader = ReadOnceConfigLoader(str(PROJECT / "conf"), env="base", **LOADER_ARGUMENTS)
     entries: dict[str, dict[str, Any]] = loader["catalog"]
     catalog = DataCatalog.from_config(
         {

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from samples import fill_folder
@@ -28,14 +27,14 @@ ROOT = "/laboratory"
 @cache
 def _read_configuration() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return catalog and parameters of the environment `test`, for a storage root `ROOT`."""
-    from image_classification.settings import CONFIG_LOADER_ARGS
+    from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGE_CLASSIFICATION_STORAGE", ROOT)
         for name in ("INCOMING", "IMAGES", "INFERENCE"):
             patch.delenv(f"IMAGE_CLASSIFICATION_{name}", raising=False)
         patch.chdir(PROJECT)
-        loader = OmegaConfigLoader(str(PROJECT / "conf"), env="test", **CONFIG_LOADER_ARGS)
+        loader = ReadOnceConfigLoader(str(PROJECT / "conf"), env="test", **LOADER_ARGUMENTS)
         return loader["catalog"], loader["parameters"]
 
 
