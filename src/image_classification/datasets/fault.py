@@ -57,5 +57,5 @@ def describe_error(error: BaseException) -> str:
 
 def explain_damage(path: str, error: Exception) -> DataError:
     """Return the error of a file that cannot be read: which, why, and what to do."""
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = describe_error(error)
     return DataError(f"'{path}' is damaged, perhaps by a power cut: {said}. {REMEDY}")
