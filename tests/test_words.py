@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from shipped import CONF
+
+import image_classification
 from image_classification import words
 from image_classification.words import Words
+
+SOURCE = Path(image_classification.__file__).parent
 
 
 def test_one_and_several_are_counted() -> None:
@@ -23,3 +33,77 @@ def test_words_in_force_are_those_of_the_whole_process() -> None:
 
 def test_words_of_no_project_fit_any() -> None:
     assert Words().count_groups(2) == "2 groups"
+
+
+def test_a_key_is_read_in_the_words_of_the_project() -> None:
+    clothes = Words(group="garment", groups="garments", image="photo", images="photos")
+    assert clothes.tell_key("worst_patient") == "worst garment"
+    assert clothes.tell_key("champion_unseen_patients") == "champion unseen garments"
+    assert clothes.tell_key("golden_cells") == "golden photos"
+    assert clothes.tell_key("calibration_error") == "calibration error"
+
+
+# `local` makes and fetches blood cells; a cell of a table is another thing.
+OF_BLOOD_CELLS = ("local/synthetic.py", "local/download.py")
+DOMAIN = re.compile(r"\b(patients?|cells?|malaria|parasitized|uninfected|blood|smears?)\b", re.I)
+KEY = re.compile(r"[\w./:-]+")
+
+
+def find_domain_words(code: str) -> list[str]:
+    """Return the texts in a file of code that speak of the domain of one project.
+
+    Names of keys, columns and files may; so may docstrings, but for those of commands, which are
+    their help.
+    """
+    tree = ast.parse(code)
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    read_by_programmers = {
+        id(statement.value)
+        for node in ast.walk(tree)
+        if isinstance(body := getattr(node, "body", None), list) and not is_command(node)
+        for statement in body
+        if isinstance(statement, ast.Expr)
+    }
+    return [
+        text.value
+        for text in texts
+        if isinstance(text.value, str)
+        and id(text) not in read_by_programmers
+        and DOMAIN.search(text.value)
+        and not KEY.fullmatch(text.value)
+    ]
+
+
+def is_command(node: ast.AST) -> bool:
+    decorators = getattr(node, "decorator_list", [])
+    return any("command" in ast.unparse(decorator) for decorator in decorators)
+
+
+def test_no_text_speaks_of_the_domain_of_one_project() -> None:
+    files = [file for file in sorted(SOURCE.rglob("*.py")) if "vendor" not in file.parts]
+    found = {
+        str(file.relative_to(SOURCE)): texts
+        for file in files
+        if (texts := find_domain_words(file.read_text()))
+    }
+    assert not {file: texts for file, texts in found.items() if file not in OF_BLOOD_CELLS}
+    for settings in ("airflow.yml",):
+        assert not DOMAIN.search((CONF / "base" / settings).read_text())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'x = f"{n} patients"',
+        'x = "a cell that"',
+        '@click.command()\ndef f():\n    """Show cells."""',
+    ],
+)
+def test_a_text_of_one_domain_is_noticed(code: str) -> None:
+    assert find_domain_words(code)
+
+
+def test_keys_and_docstrings_may_keep_their_names() -> None:
+    assert not find_domain_words(
+        '"""Cells."""\nx = "golden_cells.parquet", "patient"\n"""A cell."""'
+    )

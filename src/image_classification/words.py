@@ -50,6 +50,14 @@ class Words:
         """Return the word for so many groups: "patient" for one, "patients" for others."""
         return self.group if count == 1 else self.groups
 
+    def tell_key(self, key: str) -> str:
+        """Return a key as people read it: "worst_patient" as "worst garment"."""
+        return " ".join(self._translate(part) for part in key.split("_"))
+
+    def _translate(self, part: str) -> str:
+        ours = {"patient": self.group, "patients": self.groups}
+        return {**ours, "cell": self.image, "cells": self.images}.get(part, part)
+
 
 _in_force = Words()
 

@@ -223,7 +223,7 @@ class TestRetries:
         stop_before("verify_champion", lambda: promote(store.ledger, nights[1]))
         monkeypatch.setattr(verification, "consume_version", answer_otherwise)
         (said, *_) = open_release(store.ledger).look()
-        assert "undone: Version 2 does not answer its golden cells" in said
+        assert "undone: Version 2 does not answer its golden images" in said
         assert registry.find_champion(MODEL) == FIRST
         assert check_agreement(store.ledger) == verdict.UNVERIFIED
 

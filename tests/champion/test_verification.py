@@ -264,7 +264,7 @@ def test_a_version_without_golden_cells_is_loaded_and_said_not_to_be_asked(
 ) -> None:
     first, _, found = registered
     verification.verify_champion(MODEL, first, 0.001, measure(found, golden_difference=None))
-    assert "keeps no golden cells" in caplog.text
+    assert "keeps no golden images" in caplog.text
 
 
 def test_a_process_that_takes_too_long_is_an_error(

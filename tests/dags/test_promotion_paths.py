@@ -403,7 +403,7 @@ def test_a_champion_moved_while_a_person_thinks_is_not_overwritten(
 def test_a_champion_that_does_not_answer_as_stored_is_moved_back_and_fails_the_run(
     laboratory: Laboratory, judge: Callable[..., Night], consumer: Consumer
 ) -> None:
-    consumer.fault = "Version 2 does not answer its golden cells."
+    consumer.fault = "Version 2 does not answer its golden images."
     moved_to: list[str] = []
     consumer.on_ask = lambda: moved_to.append(
         str(laboratory.client.get_model_version_by_alias(MODEL, "champion").version)
@@ -413,7 +413,7 @@ def test_a_champion_that_does_not_answer_as_stored_is_moved_back_and_fails_the_r
     assert night.state == "failed"
     assert night.tries["promote_challenger"] == 1
     assert night.aliases["champion"] == "1"
-    assert "does not answer its golden cells. The champion is version 1 again." in night.outcome
+    assert "does not answer its golden images. The champion is version 1 again." in night.outcome
     assert ledger_entry(laboratory, night)["event"] == "failed verification"
     assert night.mlflow_run.info.status == "FAILED"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from image_classification import words
 from image_classification.champion.ledger import Entry, name_event
 from image_classification.gate.improvement import IN_POINTS
 from image_classification.gate.measure import find_measure
@@ -121,8 +122,8 @@ def _describe_judgement(decision: Mapping[str, Any]) -> str:
     ]
     unseen = ", none of them trained on" if _is_unseen(decision) else ""
     scored = (
-        f"Against {rival}, on {decision['images']} validation images of {decision['patients']} "
-        f"patients{unseen}."
+        f"Against {rival}, on {decision['images']} validation images of "
+        f"{words.current().count_groups(decision['patients'])}{unseen}."
     )
     return "\n".join(
         ["### How it was judged", "", scored, "", _row(header), _row(["---"] * len(header)), *rows]
@@ -157,7 +158,7 @@ def _tabulate_checks(decision: Mapping[str, Any]) -> str:
         _row(
             [
                 check["group"],
-                check["name"].replace("_", " "),
+                words.current().tell_key(check["name"]),
                 _show(check),
                 escape_markdown(check["required"]),
                 "yes" if check["passed"] else "**no**",
@@ -186,7 +187,7 @@ def _show(check: Mapping[str, Any]) -> str:
 def _describe_data(facts: Mapping[str, str]) -> str:
     known = {
         "images": facts.get("images"),
-        "patients": facts.get("patients"),
+        words.current().groups: facts.get("patients"),
         "captured until": facts.get("captured_until"),
         "index as of": facts.get("index_until"),
         "batches": facts.get("batches"),

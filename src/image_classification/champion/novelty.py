@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from image_classification import words
 from image_classification.champion import registry
 from image_classification.errors import RegistryError
 from image_classification.intake.waiting import count_changes, count_corrected, judge_changes
@@ -83,4 +84,4 @@ def _compare_with_newest(
 
 
 def _count(summary: Mapping[str, Any]) -> str:
-    return f"{summary['images']} images of {summary['patients']} patients"
+    return f"{summary['images']} images of {words.current().count_groups(summary['patients'])}"

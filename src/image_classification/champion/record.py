@@ -30,7 +30,7 @@ CHAMPION_SINCE = "champion_since"
 OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
 """Tags of a former champion; they are removed when it becomes champion again."""
 PLOTS = {
-    "Challenger and champion, patient by patient": names.COMPARISON_PLOT,
+    "Challenger and champion, side by side": names.COMPARISON_PLOT,
     "Confusion matrix": names.CONFUSION_MATRIX,
     "ROC curve": names.ROC_CURVE,
 }

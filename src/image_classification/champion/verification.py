@@ -65,14 +65,14 @@ def verify_champion(
         )
     difference = answer["golden_difference"]
     if difference is None:
-        logger.warning("Version %s keeps no golden cells: its answers were not checked", version)
+        logger.warning("Version %s keeps no golden images: its answers were not checked", version)
     elif not difference <= tolerance:
         raise VerificationError(
-            f"Version {version} does not answer its golden cells as it did when it was made: a "
+            f"Version {version} does not answer its golden images as it did when it was made: a "
             f"probability differs by {difference:.4g}, allowed: {tolerance:g} "
             "(promotion.golden_tolerance)."
         )
-    logger.info("Verified: %s answers its golden cells (within %s)", uri, difference)
+    logger.info("Verified: %s answers its golden images (within %s)", uri, difference)
 
 
 def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:

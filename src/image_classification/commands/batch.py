@@ -58,7 +58,7 @@ PAIRED = (
 def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: bool) -> None:
     """Put PATH, a folder with a sub-folder per class or a zip of one, into the incoming folder.
 
-    First it shows what is there: classes, patients and dates as the names tell them, kinds of
+    First it shows what is there: classes, groups and dates as the names tell them, kinds of
     files, what the intake would refuse and why, and what is left out. Then the batch appears in the
     incoming folder as a whole, and the next intake takes it in. PATH stays as it is.
 

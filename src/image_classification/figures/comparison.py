@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from image_classification import words
+
 VERDICT_COLOURS = {"promote": "#55a868", "keep": "#c44e52", "refuse": "#8172b3"}
 
 LONGEST_LEGEND = 30
@@ -48,7 +50,8 @@ def plot_comparison(comparison: Mapping[str, Any], required: tuple[float, str]) 
             patients.plot(ends, (place, place), "-", color="grey", lw=1, zorder=0)
     patients.set_yticks(places, [f"{row['patient'][:12]} ({row['images']})" for row in rows])
     patients.tick_params(axis="y", labelsize=max(4, min(9, 200 // max(1, len(rows)))))
-    patients.set(xlabel="accuracy", title="Patient by patient (images)")
+    group = words.current().group
+    patients.set(xlabel="accuracy", title=f"{group.capitalize()} by {group} (images)")
     patients.grid(alpha=0.3)
     if rows:
         patients.legend(loc="lower right")
@@ -68,7 +71,7 @@ def _draw_gain(axes: Any, tests: Mapping[str, Any], least: float, demand: str) -
     axes.set(
         xlabel="gain in accuracy, points",
         title=f"Challenger over champion, {100 * tests['confidence']:g} % interval\n"
-        f"over {tests['patients']} patients",
+        f"over {words.current().count_groups(tests['patients'])}",
     )
     axes.legend(loc="lower center")
 

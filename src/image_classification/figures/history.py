@@ -10,6 +10,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from image_classification import words
+
 
 def plot_history(history: pd.DataFrame) -> Figure:
     """Plot what each night brought: images, accuracies on validation, and decisions.
@@ -81,7 +83,10 @@ def plot_champion_trend(trend: pd.DataFrame) -> Figure:
     axes.set(
         xlabel="night (UTC)",
         ylabel="accuracy",
-        title="The champion on the newest labelled days, of patients it was not trained on",
+        title=(
+            f"The champion on the newest labelled days, of {words.current().groups} it was not "
+            "trained on"
+        ),
     )
     axes.margins(y=0.12)
     axes.grid(alpha=0.3)
@@ -137,7 +142,7 @@ def _draw_reign(axes: Any, reign: pd.DataFrame, is_first: bool) -> None:
         color=blue,
         alpha=0.18,
         lw=0,
-        label=name("interval over patients"),
+        label=name(f"interval over {words.current().groups}"),
     )
     axes.vlines(times, reign["low"], reign["high"], color=blue, alpha=0.35, lw=1)
     axes.plot(times, reign["accuracy"], "o-", color=blue, ms=4, label=name("champion"), zorder=3)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from image_classification import words
+
 SHEET_COLUMNS = 6
 
 
@@ -34,7 +36,7 @@ def plot_contact_sheet(
     )
     captions = [
         f"label {mistake.label}\ncalled {mistake.category} {mistake.confidence:.0%}\n"
-        f"patient {mistake.patient}"
+        f"{words.current().group} {mistake.patient}"
         for mistake in mistakes.itertuples()
     ]
     return _draw_sheet(title, pixels, captions)
@@ -50,7 +52,7 @@ def plot_suspects(batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uin
     """
     rows = suspects[["label", "patient", "path"]].astype(str).to_numpy()
     captions = [
-        f"{label}\npatient {patient[:12]}\n{path.rsplit('/')[-1][-24:]}"
+        f"{label}\n{words.current().group} {patient[:12]}\n{path.rsplit('/')[-1][-24:]}"
         for label, patient, path in rows
     ]
     title = f"Batch '{batch}': its {len(suspects)} most suspicious images, with their labels"
@@ -71,7 +73,8 @@ def plot_proposals(
     """
     rows = proposals[["before", "label", "patient", "path"]].astype(str).to_numpy()
     captions = [
-        f"{before or 'no label'}\n→ {label}\npatient {patient[:12]}\n{path.rsplit('/')[-1][-24:]}"
+        f"{before or 'no label'}\n→ {label}\n{words.current().group} {patient[:12]}\n"
+        f"{path.rsplit('/')[-1][-24:]}"
         for before, label, patient, path in rows
     ]
     title = f"Batch '{batch}': {len(rows)} of {count} images with another label, now → new"

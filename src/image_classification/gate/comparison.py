@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from image_classification import words
 from image_classification.errors import DataError
 from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
 from image_classification.gate.measure import measure_predictions
@@ -185,7 +186,8 @@ def _check_same_images(challenger: pd.DataFrame, champion: pd.DataFrame) -> None
     )
     if ours != theirs:
         raise DataError(
-            "Challenger and champion were not scored on the same images, of the same patients and "
-            f"with the same labels, in the same order: {len(ours)} and {len(theirs)} rows. Run "
+            f"Challenger and champion were not scored on the same images, of the same "
+            f"{words.current().groups} and with the same labels, in the same order: "
+            f"{len(ours)} and {len(theirs)} rows. Run "
             "score_challenger and score_champion of the same run again."
         )

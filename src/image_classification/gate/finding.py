@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from image_classification import words
 from image_classification.gate.hindsight import (
     NOT_KNOWN,
     WRONG,
@@ -112,7 +113,7 @@ def _tell_gain(decision: PastDecision, judged: Mapping[str, Any], rule: Hindsigh
     images, patients, gain = (judged[name] for name in ("images", "patients", "gain"))
     if not images:
         return "no image came later that neither was trained on"
-    on = f"on {images:,} images of {patients:,} patients that came later"
+    on = f"on {images:,} images of {words.current().count_groups(patients)} that came later"
     if gain is None:
         return (
             f"only {on.removeprefix('on ')}, required are {rule['minimum_images']:,} of "
@@ -141,7 +142,7 @@ def _tell_outcome(outcome: str, nights: int, misread: int) -> str:
     if nights:
         parts.append(f"{nights} night{'s' * (nights > 1)}")
     if misread:
-        parts.append(f"about {_round(misread):,} cell{'s' * (misread > 1)} wrongly read")
+        parts.append(f"about {words.current().count_images(_round(misread))} wrongly read")
     return ", ".join(parts)
 
 

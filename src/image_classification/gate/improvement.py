@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from image_classification import words
 from image_classification.errors import DataError
 from image_classification.gate.check import Check, make_check
 from image_classification.gate.number import DECIMALS, format_points
@@ -30,7 +31,7 @@ def describe_gain(tests: Mapping[str, Any]) -> str:
     return (
         f"challenger {format_points(tests['gain'])} points ({100 * tests['confidence']:g} % CI "
         f"{format_points(tests['low'], '')} to {format_points(tests['high'], '')} over "
-        f"{tests['patients']} patients)"
+        f"{words.current().count_groups(tests['patients'])})"
     )
 
 
@@ -76,8 +77,8 @@ def count_missing(tests: Tests, rule: Improvement) -> int | None:
 def _weigh(tests: Tests, rule: Improvement, more: int = 0) -> Belief:
     if "spread" not in tests:
         raise DataError(
-            "The comparison was made by an earlier release and lacks the spread of the patients' "
-            "gains. Run compare_models and what follows it again."
+            "The comparison was made by an earlier release and does not say how far the gains "
+            "spread. Run compare_models and what follows it again."
         )
     wanted = rule["expected_loss"]
     return weigh_gain(
@@ -108,7 +109,8 @@ def _check_superiority(tests: Tests, rule: Improvement) -> list[Check]:
             tests["patients"],
             f"at least {wanted['minimum_patients']}",
             tests["patients"] >= wanted["minimum_patients"],
-            f"only {tests['patients']} validation patients, required: {wanted['minimum_patients']}",
+            f"only {tests['patients']} validation {words.current().groups}, required: "
+            f"{wanted['minimum_patients']}",
         ),
         _check_bound(tests, least),
         make_check(
@@ -138,7 +140,8 @@ def _check_loss(tests: Tests, rule: Improvement) -> list[Check]:
     belief = _weigh(tests, rule)
     loss = belief.expect_loss(least)
     more = count_missing(tests, rule)
-    remedy = f"; about {more} more validation patients would decide" if more else ""
+    missing = f"{more} more validation {words.current().name_groups(more or 0)}"
+    remedy = f"; about {missing} would decide" if more else ""
     required = f"at least {format_points(least, '')} points"
     return [
         make_check(

@@ -7,6 +7,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from image_classification import words
 from image_classification.gate.check import Check, make_check
 from image_classification.gate.measure import MEASURES, Measure, measure_accuracy
 from image_classification.gate.number import DECIMALS, format_change
@@ -20,7 +21,7 @@ from image_classification.gate.policy import (
 RUN_OF_TODAY = "run_of_today"
 """The guard that says nothing about the challenger, only about its run."""
 
-WORST_PATIENT = Measure("worst_patient", "worst patient", measure_accuracy)
+WORST_PATIENT = "worst_patient"
 """The accuracy on the worst patient, each model's own; not measured over all images."""
 
 
@@ -113,19 +114,20 @@ def _read_version(model: Mapping[str, Any] | None) -> str:
 
 def _check_seen(role: str, facts: Facts) -> Check:
     seen: list[str] | None = facts[f"{role}_seen"]  # type: ignore[literal-required]
+    groups = words.current().groups
     if seen is None:
         value = "unknown"
         sentence = (
-            f"it is not known which patients the {role} was trained on: no table of its images is "
+            f"it is not known which {groups} the {role} was trained on: no table of its images is "
             "kept"
         )
     else:
         value = ", ".join(seen) or "none"
         sentence = (
-            f"the {role} was trained on {len(seen)} of the validation patients: "
+            f"the {role} was trained on {len(seen)} of the validation {groups}: "
             f"{', '.join(seen[:5])}{' …' if len(seen) > 5 else ''}"
         )
-    required = f"the {role} was trained on no validation patient"
+    required = f"the {role} was trained on no validation {words.current().group}"
     return make_check("guard", f"{role}_unseen_patients", value, required, seen == [], sentence)
 
 
@@ -237,16 +239,16 @@ def _check_change(
 
 
 def _check_worst_patient(slices: Sequence[Mapping[str, Any]], rule: Guardrails) -> Check:
+    group = words.current().group
     if not slices:
-        required = f"a patient with {rule['minimum_patient_images']} images"
+        required = f"a {group} with {rule['minimum_patient_images']} images"
         return make_check(
-            "guardrail", "worst_patient", "none is large enough", required, passed=True, sentence=""
+            "guardrail", WORST_PATIENT, "none is large enough", required, passed=True, sentence=""
         )
     ours = min(slices, key=lambda row: row["challenger"])
     theirs = min(slices, key=lambda row: row["champion"])
-    check = _check_change(
-        WORST_PATIENT, theirs["champion"], ours["challenger"], rule[WORST_PATIENT.guardrail]
-    )
+    measure = Measure(WORST_PATIENT, f"worst {group}", measure_accuracy)
+    check = _check_change(measure, theirs["champion"], ours["challenger"], rule[measure.guardrail])
     check["sentence"] += (
         f"; the challenger's is {ours['patient']} ({ours['images']} images), the champion's "
         f"{theirs['patient']}"

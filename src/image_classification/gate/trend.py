@@ -20,6 +20,7 @@ import pandas as pd
 from annotated_types import Ge, Lt
 from typing_extensions import TypedDict
 
+from image_classification import words
 from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
 from image_classification.gate.number import DECIMALS, format_points
 from image_classification.gate.policy import Count, Share
@@ -118,9 +119,9 @@ def find_shortage(chosen: pd.DataFrame, rule: MonitoringParameters) -> str:
     if images >= rule["minimum_images"] and patients >= rule["minimum_patients"]:
         return ""
     return (
-        f"{images} images of {patients} patients that it was not trained on, in the newest "
-        f"{rule['maximum_days']} days of images; required: {rule['minimum_images']} of "
-        f"{rule['minimum_patients']}"
+        f"{images} images of {words.current().count_groups(patients)} that it was not trained on, "
+        f"in the newest {rule['maximum_days']} days of images; required: "
+        f"{rule['minimum_images']} of {rule['minimum_patients']}"
     )
 
 
@@ -259,7 +260,8 @@ def _tell_level(
         return f"{WORLD}: {champion} has {level}"
     if fell:
         return (
-            f"{champion} may have fallen on the newest days, or the patients are unlucky: {level}"
+            f"{champion} may have fallen on the newest days, or the {words.current().groups} are "
+            f"unlucky: {level}"
         )
     return f"{champion} holds its level on the newest days: {level}"
 
@@ -379,7 +381,8 @@ def _copy_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _describe_images(facts: Mapping[str, Any]) -> str:
     days = facts["from"] if facts["from"] == facts["to"] else f"{facts['from']} to {facts['to']}"
-    return f"{facts['images']} images of {facts['patients']} patients of {days}"
+    groups = words.current().count_groups(facts["patients"])
+    return f"{facts['images']} images of {groups} of {days}"
 
 
 def _read_timestamp_ms(time: str) -> int:

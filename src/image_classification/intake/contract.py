@@ -10,6 +10,7 @@ import pandas as pd
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
+from image_classification import words
 from image_classification.errors import name_near_misses
 from image_classification.intake.index import SPLITS
 from image_classification.text import escape_text, unify_text
@@ -150,9 +151,10 @@ def check_images(
     # Grouped first: a few rows per patient are counted faster than all images.
     groups = images.value_counts(["patient", "label", "split"], sort=False)
     missing = _list_missing(groups, class_names, contract["minimum_patients"])
+    group = words.current().group.capitalize()
     breaches = [
-        f"Patient '{escape_text(patient)}' is in {value} splits; one is allowed. Reject all but "
-        "one of the batches that brought images of it."
+        f"{group} '{escape_text(patient)}' is in {value} splits; one is allowed. "
+        "Reject all but one of the batches that brought images of it."
         for patient, value in _find_faults(_count_splits(groups), "eq", 1)
     ]
     if not missing:
@@ -225,7 +227,7 @@ def _list_missing(groups: pd.Series, class_names: Sequence[str], minimum: int) -
 
 
 def _count_of(patients: int, name: str) -> str:
-    return f"{patients} patient{'' if patients == 1 else 's'} of {name}"
+    return f"{words.current().count_groups(patients)} of {name}"
 
 
 def _find_faults(values: pd.Series, rule: str, allowed: Any) -> Iterator[tuple[Any, Any]]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial.distance import cdist
 
+from image_classification import words
 from image_classification.intake.statistic import Values
 
 USUAL_SHARE = 0.95
@@ -39,7 +40,7 @@ class Groups:
         own = pd.factorize(names)[0]
         few = np.bincount(own)[own] < SMALLEST_GROUP
         pools = np.arange(few.sum()) // POOLED_IMAGES
-        names[few] = [f"patients of few images, {pool + 1}" for pool in pools]
+        names[few] = [f"{words.current().groups} of few images, {pool + 1}" for pool in pools]
         self.own, self.names = pd.factorize(names, sort=True)
         self.sizes: npt.NDArray[np.intp] = np.bincount(self.own)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from image_classification import words
 from image_classification.intake.contract import check_batch
 from image_classification.intake.inspection import (
     compile_pattern,
@@ -55,7 +56,7 @@ def preview_batch(
     table = pd.DataFrame(rows, columns=COLUMNS)
     said = [
         f"Classes: {_count(table['label'])}.",
-        f"Patients: {_span(table['patient'])}.",
+        f"{words.current().groups.capitalize()}: {_span(table['patient'])}.",
         f"Dates: {_span(table['captured_on'])}.",
         f"Kinds: {_count(table.loc[table['refusal'] == '', 'kind'])}.",
         *_describe_repeated(table[table["refusal"] == ""]),

@@ -32,6 +32,7 @@ from annotated_types import Ge, Gt, Le
 from scipy.stats import beta
 from typing_extensions import TypedDict
 
+from image_classification import words
 from image_classification.intake.distance import (
     Groups,
     Space,
@@ -138,9 +139,10 @@ def screen_batch(
     count = len(known.names) if known else 0
     report.numbers["known_patients"] = float(count)
     if reference is None or known is None or count < limits["minimum_known_patients"]:
+        told = words.current().count_groups(count)
         report.notes.append(
-            f"Only blank images were judged: {count} patients are known, fewer than "
-            f"{limits['minimum_known_patients']}."
+            f"Only blank images were judged: {told} {'is' if count == 1 else 'are'} known, fewer "
+            f"than {limits['minimum_known_patients']}."
         )
     elif len(batch.images):
         groups = Groups(batch.images["patient"])
@@ -206,8 +208,8 @@ def _check_look(batch: Grouped, reference: Grouped, report: _Report) -> None:
     report.numbers["strange_share"] = share = float(bounds.max())
     if share > limit:
         report.hold(
-            f"{bounds.idxmax()}: at least {share:.0%} of the images look like no known patient's; "
-            f"usual is 1 %, the limit is {limit:.0%}."
+            f"{bounds.idxmax()}: at least {share:.0%} of the images look like no known "
+            f"{words.current().group}'s; usual is 1 %, the limit is {limit:.0%}."
         )
 
 
@@ -227,9 +229,9 @@ def _hold_distant(distances: pd.Series, kind: str, verb: str, report: _Report) -
     report.numbers[f"{kind}_distance"] = worst
     if worst > limit:
         report.hold(
-            f"{distances.idxmax()}: the images {verb} those of every known patient: "
-            f"{worst:.1f} times as far from the nearest one as 95 % of known patients are; the "
-            f"limit is {limit:g} times."
+            f"{distances.idxmax()}: the images {verb} those of every known "
+            f"{words.current().group}: {worst:.1f} times as far from the nearest one as 95 % of "
+            f"known {words.current().groups} are; the limit is {limit:g} times."
         )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from image_classification import words
+
 Record = Mapping[str, Any]
 
 
@@ -62,7 +64,7 @@ def describe_missing(missing: Sequence[str], patients: int) -> str:
     """
     if not missing:
         return ""
-    known = f"{patients} patients are known" if patients != 1 else "1 patient is known"
+    known = f"{words.current().count_groups(patients)} {'is' if patients == 1 else 'are'} known"
     return f"Waiting for more: {'; '.join(missing)}. {known}."
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from image_classification import figures, tracking
+from image_classification import figures, tracking, words
 from image_classification.champion import registry
 from image_classification.configuration import names
 from image_classification.datasets import delivery
@@ -131,7 +131,10 @@ def _plan_synthetic(night: int) -> Night:
                 source, incoming, f"night-{night + 1}", labelled_by="synthetic.make_cells"
             )
 
-    return Night(f"synthetic cells of {count}{' more' * (night > 0)} patients", deliver)
+    return Night(
+        f"synthetic images of {words.current().count_groups(count)}{', others' * (night > 0)}",
+        deliver,
+    )
 
 
 def _name_days(files: Sequence[Any]) -> str:
@@ -206,7 +209,8 @@ def _print_task(task: dict[str, Any]) -> None:
 
 def _print_comparison(tags: dict[str, str], version: str) -> None:
     champion = tags.get("compared_with_version", "none")
-    print(f"\n  On the validation patients    {'  '.join(f'{name:>11}' for name in SHOWN)}")
+    title = f"On the validation {words.current().groups}"
+    print(f"\n  {title:<28}  {'  '.join(f'{name:>11}' for name in SHOWN)}")
     _print_row(f"challenger, version {version}", [tags[f"validation_{name}"] for name in SHOWN])
     if champion != "none":
         _print_row(f"champion, version {champion}", [tags[f"champion_{name}"] for name in SHOWN])

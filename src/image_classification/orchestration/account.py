@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from image_classification import tracking
+from image_classification import tracking, words
 from image_classification.champion import registry
 from image_classification.champion.card import render_decision
 from image_classification.configuration import names
@@ -221,8 +221,9 @@ class Account:
         decision = self._run.catalog.load(names.DECISION)
         path = locate_artifact_path(self._run.catalog, names.COMPARISON_PLOT)
         picture = tracking.locate_artifact_file(self._run.required_run_id, path)
+        group = words.current().group
         # Airflow shows it small: a click opens it.
-        shown = f"[![patient by patient]({picture})]({picture})\n\n" if picture else ""
+        shown = f"[![{group} by {group}]({picture})]({picture})\n\n" if picture else ""
         links = " · ".join(
             f"[{title}]({address})" for title, address in self.locate_evidence().items()
         )

@@ -14,8 +14,8 @@ COLUMNS = ("image", "image_name")
 FORMS = ("dataframe_split", "dataframe_records")
 
 EXPECTED = (
-    'Expected {"dataframe_split": {"columns": ["image_name", "image"], "data": [["cell.png", '
-    '"<base64>"]]}} or {"dataframe_records": [{"image_name": "cell.png", "image": "<base64>"}]}.'
+    'Expected {"dataframe_split": {"columns": ["image_name", "image"], "data": [["image.png", '
+    '"<base64>"]]}} or {"dataframe_records": [{"image_name": "image.png", "image": "<base64>"}]}.'
 )
 
 SHOWN = 60

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import figures, vision
+from image_classification import figures, vision, words
 from image_classification.datasets import (
     ImageBatches,
     OpenNetwork,
@@ -67,7 +67,7 @@ def score_newest_days(
         facts = _gather_facts(None, images.head(0), "there is none yet")
         return _score_nothing(), facts, nothing
     if champion_images.images is None:
-        fault = "it is not known which patients it was trained on"
+        fault = f"it is not known which {words.current().groups} it was trained on"
         return _score_nothing(), _gather_facts(champion_images, images.head(0), fault), nothing
     referee = _Referee(champion_images, champion_images.images, images, known_references)
     trained_on = champion_images.images.query("split == 'train'")["patient"]

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from image_classification import figures, vision
+from image_classification import figures, vision, words
 from image_classification.configuration.parameters import ReviewParameters
 from image_classification.datasets import ImageBatches, Records
 from image_classification.errors import ConfigurationError, DataError, name_near_misses
@@ -172,9 +172,9 @@ def summarise_screening(
     """Return the result of the screening, in Markdown."""
     champion = f"champion v{record['champion']}" if record["champion"] else "no champion yet"
     opening = (
-        f"**{batch}** is {record['verdict']}: {record['images']} images of {record['patients']} "
-        f"patients in {record['files']} files, looked at on {record['screened_at']} with "
-        f"{champion}."
+        f"**{batch}** is {record['verdict']}: {record['images']} images of "
+        f"{words.current().count_groups(record['patients'])} in {record['files']} files, "
+        f"looked at on {record['screened_at']} with {champion}."
     )
     lines = [
         opening,
