@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from image_classification.champion import signature
+from image_classification.configuration.signing import Signing
 from image_classification.errors import SignatureError
 
 
@@ -85,3 +91,99 @@ def test_a_damaged_signature_is_an_error_of_ours(files: Path) -> None:
         (files / signature.SIGNATURE).write_text(content)
         with pytest.raises(SignatureError, match="v1 is not what was packaged and signed"):
             signature.check_folder(files, "v1")
+
+
+class TestCertificates:
+    """Signed with a key whose certificate an authority has given: a laboratory's own."""
+
+    @pytest.fixture
+    def signing(self, tmp_path: Path) -> Signing:
+        """A root, and a certificate for signing that it has given."""
+        return issue(tmp_path, "laboratory")
+
+    def test_files_are_signed_and_known_by_the_authority(
+        self, signing: Signing, files: Path
+    ) -> None:
+        signature.use(signing)
+        assert not signature.needs_key()
+        signature.sign_folder(files)
+        signature.check_folder(files, "v1")
+        (files / "network").write_text("others")
+        with pytest.raises(SignatureError, match=r"v1 is not what was .*changed since: network"):
+            signature.check_folder(files, "v1")
+
+    def test_what_another_authority_vouches_for_is_refused(
+        self, signing: Signing, files: Path, tmp_path: Path
+    ) -> None:
+        signature.use(issue(tmp_path, "somebody else"))
+        signature.sign_folder(files)
+        signature.use(signing)
+        with pytest.raises(SignatureError, match="v1 is not what was packaged and signed"):
+            signature.check_folder(files, "v1")
+
+
+UNUSED = (
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+def issue(folder: Path, name: str) -> Signing:
+    """Make an authority and a certificate of it for signing code."""
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root, leaf = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name}'s {what}")])
+        for what in ("root", "models")
+    )
+    now = datetime.now(UTC)
+
+    def make(subject: x509.Name, own: ec.EllipticCurvePublicKey, *, is_root: bool) -> bytes:
+        usage = x509.KeyUsage(
+            digital_signature=not is_root,
+            key_cert_sign=is_root,
+            **dict.fromkeys(UNUSED, False),
+        )
+        above = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(root)
+            .public_key(own)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(own), critical=False)
+            .add_extension(above, critical=False)
+        )
+        if not is_root:
+            code = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+            builder = builder.add_extension(code, critical=False)
+        signed = builder.sign(root_key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+    place = folder / name.replace(" ", "-")
+    place.mkdir()
+    contents = {
+        "root.pem": make(root, root_key.public_key(), is_root=True),
+        "models.pem": make(leaf, key.public_key(), is_root=False),
+        "key.pem": key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    }
+    for file, content in contents.items():
+        (place / file).write_bytes(content)
+    return {
+        "method": "certificate",
+        "private_key": str(place / "key.pem"),
+        "certificate": str(place / "models.pem"),
+        "certificate_chain": [str(place / "root.pem")],
+    }
