@@ -215,6 +215,7 @@ class TestZip:
         ("X-ray X", "X-ray-X"),
         ("Zürich/Aa", "Z-rich-Aa"),
         ("日本", "batch"),
+        ("a" * 99 + "-b", "a" * 99),
     ],
 )
 def test_a_name_is_made_of_letters_digits_and_a_few_signs(name: str, cleaned: str) -> None:

@@ -67,6 +67,12 @@ class TestListing:
         put_files(f"{root}/incoming", ".b.partial/P/1.png", ".DS_Store", "lost.png", "x._READY")
         assert load(f"{root}/incoming") == Inbox([], ["lost.png"])
 
+    def test_only_a_file_is_a_marker(self, root: str) -> None:
+        put_files(f"{root}/incoming", "b_READY/P/1.png", "c._READY/P/1.png", "d_READY", "_READY")
+        inbox = load(f"{root}/incoming")
+        assert [batch.delivered_as for batch in inbox.batches] == ["b_READY", "c._READY"]
+        assert inbox.stray == ["d_READY"]
+
     def test_a_batch_changed_when_its_newest_file_did(self, tmp_path: Path) -> None:
         put_files(str(tmp_path), "b/P/1.png", "b/P/2.png", "c.zip")
         os.utime(tmp_path / "b" / "P" / "1.png", (NOON.timestamp(), NOON.timestamp()))

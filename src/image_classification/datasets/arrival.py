@@ -34,6 +34,10 @@ MANIFEST = "_BATCH.json"
 MARKERS = (READY, MANIFEST)
 """Files in the folder of a batch that are not files of the batch."""
 
+LONGEST_NAME = 100
+"""A batch is called by so many letters at most: files, runs and links are named after it, and they
+say more than its name."""
+
 
 @dataclass(frozen=True)
 class IncomingBatch:
@@ -196,4 +200,5 @@ class IncomingBatch:
 
 def clean_name(name: str) -> str:
     """Return a batch's name in letters, digits and ``._-`` alone, for file names and addresses."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "batch"
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+    return cleaned[:LONGEST_NAME].rstrip("-.") or "batch"

@@ -114,7 +114,8 @@ class IncomingFolder:
         entries = self._list_entries()
         for name in sorted(entries):
             entry = entries[name]
-            if name.startswith(".") or name.endswith(READY):
+            is_marker = f".{name}".endswith(f".{READY}") and entry["type"] != "directory"
+            if name.startswith(".") or is_marker:
                 continue
             try:
                 if reason := self._refuse(entry):

@@ -75,6 +75,11 @@ def test_a_folder_called_like_a_zip_is_a_batch_as_any(laboratory: Laboratory) ->
     assert night(laboratory) == {"x.zip": "accepted", "z-good": "accepted"}
 
 
+def test_a_batch_of_the_longest_name_is_a_batch_as_any(laboratory: Laboratory) -> None:
+    laboratory.deliver("x" * 255, {path: draw_image(n) for n, path in enumerate(CELLS, 100)})
+    assert night(laboratory) == {"x" * 100: "accepted", "z-good": "accepted"}
+
+
 def test_names_that_are_not_utf8_are_kept_escaped_and_their_images_are_read(
     laboratory: Laboratory,
 ) -> None:
