@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from image_classification.datasets import ImageBatchesDataset, InboxDataset, IncomingBatch
+from image_classification.datasets import (
+    ImageBatchesDataset,
+    InboxDataset,
+    IncomingBatch,
+    removal,
+)
 from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.datasets.removal import remove_taken
 from image_classification.datasets.taken import Delivery
@@ -64,9 +69,10 @@ def test_a_link_that_takes_the_place_of_a_folder_is_not_followed(tmp_path: Path)
 
 def test_what_came_later_under_the_same_name_stays(tmp_path: Path) -> None:
     batch = deliver(tmp_path, "P/1.png", "P/2.png", "_READY")
-    assert remove_taken(batch, Delivery({"P/1.png": 1}, time.time() - 60)) == ["P/1.png"]
-    assert remove_taken(batch, Delivery({"P/1.png": [1, 0.0]}, time.time() + 60)) == []
-    assert remove_taken(batch, Delivery({"P/2.png": 2}, time.time() + 60)) == []
+    left = remove_taken(batch, Delivery({"P/1.png": 1}, time.time() - 60))
+    assert left == {"P/1.png": "has changed since it was taken in"}
+    assert remove_taken(batch, Delivery({"P/1.png": [1, 0.0]}, time.time() + 60)) == {}
+    assert remove_taken(batch, Delivery({"P/2.png": 2}, time.time() + 60)) == {}
     folder = tmp_path / "incoming" / "b" / "P"
     assert sorted(file.name for file in folder.iterdir()) == ["1.png", "2.png"]
     remove_taken(batch, Delivery({"P/1.png": 1}, time.time() + 60))
@@ -78,7 +84,7 @@ def test_a_change_of_rights_alone_does_not_keep_a_file_that_was_taken_in(tmp_pat
     write_whole(*open_filesystem(f"{tmp_path}/images/b/P/1.png"), b"1")
     write_whole(*open_filesystem(f"{tmp_path}/images/b/P/2.png"), b"2")
     known = Delivery({path: [1, batch.carried[path]] for path in batch.files}, time.time() - 60)
-    assert remove_taken(batch, known, f"{tmp_path}/images/b") == ["P/2.png"]
+    assert list(remove_taken(batch, known, f"{tmp_path}/images/b")) == ["P/2.png"]
     left = sorted(file.name for file in (tmp_path / "incoming").rglob("*.png"))
     assert left == ["2.png"]
 
@@ -87,15 +93,12 @@ def test_what_cannot_be_removed_is_remembered_and_not_taken_in_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     batch, batches = deliver(tmp_path, "P/1.png", "_READY"), open_batches(tmp_path)
-    unlink = Path.unlink
 
-    def refuse(self: Path, *, missing_ok: bool = False) -> None:
-        if "incoming" in str(self):
-            raise PermissionError(13, "Permission denied")
-        unlink(self, missing_ok=missing_ok)
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refuse)
+        patch.setattr(removal, "remove_guarded", refuse)
         for _ in range(3):
             batches.save(batch)
     assert "Batch 'b' stays in the incoming folder, at least in part" in caplog.text

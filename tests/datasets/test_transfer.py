@@ -15,7 +15,12 @@ from typing import Any
 import pytest
 from samples import zip_files
 
-from image_classification.datasets import ImageBatches, ImageBatchesDataset, InboxDataset
+from image_classification.datasets import (
+    ImageBatches,
+    ImageBatchesDataset,
+    InboxDataset,
+    guarded,
+)
 from image_classification.datasets import transfer as module
 from image_classification.datasets.archive import ArchiveError
 from image_classification.datasets.file import open_filesystem, write_whole
@@ -155,6 +160,50 @@ def test_two_files_that_the_disk_takes_for_one_quarantine_a_zip(
     monkeypatch.setattr(Spellings, "find_other", lambda _, path: "P" if path[0] == "U" else "")
     fault = take_in(tmp_path).read_manifest("b")["fault"]
     assert "because of 'U/2.png' in it: this disk takes its name for 'P'" in fault
+
+
+def test_a_folder_called_as_a_mark_of_the_system_is_said_and_loses_nothing(tmp_path: Path) -> None:
+    files = SOUND | {"_BATCH.json/3.png": b"333"}
+    put_zip(tmp_path, zip_files(files))
+    for path, content in files.items():
+        put(tmp_path / "incoming" / "c", path, content)
+    reason = "a folder has the name of a mark of the system: rename it"
+    batches = take_in(tmp_path)
+    assert reason in batches.read_manifest("b")["fault"]
+    assert batches.names() == ["b"]
+    inbox = InboxDataset(filepath=f"{tmp_path}/incoming", notes=f"{tmp_path}/images")
+    assert reason in inbox.load().batches[0].describe_stay()
+    assert list_all(tmp_path / "incoming") == [
+        *("c/P/1.png", "c/U/2.png", "c/_BATCH.json", "c/_BATCH.json/3.png")
+    ]
+    assert list_all(tmp_path / "images" / "b") == ["_BATCH.json", "b.zip"]
+    assert not (tmp_path / "images" / ".c.partial").exists()
+
+
+def test_what_is_not_copied_stays_where_it_was_and_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_folder(tmp_path)
+    monkeypatch.setattr(guarded, "MAXIMUM_FILE_BYTES", 1)
+    for _ in range(2):
+        batches = take_in(tmp_path)
+        assert batches.names() == ["b"]
+        assert list_all(tmp_path / "incoming") == ["b/U/2.png"]
+    assert "it is 2 bytes: at most 1 are" in str(batches.try_open(["b/U/2.png"]))
+    inbox = InboxDataset(filepath=f"{tmp_path}/incoming", notes=f"{tmp_path}/images")
+    assert inbox.load().batches[0].describe_stay() == (
+        "It was taken in as 'b' and cannot be removed from here: 'U/2.png' was not taken in (it is "
+        "2 bytes: at most 1 are allowed): take it away."
+    )
+
+
+def test_names_that_are_not_utf8_may_be_those_of_the_batch_too(tmp_path: Path) -> None:
+    for number, name in enumerate([rb"a\xe9", b"a\xe9"]):
+        batch = tmp_path / "incoming" / os.fsdecode(name)
+        put(batch, os.fsdecode(b"P/caf\xe9.png"), b"%d" % number)
+    batches = take_in(tmp_path)
+    assert batches.read([r"a-xe9/P/caf\xe9.png", r"a/P/caf\xe9.png"]) == [b"0", b"1"]
+    assert list_all(tmp_path / "incoming") == []
 
 
 def test_a_name_as_long_as_a_disk_allows_is_unpacked(tmp_path: Path) -> None:

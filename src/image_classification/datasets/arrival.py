@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import BinaryIO
 
 import fsspec
 
@@ -19,9 +20,11 @@ from image_classification.datasets.budget import BudgetError
 from image_classification.datasets.file import (
     NotRegularError,
     encode_name,
+    is_local,
     read_file,
     restore_name,
 )
+from image_classification.datasets.guarded import open_guarded, read_guarded
 from image_classification.datasets.taken import Delivery
 from image_classification.intake.limit import DEFAULT_LIMITS, ArrivalLimits, find_excess
 
@@ -154,13 +157,19 @@ class IncomingBatch:
             return
         for path, size in self.files.items():
             try:
-                content = read_file(self.filesystem, posixpath.join(self.path, path), self.path)
+                content = self._read_file(path)
             except NotRegularError as error:
                 yield path, error
                 continue
-            if len(content) != size and size:  # a store may not know the size
+            # A store may not know the size.
+            if len(content) != size and (size or is_local(self.filesystem)):
                 raise OSError(errno.EAGAIN, f"'{path}' changes while it is copied")
             yield path, content
+
+    def _read_file(self, path: str) -> bytes:
+        if is_local(self.filesystem):
+            return read_guarded(posixpath.join(self.path, restore_name(path)), self.path)
+        return read_file(self.filesystem, posixpath.join(self.path, path))
 
     def measure(self) -> int:
         """Return how many bytes its files have together, unpacked.
@@ -180,11 +189,15 @@ class IncomingBatch:
 
     @contextmanager
     def _open(self) -> Iterator[Archive]:
-        with (
-            self.filesystem.open(self.path, "rb") as file,
-            open_archive(io.BufferedReader(file), self.delivered_as, self.limits) as archive,
-        ):
+        local = is_local(self.filesystem)
+        opened = open_guarded(self.path, self.path) if local else self._open_remote()
+        with opened as file, open_archive(file, self.delivered_as, self.limits) as archive:
             yield archive
+
+    @contextmanager
+    def _open_remote(self) -> Iterator[BinaryIO]:
+        with self.filesystem.open(self.path, "rb") as file:
+            yield io.BufferedReader(file)
 
     def _read_members(self) -> Iterator[tuple[str, bytes | NotRegularError]]:
         with self._open() as archive:

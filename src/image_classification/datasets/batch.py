@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,11 @@ class ImageBatches:
             left[NOT_READ] = images.str.removeprefix(f"{batch}/").tolist()
         return {kind: paths for kind, paths in left.items() if paths}
 
+    def list_not_copied(self, batch: str) -> dict[str, str]:
+        """Return what of a batch was delivered and has no copy, and why, by path below it."""
+        not_copied: dict[str, str] = self._try_read_manifest(batch).get("not_copied", {})
+        return not_copied
+
     def _list_images(self, batch: str, manifest: Mapping[str, Any]) -> pd.DataFrame:
         folder = posixpath.join(self.root, batch)
         files, _ = list_images(self.filesystem, folder, manifest.get("not_copied"))
@@ -183,12 +189,13 @@ class ImageBatches:
     def try_open(self, paths: Sequence[str]) -> list[bytes | OSError]:
         """Return the content of files as `try_read` does, or why one is not read."""
         contents = try_read_files(self.filesystem, self.root, paths, apart=True)
+        not_copied = cache(self.list_not_copied)  # of a batch it may be a long list
         for place, content in enumerate(contents):
             if isinstance(content, OSError) and not isinstance(content, LASTING_ERRORS):
                 raise content
             if isinstance(content, FileNotFoundError):
                 batch, _, path = paths[place].partition("/")
-                if kind := self._try_read_manifest(batch).get("not_copied", {}).get(path):
+                if kind := not_copied(batch).get(path):
                     reason = kind if kind.startswith("it is ") else f"it is a {kind}"
                     contents[place] = NotRegularError(reason)
         return contents
@@ -252,8 +259,10 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
             known = Delivery(known.files | taken, began, name)
             self._deliveries.write(batch, known)
         copies = self._locate(known.batch) if known.batch and is_local(self._filesystem) else None
-        if left := remove_taken(batch, known, copies):
-            raise DataError(f"'{escape_text(left[0])}' has changed since it was taken in")
+        not_copied = self.load().list_not_copied(known.batch) if known.batch else {}
+        if left := remove_taken(batch, known, copies, not_copied):
+            path, reason = next(iter(left.items()))
+            raise DataError(f"'{escape_text(path)}' {reason}")
         self._deliveries.forget(batch)
 
     def _remember(self, batch: IncomingBatch, fault: str) -> None:

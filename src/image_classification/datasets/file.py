@@ -87,7 +87,8 @@ def restore_name(path: str) -> str:
     """Undo `encode_name`, wherever the path leads."""
     if "\\x" not in path:
         return path
-    content = ESCAPED.sub(lambda found: chr(int(found[1], 16)), path.encode().decode("latin-1"))
+    raw = path.encode("utf-8", "surrogateescape").decode("latin-1")
+    content = ESCAPED.sub(lambda found: chr(int(found[1], 16)), raw)
     return os.fsdecode(content.encode("latin-1"))
 
 
@@ -118,13 +119,13 @@ def read_file(filesystem: fsspec.AbstractFileSystem, path: str, within: str | No
         if within is not None and not lies_within(path, within):
             raise NotRegularError("it is a link that leads out of its batch")
         status = os.lstat(path)
-    _check_regular(status)
+    check_regular(status)
     if within is not None and status.st_size > MAXIMUM_FILE_BYTES:
         raise NotRegularError(
             f"it is {status.st_size} bytes: at most {MAXIMUM_FILE_BYTES} are allowed"
         )
     with open(path, "rb", buffering=0, opener=_open_at_once) as file:
-        _check_regular(os.fstat(file.fileno()))
+        check_regular(os.fstat(file.fileno()))
         return file.readall()
 
 
@@ -138,7 +139,12 @@ def name_kind(mode: int) -> str:
     return next((kind for test, kind in KINDS.items() if test(mode)), "")
 
 
-def _check_regular(status: os.stat_result) -> None:
+def check_regular(status: os.stat_result) -> None:
+    """Check that a status is that of a regular file.
+
+    Raises:
+        NotRegularError: it is that of something else.
+    """
     if kind := name_kind(status.st_mode):
         raise NotRegularError(f"it is a {kind}, and no file")
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Mapping
 from pathlib import Path
 
 import fsspec
 
 from image_classification.datasets.arrival import MANIFEST, READY, IncomingBatch
-from image_classification.datasets.file import decode_name, is_local, read_file
+from image_classification.datasets.file import is_local, read_file, restore_name
+from image_classification.datasets.guarded import read_guarded, remove_guarded
 from image_classification.datasets.taken import Delivery
 
 
-def remove_taken(batch: IncomingBatch, known: Delivery, copies: str | None = None) -> list[str]:
+def remove_taken(
+    batch: IncomingBatch,
+    known: Delivery,
+    copies: str | None = None,
+    not_copied: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Remove what was taken in from the incoming folder, and nothing that came later.
 
     Args:
@@ -21,14 +28,14 @@ def remove_taken(batch: IncomingBatch, known: Delivery, copies: str | None = Non
         known: what of it was taken in.
         copies: the local folder of the batch that it was taken in as, if there is one: what changed
             since may be removed if its content is still the one that lies there.
+        not_copied: what of its folder has no copy, and why, by path.
 
     Returns:
-        The paths of what was taken in and still lies there.
+        Why what was taken in still lies there, by path.
 
     Raises:
         OSError: something cannot be removed.
     """
-    filesystem = batch.filesystem
     taken = [
         path
         for path, size in sorted((batch.left | batch.files).items())
@@ -37,68 +44,58 @@ def remove_taken(batch: IncomingBatch, known: Delivery, copies: str | None = Non
     if batch.is_zip:
         # The zip first: a marker left alone does no harm, a zip left alone may be taken in again.
         for _ in taken:
-            _remove_file(filesystem, batch.path)
-            _remove_file(filesystem, f"{batch.path}.{READY}")
-        return []
+            _remove_file(batch, batch.path)
+            _remove_file(batch, f"{batch.path}.{READY}")
+        return {}
     # The marker last: with it, the next intake sees what is left and goes on.
-    left = []
+    left, absent = {}, not_copied or {}
     for path in taken:
-        place = posixpath.join(batch.path, path)
-        if _is_older(filesystem, place, known.before) or _is_copy(place, path, batch.path, copies):
-            _remove_below(batch, path)
+        place = _locate(batch, path)
+        if path in absent:
+            left[path] = f"was not taken in ({absent[path]}): take it away"
+        elif _is_older(batch, place, known.before) or _is_copy(batch, place, path, copies):
+            _remove_file(batch, place)
         else:
-            left.append(path)
+            left[path] = "has changed since it was taken in"
     for path in (MANIFEST, READY):
-        _remove_below(batch, path)
-    if is_local(filesystem):
+        _remove_file(batch, _locate(batch, path))
+    if is_local(batch.filesystem):
         _remove_empty_folders(Path(batch.path))
     return left
 
 
-def _is_older(filesystem: fsspec.AbstractFileSystem, path: str, before: float) -> bool:
+def _locate(batch: IncomingBatch, path: str) -> str:
+    below = restore_name(path) if is_local(batch.filesystem) else path
+    return posixpath.join(batch.path, below)
+
+
+def _is_older(batch: IncomingBatch, place: str, before: float) -> bool:
     """Return whether a file has not changed since; of a store, the time that it keeps tells."""
-    if not is_local(filesystem):
+    if not is_local(batch.filesystem):
         return True
     try:
-        return os.lstat(decode_name(path)).st_ctime < before
+        return os.lstat(place).st_ctime < before
     except OSError:
         return False
 
 
-def _is_copy(place: str, path: str, within: str, copies: str | None) -> bool:
+def _is_copy(batch: IncomingBatch, place: str, path: str, copies: str | None) -> bool:
     """Return whether a file still has the content that was taken in."""
     if copies is None:
         return False
-    files = fsspec.filesystem("file")
     try:
-        copy = read_file(files, posixpath.join(copies, path))
-        return read_file(files, place, within) == copy
+        copy = read_file(fsspec.filesystem("file"), posixpath.join(copies, path))
+        return read_guarded(place, batch.path) == copy
     except OSError:
         return False
 
 
-def _remove_below(batch: IncomingBatch, path: str) -> None:
+def _remove_file(batch: IncomingBatch, place: str) -> None:
     """Remove a file of a batch. A link may have taken the place of a folder: it is not followed."""
-    place = posixpath.join(batch.path, path)
     if is_local(batch.filesystem):
-        folder = posixpath.dirname(decode_name(place))
-        root = os.path.realpath(posixpath.dirname(batch.path))
-        within = os.path.relpath(folder, posixpath.dirname(batch.path))
-        if within.partition("/")[0] != posixpath.basename(batch.path):
-            return
-        if os.path.realpath(folder) != os.path.normpath(posixpath.join(root, within)):
-            return
-    _remove_file(batch.filesystem, place)
-
-
-def _remove_file(filesystem: fsspec.AbstractFileSystem, path: str) -> None:
-    if not is_local(filesystem):
-        if filesystem.exists(path):
-            filesystem.rm_file(path)
-        return
-    place = Path(decode_name(path))
-    if place.is_symlink() or place.is_file():
-        place.unlink()
+        remove_guarded(place, posixpath.dirname(batch.path))
+    elif batch.filesystem.exists(place):
+        batch.filesystem.rm_file(place)
 
 
 def _remove_empty_folders(root: Path) -> None:

@@ -14,16 +14,18 @@ from typing import Any
 import fsspec
 
 from image_classification.datasets.archive import ArchiveError, refuse_member
-from image_classification.datasets.arrival import IncomingBatch
+from image_classification.datasets.arrival import MARKERS, IncomingBatch
 from image_classification.datasets.budget import Budget, BudgetError
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
+    PIECE_BYTES,
     NotRegularError,
     is_local,
     restore_name,
     write_whole,
 )
 from image_classification.datasets.folder import CLOSED_FILE, CLOSED_FOLDER
+from image_classification.datasets.guarded import open_guarded
 from image_classification.datasets.spelling import Spellings
 from image_classification.errors import DataError
 from image_classification.text import escape_text
@@ -86,6 +88,8 @@ class Transfer:
         self._budget.check_space(total)
         skipped, spellings = dict(self._batch.others), Spellings(self._filesystem, self._folder)
         for path, content in self._batch.read_files():
+            if path.partition("/")[0] in MARKERS:
+                raise self._refuse(path, "a folder has the name of a mark of the system: rename it")
             if isinstance(content, NotRegularError):
                 skipped[path] = str(content)
                 continue
@@ -113,7 +117,8 @@ class Transfer:
                 os.link(source, place)
                 return
         self._budget.check_space(sum(self._batch.files.values()))
-        shutil.copyfile(source, place)
+        with open_guarded(source, source) as file, Path(place).open("wb") as copy:
+            shutil.copyfileobj(file, copy, PIECE_BYTES)
 
     def _refuse(self, path: str, reason: str) -> DataError:
         if self._batch.is_zip:
