@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import fsspec
 import pytest
 from samples import fill_folder
 
-from image_classification.datasets import ImageBatches
+from image_classification.datasets import ImageBatches, file, guarded
 from image_classification.datasets.withdrawal import copy_batch
 from image_classification.errors import DataError
 
@@ -39,6 +40,24 @@ def test_all_files_but_the_markers_of_the_system_are_copied(
     assert copy_batch(batches, "b", tmp_path / "new" / "b") == (4, {})
     assert read(tmp_path / "new" / "b") == FILES | {"P/caf\xe9.png": b"4"}
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["b"]
+
+
+def test_a_zip_of_any_size_is_copied(
+    batches: ImageBatches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (file, guarded):
+        monkeypatch.setattr(module, "MAXIMUM_FILE_BYTES", 1)
+    (tmp_path / "images" / "b" / "b.zip").write_bytes(b"44")
+    assert copy_batch(batches, "b", tmp_path / "to") == (4, {})
+    assert read(tmp_path / "to") == FILES | {"b.zip": b"44"}
+
+
+def test_a_batch_of_a_store_is_copied(tmp_path: Path) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe({f"/kept/b/{path}": content for path, content in FILES.items()})
+    store.pipe_file("/kept/b/_BATCH.json", b"{}")
+    assert copy_batch(ImageBatches("/kept", store), "b", tmp_path / "to") == (3, {})
+    assert read(tmp_path / "to") == FILES
 
 
 def test_what_is_no_file_of_the_batch_is_named_and_not_read(
@@ -71,7 +90,7 @@ def test_a_copy_that_breaks_off_leaves_nothing(
     def fail(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
     with pytest.raises(DataError, match=r"nothing of it lies there: .*No space left"):
         copy_batch(batches, "b", tmp_path / "to")
     assert [path.name for path in tmp_path.iterdir()] == ["images"]

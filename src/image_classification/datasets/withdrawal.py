@@ -9,8 +9,9 @@ from pathlib import Path
 from image_classification.datasets.arrival import MARKERS
 from image_classification.datasets.batch import ImageBatches
 from image_classification.datasets.fault import describe_error
-from image_classification.datasets.file import PARTIAL, is_local, read_file, restore_name
+from image_classification.datasets.file import PARTIAL, is_local, restore_name
 from image_classification.datasets.folder import find_files
+from image_classification.datasets.guarded import open_guarded
 from image_classification.errors import DataError, name_near_misses
 
 
@@ -64,9 +65,16 @@ def _copy_files(
         if kind := facts.get("kind"):
             odd.setdefault(kind, []).append(path)
             continue
-        content = read_file(batches.filesystem, posixpath.join(root, path), root)
-        place = folder / (restore_name(path) if is_local(batches.filesystem) else path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
+        below = restore_name(path) if is_local(batches.filesystem) else path
+        (folder / below).parent.mkdir(parents=True, exist_ok=True)
+        # In pieces: a zip that was set aside may be of any size.
+        if is_local(batches.filesystem):
+            with (
+                open_guarded(posixpath.join(root, below), root) as file,
+                (folder / below).open("wb") as copy,
+            ):
+                shutil.copyfileobj(file, copy)
+        else:
+            batches.filesystem.get_file(posixpath.join(root, below), str(folder / below))
         copied += 1
     return copied, odd
