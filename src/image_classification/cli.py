@@ -12,14 +12,14 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from kedro_airflow.plugin import create as create_dags
 
-from image_classification.commands.group import commands
+from image_classification.commands.group import VerbGroup
 from image_classification.errors import ConfigurationError, name_near_misses
 
 TEMPLATE = "airflow/dag_template.py.j2"
 FOLDER = "dags"
 
 
-@click.group(name="Image Classification")
+@click.group(cls=VerbGroup, name="Image Classification")
 def cli() -> None:
     """Commands of this project."""
 
@@ -86,6 +86,4 @@ def check_settings(settings: Mapping[str, Any], pipelines: Sequence[str]) -> Non
         read_settings(name, {**settings.get("default", {}), **settings.get(name, {})})
 
 
-for command in commands.commands.values():
-    cli.add_command(command)
 airflow_commands.add_command(_with_project_defaults(create_dags), name="create")

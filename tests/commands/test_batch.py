@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from samples import draw_cells, draw_image, fill_folder, zip_files
-from terminal import call
+from terminal import call, find_slow_imports
 
 pytestmark = pytest.mark.usefixtures("in_laboratory")
 
@@ -18,6 +18,10 @@ def test_batches_are_listed_with_what_became_of_them() -> None:
     result = call("batches")
     assert result.exit_code == 0
     assert result.output == "few: accepted (4 images)\nfirst: accepted (60 images)\n"
+
+
+def test_batches_are_listed_without_the_libraries_that_judge_them() -> None:
+    assert find_slow_imports("batches") == set()
 
 
 def test_a_batch_that_is_delivered_waits_in_the_incoming_folder(

@@ -11,7 +11,7 @@ from click.testing import Result
 from judged import MODEL
 from mlflow import MlflowClient
 from storage_root import copy_storage
-from terminal import call, read_table
+from terminal import call, find_slow_imports, read_table
 
 from image_classification.champion import move, registry, verification
 from image_classification.champion.statement import name_user
@@ -38,6 +38,13 @@ def test_the_ledger_is_listed_in_the_order_of_time() -> None:
     reason = table["reason"].iloc[2]
     assert reason.startswith("challenger \N{MINUS SIGN}0.8 points (95 % CI ")
     assert " over 12 patients), the gain believed is " in reason
+
+
+@pytest.mark.parametrize("command", [("ledger",), ("explain", "3"), ("trend",)])
+def test_what_was_decided_is_told_without_the_libraries_that_decide(
+    command: tuple[str, ...],
+) -> None:
+    assert find_slow_imports(*command) == set()
 
 
 def test_the_ledger_of_a_version_tells_what_concerns_it() -> None:

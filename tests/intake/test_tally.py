@@ -17,10 +17,8 @@ from image_classification.intake.tally import (
 RECORD: dict[str, Any] = {"files": 12, "images": 9, "refused": 2, "left_out": {".txt": 3}}
 
 
-def own(**statuses: int) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"status": [name for name, count in statuses.items() for _ in range(count)]}
-    )
+def own(**statuses: int) -> list[str]:
+    return [name for name, count in statuses.items() for _ in range(count)]
 
 
 @pytest.mark.parametrize(

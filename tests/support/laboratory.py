@@ -143,7 +143,7 @@ class Laboratory:
     def tally(self, batch: str) -> dict[str, int]:
         """Return what became of all that was found in a batch, as `batches` tells it."""
         images = self.index()
-        counts = tally_batch(self.verdict(batch), images[images["batch"] == batch])
+        counts = tally_batch(self.verdict(batch), images.loc[images["batch"] == batch, "status"])
         assert counts["found"] == sum(counts.values()) - counts["found"]
         return counts
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from image_classification import words
 from image_classification.champion.ledger import Entry, name_event
-from image_classification.gate.improvement import IN_POINTS
 from image_classification.gate.measure import find_measure
-from image_classification.gate.number import MINUS, format_change
+from image_classification.gate.number import IN_POINTS, MINUS, format_change
 from image_classification.gate.verdict import ROLLED_BACK
 from image_classification.text import escape_markdown, escape_text
 

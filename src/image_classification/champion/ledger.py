@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from image_classification.gate.measure import MEASURES
 from image_classification.gate.verdict import EVENTS, MOVES, PROMOTED, ROLLED_BACK
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = [
     "at",
@@ -142,12 +142,20 @@ def tabulate_entries(entries: Iterable[Entry]) -> pd.DataFrame:
     Columns: `COLUMNS`, then each measure of `measure.MEASURES` that is not among them, of
     challenger and champion.
     """
+    import pandas as pd  # noqa: PLC0415
+
+    from image_classification.gate.measure import MEASURES  # noqa: PLC0415
+
     measured = [
         f"{role}_{measure.name}" for measure in MEASURES for role in ("challenger", "champion")
     ]
     more = [column for column in measured if column not in COLUMNS]
-    rows = [_flatten(entry) for entry in sort_entries(entries)]
-    return pd.DataFrame(rows, columns=[*COLUMNS, *more])
+    return pd.DataFrame(list_rows(entries), columns=[*COLUMNS, *more])
+
+
+def list_rows(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Return what each decision says about a version, in the order of time; see `COLUMNS`."""
+    return [_flatten(entry) for entry in sort_entries(entries)]
 
 
 def _flatten(entry: Entry) -> dict[str, Any]:

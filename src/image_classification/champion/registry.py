@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from image_classification import tracking
+from image_classification.champion import glance
 from image_classification.errors import ChampionMovedError, RegistryError
 from image_classification.gate.rule import RUN_OF_TODAY
 from image_classification.gate.verdict import INTERRUPTED, LOST_RACE, REFUSED
@@ -20,7 +21,7 @@ from image_classification.vendor.mlflow import set_version_tags
 
 logger = logging.getLogger(__name__)
 
-CHAMPION = "champion"
+CHAMPION = glance.CHAMPION
 CHALLENGER = "challenger"
 DIGEST_TAG = "data_digest"
 DECISION_TAG = "decision"
@@ -30,8 +31,7 @@ GUARDS_TAG = "refused_for"
 """Tag of a version: the guards that refused its comparison."""
 REFERENCE_TAG = "validation_accuracy"
 """Tag of a version: its accuracy on the validation images when it was judged."""
-LEDGER_TAG = "ledger_head"
-"""Tag of a registered model, of a version and of a run: number and digest of their last entry."""
+LEDGER_TAG = glance.LEDGER_TAG
 LONGEST_LIST = 2000
 """Characters of a tag; a longer list belongs into a file."""
 

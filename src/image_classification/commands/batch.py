@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import getpass
 import shlex
-from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
-from kedro.framework.context import KedroContext
 
+from image_classification.commands.completion import complete_batch
 from image_classification.commands.console import (
+    as_json_option,
     load_entry,
     open_context,
     read_configuration,
@@ -20,21 +22,14 @@ from image_classification.commands.console import (
     save_entry,
     say,
 )
+from image_classification.commands.lookup import Lookup
+from image_classification.commands.table import Column, is_terminal, print_json, print_view
 from image_classification.configuration import names
-from image_classification.datasets import delivery
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import encode_name
-from image_classification.datasets.folder import describe_left_out
-from image_classification.datasets.withdrawal import copy_batch
 from image_classification.errors import DataError
-from image_classification.intake import index
-from image_classification.intake.correction import foresee
-from image_classification.intake.preview import preview_batch
-from image_classification.intake.proposal import find_contradictions, find_open, select_opposed
-from image_classification.intake.status import read_statuses
+from image_classification.intake.overview import Overview, Row, survey_batches
 from image_classification.intake.tally import describe_tally, tally_batch
-from image_classification.pipelines.review.nodes import make_review
-from image_classification.vendor.kedro import locate_file
 
 COUNTED = ("Refused: ", "Left out: ")
 """How the notes of a screening begin that say what was not used."""
@@ -65,6 +60,10 @@ def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: b
     Of a folder that is copied there by other means, only the marker _READY proves that all of it is
     there; a copy that broke off and lies unchanged is taken for a batch that is complete.
     """
+    from image_classification.datasets import delivery
+    from image_classification.datasets.folder import describe_left_out
+    from image_classification.intake.preview import preview_batch
+
     loader = read_configuration()
     parameters = loader["parameters"]["data_processing"]
     source = delivery.Source(path, parameters["arrival"])
@@ -86,28 +85,86 @@ def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: b
     say(f"Delivered {len(source.files)} images as batch '{batch}' to {incoming}")
 
 
+def _describe(batch: dict[str, Any]) -> str:
+    """Return what became of a batch, in a line."""
+    taken = batch["images"] is not None
+    return f"{batch['status']} ({batch['images']} images)" if taken else batch["status"]
+
+
+VIEW = (
+    Column("batch", lambda row: row["batch"], whole=False),
+    Column("images", lambda row: "" if row["images"] is None else str(row["images"]), right=True),
+    Column("what became of it", lambda row: "\n".join([row["status"], *row["why"]]), whole=False),
+)
+"""Columns of the batches in a terminal."""
+
+
 @click.command()
+@as_json_option
 @report_errors
-def batches() -> None:
+def batches(as_json: bool) -> None:
     """List the batches: what became of each, and why."""
-    context = open_context()
-    taken = _TakenBatches(context)
-    for name in load_entry(context, names.IMAGE_BATCHES).names():
-        say(taken.describe(name))
-        for line in taken.explain(name):
-            say(f"  - {line}")
-    inbox = load_entry(context, names.INCOMING_BATCHES)
-    now, minutes = datetime.now(UTC), context.params["data_processing"]["settle_minutes"]
+    lookup = Lookup()
+    found = [*_list_taken(lookup), *_list_incoming(lookup)]
+    if as_json:
+        print_json(found)
+    elif is_terminal():
+        print_view(found, VIEW)
+    else:
+        for batch in found:
+            say("\n  - ".join([f"{batch['batch']}: {_describe(batch)}", *batch["why"]]))
+    if not found:
+        say("No batch yet: image-classification deliver FOLDER", err=True)
+
+
+def _list_taken(lookup: Lookup) -> Iterator[dict[str, Any]]:
+    """Yield what is known of each batch that was taken in."""
+    rows = lookup.read_columns(names.IMAGE_INDEX, Row._fields)
+    corrections = lookup.read_records(names.LABEL_CORRECTIONS)
+    known = survey_batches(list(map(Row._make, rows)), corrections)
+    screenings = lookup.read_records(names.BATCH_SCREENINGS)
+    for name in lookup.list_batches():
+        record, own = screenings.get(name), known.get(name, Overview())
+        status = "taken in, not judged yet" if record is None else record["verdict"]
+        if own.status and own.status["reviewed_by"]:
+            said = "{status}, after a review by {reviewed_by}: {review_reason}"
+            status = said.format(**own.status)
+        why = [] if record is None else _explain(name, record, own)
+        yield {"batch": name, "status": status, "images": own.files, "why": why}
+
+
+def _explain(batch: str, record: dict[str, Any], own: Overview) -> list[str]:
+    """Return why, what became of all that was found in a batch, and what waits for an answer."""
+    counts = tally_batch(record, own.statuses.elements(), own.opposed)
+    return [
+        *record["reasons"],
+        # Where all that was found are images of one status, the first line says it.
+        *([describe_tally(counts)] if len(counts) > 2 else []),
+        *(note for note in record["notes"] if note.startswith(COUNTED)),
+        *([ASKED.format(own.asked, batch)] if own.asked else []),
+        *([PAIRED.format(own.paired)] if own.paired else []),
+    ]
+
+
+def _list_incoming(lookup: Lookup) -> Iterator[dict[str, Any]]:
+    """Yield what lies in the incoming folder, and why it still does."""
+    inbox, now = lookup.read_inbox(), datetime.now(UTC)
+    minutes = lookup.configuration["parameters"]["data_processing"]["settle_minutes"]
     for batch in inbox.batches:
-        say(f"{batch.delivered_as}: in the incoming folder")
-        if wait := batch.describe_wait(minutes, now):
-            say(f"  - {wait}")
+        wait = batch.describe_wait(minutes, now)
+        yield {
+            "batch": batch.delivered_as,
+            "status": "in the incoming folder",
+            "images": None,
+            "why": [wait] if wait else [],
+        }
     for name, reason in inbox.aside.items():
-        say(f"{name}: left alone in the incoming folder\n  - {reason}")
+        status = "left alone in the incoming folder"
+        yield {"batch": name, "status": status, "images": None, "why": [reason]}
 
 
 @click.command("take-back")
-@click.argument("batch")
+@click.argument("batch", shell_complete=complete_batch)
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @click.option("--by", default=getpass.getuser, show_default="your user name", help="Who takes it.")
 @click.option("--reason", default="taken back to be mended", show_default=True, help="Why.")
@@ -117,6 +174,10 @@ def take_back(batch: str, to: Path, by: str, reason: str) -> None:
 
     The batch itself is rejected: no later run trains on it, or asks about it.
     """
+    from image_classification.datasets.folder import describe_left_out
+    from image_classification.datasets.withdrawal import copy_batch
+    from image_classification.pipelines.review.nodes import make_review
+
     context = open_context()
     copied, odd = copy_batch(load_entry(context, names.IMAGE_BATCHES), batch, to)
     answer = make_review(
@@ -129,49 +190,8 @@ def take_back(batch: str, to: Path, by: str, reason: str) -> None:
     say(f"Mend them, then: image-classification deliver {shlex.quote(str(to))}")
 
 
-class _TakenBatches:
-    """What is known of the batches that were taken in."""
-
-    def __init__(self, context: KedroContext) -> None:
-        log = load_entry(context, names.IMAGE_INDEX)
-        self._screenings = load_entry(context, names.BATCH_SCREENINGS)
-        self._statuses = read_statuses(log)
-        self._settled = index.settle_index(log)
-        self._files = log[log["status"] != index.STATED].drop_duplicates("path", keep="last")
-        opposed = select_opposed(self._files, self._settled)
-        corrections = load_entry(context, names.LABEL_CORRECTIONS)
-        self._opposed = Counter(opposed["batch"])
-        self._asked = Counter(find_open(foresee(log, corrections))["batch"])
-        self._paired = Counter(find_contradictions(log)["batch"])
-
-    def describe(self, batch: str) -> str:
-        """Return what became of a batch, and how many images it has, in a line."""
-        record, status = self._screenings.get(batch), self._statuses.get(batch)
-        verdict = "taken in, not judged yet" if record is None else record["verdict"]
-        if status and status["reviewed_by"]:
-            said = "{status}, after a review by {reviewed_by}: {review_reason}"
-            verdict = said.format(**status)
-        return f"{batch}: {verdict} ({(self._files['batch'] == batch).sum()} images)"
-
-    def explain(self, batch: str) -> list[str]:
-        """Return why, what became of all that was found in it, and what waits for an answer."""
-        record = self._screenings.get(batch)
-        if record is None:
-            return []
-        own = self._settled[self._settled["batch"] == batch]
-        counts = tally_batch(record, own, self._opposed[batch])
-        return [
-            *record["reasons"],
-            # Where all that was found are images of one status, the first line says it.
-            *([describe_tally(counts)] if len(counts) > 2 else []),
-            *(note for note in record["notes"] if note.startswith(COUNTED)),
-            *([ASKED.format(self._asked[batch], batch)] if self._asked[batch] else []),
-            *([PAIRED.format(self._paired[batch])] if self._paired[batch] else []),
-        ]
-
-
 @click.command()
-@click.argument("batch")
+@click.argument("batch", shell_complete=complete_batch)
 @click.option("--labels", is_flag=True, help="About the labels that it has for known images.")
 @click.option("--accept", "answer", flag_value="accept", help="Let it, or its labels, hold.")
 @click.option("--reject", "answer", flag_value="reject", help="Never train on it, or on them.")
@@ -185,6 +205,8 @@ def review(batch: str, labels: bool, answer: str | None, by: str, reason: str) -
     later run trains on it. With --labels it is about the images that have another label in the
     training set than in BATCH.
     """
+    from image_classification.vendor.kedro import locate_file
+
     about = "labels" if labels else "batch"
     params = {"batch": batch, "about": about, "answer": answer or "", "by": by, "reason": reason}
     catalog = run_pipeline("review", review=params).catalog

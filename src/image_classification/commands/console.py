@@ -1,25 +1,36 @@
-"""What the commands share: errors in one line, tables as CSV, the project's configuration."""
+"""What the commands share: errors in one line, tables, the project's configuration."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
-from kedro.framework.context import KedroContext
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from kedro.io import DataCatalog, DatasetError
 
-from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.location import find_project_path
-from image_classification.datasets.spreadsheet import escape_table
 from image_classification.errors import DataError, ImageClassificationError
 from image_classification.text import escape_lines
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from kedro.framework.context import KedroContext
+    from kedro.io import DataCatalog
+
+    from image_classification.commands.table import Column
+    from image_classification.configuration.loader import ReadOnceConfigLoader
+
+# Kedro and pandas are imported where a command needs them: each takes half a second.
+
+RUN_A_NIGHT = (
+    "Deliver images (image-classification deliver FOLDER), and run a night: kedro run --pipelines "
+    "retraining, or the DAG `retraining` in Airflow."
+)
+"""What to do where nothing is known yet."""
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def report_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -29,7 +40,7 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
     def run(*arguments: Any, **options: Any) -> None:
         try:
             command(*arguments, **options)
-        except (ImageClassificationError, DatasetError) as error:
+        except Exception as error:
             if (ours := _unwrap(error)) is None:
                 raise
             raise click.ClickException(escape_lines(str(ours))) from None
@@ -44,14 +55,36 @@ def _unwrap(error: BaseException | None) -> ImageClassificationError | None:
     return error
 
 
-def show_table(table: pd.DataFrame, columns: list[str], to: Path | None) -> None:
-    """Print a table as CSV, or write all of it to a file.
+def show_table(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    to: Path | None,
+    view: Sequence[Column] = (),
+    *,
+    as_json: bool = False,
+) -> None:
+    """Print a table for whoever reads it, or write all of it to a file.
+
+    Args:
+        table: what is known.
+        columns: those that are printed as CSV, and in a terminal where there is no `view`.
+        to: the file; None to print.
+        view: the columns that a person is shown.
+        as_json: print all columns as JSON.
 
     Raises:
         DataError: the file's ending is neither .csv nor .parquet.
     """
+    from image_classification.commands.table import is_terminal, print_rows, view_all
+    from image_classification.datasets.spreadsheet import escape_table
+
     if to is None:
-        click.echo(escape_lines(escape_table(table[columns]).to_csv(index=False)), nl=False)
+        if as_json or is_terminal():
+            rows: Any = table.to_dict("records")
+            print_rows(rows, columns, view or view_all(columns), as_json=as_json)
+        else:  # an index has as many rows as there are images
+            text = escape_table(table[list(columns)]).to_csv(index=False)
+            click.echo(escape_lines(text), nl=False)
         return
     check_suffix(to)
     if to.suffix == ".csv":
@@ -80,6 +113,8 @@ def open_context() -> KedroContext:
     """Return the project's context: catalog, parameters, and MLflow pointed to its store."""
     # Its bars would stand among the lines of the command.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from kedro.framework.session import KedroSession
+
     project_path = find_project_path()
     _prepare_kedro(project_path)
     return KedroSession.create(project_path=project_path).load_context()
@@ -105,6 +140,8 @@ def open_dataset(context: KedroContext, name: str) -> Any:
 
 
 def _open_entry(context: KedroContext, name: str) -> DataCatalog:
+    from kedro.io import DataCatalog
+
     entry = context.config_loader["catalog"][name]
     return DataCatalog.from_config({name: entry})
 
@@ -114,12 +151,19 @@ def read_configuration() -> ReadOnceConfigLoader:
 
     MLflow is left alone.
     """
+    from image_classification.configuration.loader import (
+        LOADER_ARGUMENTS,
+        ReadOnceConfigLoader,
+    )
+
     conf = str(find_project_path() / "conf")
     return ReadOnceConfigLoader(conf, env=os.environ.get("KEDRO_ENV"), **LOADER_ARGUMENTS)
 
 
 def run_pipeline(name: str, **parameters: Any) -> KedroContext:
     """Run a registered pipeline with some parameters changed; return its context."""
+    from kedro.framework.session import KedroSession
+
     project_path = find_project_path()
     _prepare_kedro(project_path)
     session = KedroSession.create(project_path=project_path, runtime_params=parameters)
@@ -132,4 +176,6 @@ def run_pipeline(name: str, **parameters: Any) -> KedroContext:
 @cache
 def _prepare_kedro(project_path: Path) -> None:
     """Let Kedro know the project and its settings, once in a process."""
+    from kedro.framework.startup import bootstrap_project
+
     bootstrap_project(project_path)

@@ -4,90 +4,140 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from kedro.framework.context import KedroContext
 
-from image_classification.champion import ledger, registry
-from image_classification.champion.card import render_decision
+from image_classification.champion import ledger
 from image_classification.champion.pseudonym import PREFIX, reveal_patients
-from image_classification.champion.release import Release
-from image_classification.champion.statement import DecisionRun, name_user
+from image_classification.commands.completion import complete_version
 from image_classification.commands.console import (
+    RUN_A_NIGHT,
+    as_json_option,
     load_entry,
     open_context,
-    open_dataset,
     report_errors,
     run_pipeline,
     say,
     show_table,
 )
+from image_classification.commands.lookup import Lookup
+from image_classification.commands.table import Column, print_json, print_rows, show_time
 from image_classification.configuration import names
 from image_classification.errors import RegistryError
 
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+
+
 SHOWN = ["at", "event", "version", "champion_before", "champion_after", "by", "reason"]
+"""Columns of the ledger as CSV."""
+
+
+def _name_champion(row: Mapping[str, Any]) -> str:
+    before, after = row["champion_before"], row["champion_after"]
+    named = f"v{after}" if after else "none"
+    return named if before == after else f"{f'v{before}' if before else 'none'} → {named}"
+
+
+VIEW = (
+    Column("when (UTC)", lambda row: show_time(row["at"])),
+    Column("decision", lambda row: f"{ledger.name_event(row)}\n{row['reason']}", whole=False),
+    Column("champion", _name_champion),
+    Column("by", lambda row: row["by"], whole=False),
+)
+"""Columns of the ledger in a terminal."""
 
 
 @click.command(name="ledger")
-@click.option("--version", help="Only the decisions that concern this version.")
+@click.option(
+    "--version",
+    shell_complete=complete_version,
+    help="Only the decisions that concern this version.",
+)
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
 @click.option("--verify", is_flag=True, help="Prove that nothing was changed; exit code 1 if not.")
 @click.option("--accept", metavar="REASON", help="Write down that what disagrees is accepted.")
+@as_json_option
 @report_errors
-def show_ledger(version: str | None, to: Path | None, verify: bool, accept: str | None) -> None:
+def show_ledger(
+    version: str | None, to: Path | None, verify: bool, accept: str | None, as_json: bool
+) -> None:
     """Print every decision about the champion: what, when, by whom, why; --to exports all of it.
 
     --verify compares the entries with one another, with the copies that MLflow keeps, and with the
     alias, and names what was edited, removed, added or moved by hand. Until a person has mended
     that, or has looked at it and accepts it with a reason, no night promotes.
     """
-    context = open_context()
-    release = open_release(context)
-    look(release)
-    if accept:
-        for said in release.accept(accept):
-            say(f"Accepted: {said}")
     if verify or accept:
-        verify_ledger(release)
+        _verify(accept)
         return
-    entries = read_entries(context)
+    entries = Lookup().read_entries()
     if version:
         entries = ledger.select_version(entries, version.removeprefix("v"))
-    show_table(ledger.tabulate_entries(entries), SHOWN, to)
+    if not entries:
+        about = f" about version {version}" if version else ""
+        say(f"No decision{about} yet. {RUN_A_NIGHT}", err=True)
+    if to is not None:
+        show_table(ledger.tabulate_entries(entries), SHOWN, to)
+    else:
+        print_rows(ledger.list_rows(entries), SHOWN, VIEW, as_json=as_json)
 
 
 @click.command()
-@click.argument("version")
+@click.argument("version", shell_complete=complete_version)
+@as_json_option
 @report_errors
-def explain(version: str) -> None:
+def explain(version: str, as_json: bool) -> None:
     """Tell why VERSION is champion, was, or is not: every rule, number and name."""
-    context = open_context()
-    look(open_release(context))
-    version = version.removeprefix("v")
-    model_name = context.params["registered_model_name"]
-    entries = ledger.select_version(read_entries(context), version)
-    try:
-        found = registry.get_version(model_name, version)
-    except RegistryError:
-        if not entries:
-            raise
-        say(f"# {model_name}, version {version} (deleted in MLflow)\n")
-    else:
-        aliases = ", ".join(found.aliases) or "no alias"
-        say(f"# {model_name}, version {version} ({aliases})\n")
-        if not entries:
-            say(found.description or "Nothing was decided about it yet.")
+    lookup, version = Lookup(), version.removeprefix("v")
+    entries = ledger.select_version(lookup.read_entries(), version)
+    standing, description = _find_standing(lookup, version, known=bool(entries))
+    if as_json:
+        print_json({"version": version, "standing": standing, "entries": entries})
+        return
+    say(f"# {lookup.model_name}, version {version} ({standing})\n")
+    if not entries:
+        say(description or "Nothing was decided about it yet.")
     for entry in entries:
         say(f"## {entry['at'][:19].replace('T', ' ')} UTC: {_title(entry)}\n")
-        say(f"{_reveal(context, entry['reason'])}\n")
+        say(f"{_reveal(lookup, entry['reason'])}\n")
         if entry["version"] == version and entry["decision"]:
-            say(f"{_reveal(context, _render(entry['decision']))}\n")
+            say(f"{_reveal(lookup, _render(entry['decision']))}\n")
         say(_trace(entry))
 
 
+def _find_standing(lookup: Lookup, version: str, *, known: bool) -> tuple[str, str]:
+    """Return the aliases of a version, or that it was deleted, and its description in MLflow.
+
+    Args:
+        lookup: the storage.
+        version: a version.
+        known: whether the ledger has entries about it.
+
+    Raises:
+        RegistryError: there is no such version, and was none.
+    """
+    registered = lookup.ask_registry(version)
+    if registered is not None and version in registered.versions:
+        aliases = [name for name, to in registered.aliases.items() if to == version]
+        return ", ".join(sorted(aliases)) or "no alias", registered.versions[version]
+    if registered is not None and known:
+        return "deleted in MLflow", ""
+    from image_classification.champion import registry
+
+    open_context()
+    try:
+        found = registry.get_version(lookup.model_name, version)
+    except RegistryError:
+        if not known:
+            raise
+        return "deleted in MLflow", ""
+    return ", ".join(found.aliases) or "no alias", found.description or ""
+
+
 @click.command()
-@click.argument("version", default="previous")
+@click.argument("version", default="previous", shell_complete=complete_version)
 @click.option("--reason", required=True, help="Why; kept in the ledger for ever.")
 @click.option("--by", default="", help="A name to be kept beside your user name.")
 @report_errors
@@ -102,31 +152,22 @@ def rollback(version: str, reason: str, by: str) -> None:
     say(f"Champion: version {plan['to']}, before {before}.")
 
 
-def open_release(context: KedroContext) -> Release:
-    """Return what looks at the ledger, and ends what a run has left half done."""
-    return Release(
-        context.params["registered_model_name"],
-        open_dataset(context, names.LEDGER),
-        context.params["promotion"],
-        DecisionRun("", identity=name_user()),
-    )
-
-
-def look(release: Release) -> None:
-    """End what a run has left half done; tell what was done."""
-    try:
-        for done in release.look():
-            say(done, err=True)
-    except RegistryError as error:
-        say(f"What a run has left half done stays so: {error}", err=True)
-
-
-def verify_ledger(release: Release) -> None:
+def _verify(accept: str | None) -> None:
     """Tell how the ledger agrees with itself and with MLflow.
 
+    Args:
+        accept: why what disagrees is accepted; None or "" where it is not.
+
     Raises:
-        click.exceptions.Exit: it does not.
+        click.exceptions.Exit: it does not agree.
     """
+    from image_classification.commands.settling import look, open_release
+
+    release = open_release(open_context())
+    look(release)
+    if accept:
+        for said in release.accept(accept):
+            say(f"Accepted: {said}")
     found = release.audit(thorough=True)
     say(f"The ledger ends at entry {release.read_head()}")
     for said in (*found.accepted, *found.notes, *found.strangers):
@@ -158,19 +199,19 @@ def _title(entry: ledger.Entry) -> str:
 
 
 def _render(decision: Mapping[str, Any]) -> str:
+    from image_classification.champion.card import render_decision
+
     try:
         return render_decision(decision)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         return f"The decision of this entry cannot be shown: it is damaged ({error!r})."
 
 
-def _reveal(context: KedroContext, text: str) -> str:
+def _reveal(lookup: Lookup, text: str) -> str:
     """Return a text with the names of the patients that the index still knows."""
     if PREFIX not in text:
         return text
-    index = load_entry(context, names.IMAGE_INDEX)
-    key = open_dataset(context, names.LEDGER).read_key()
-    return reveal_patients(text, index["patient"].dropna().astype(str).unique(), key)
+    return reveal_patients(text, lookup.patients, lookup.ledger.read_key())
 
 
 def _trace(entry: ledger.Entry) -> str:

@@ -19,7 +19,7 @@ def main() -> None:
     """Run `image-classification`."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from image_classification.configuration.location import find_project_path  # noqa: PLC0415
+    from image_classification.configuration.location import find_project_path
 
     logging_config = find_project_path() / "airflow" / "kedro_logging.yml"
     os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logging_config))
@@ -27,6 +27,6 @@ def main() -> None:
         # The libraries warn about one another, and MLflow sets the filters back as it is imported.
         warnings.showwarning = lambda *_, **__: None
     # Kedro configures logging as it is imported, and then writes into the tables of a command.
-    from image_classification.commands.group import commands  # noqa: PLC0415
+    from image_classification.commands.group import commands
 
     sys.exit(commands(prog_name="image-classification"))

@@ -53,10 +53,10 @@ def serve(
     parameters. It listens to this machine unless --host says otherwise; it asks for no password.
     """
     # What no other command needs is imported by none.
-    import uvicorn  # noqa: PLC0415
+    import uvicorn
 
-    from image_classification.commands.endpoint.app import Endpoint  # noqa: PLC0415
-    from image_classification.vendor.uvicorn import PunctualProtocol  # noqa: PLC0415
+    from image_classification.commands.endpoint.app import Endpoint
+    from image_classification.vendor.uvicorn import PunctualProtocol
 
     limits = replace(
         LIMITS, images=maximum_images, image_pixels=image_pixels, seconds=maximum_seconds

@@ -133,13 +133,12 @@ def _contain(config: Any) -> dict[str, Any]:
     return contained or {}
 
 
-def _select(values: dict[str, Any], path: str, *default: Any) -> Any:
-    found = OmegaConf.select(
-        OmegaConf.create(values), path, default=default[0] if default else None
-    )
-    if found is None and not default:
+def _select(values: Any, path: str, *default: Any) -> Any:
+    for key in str(path).split("."):
+        values = values.get(key) if isinstance(values, dict) else None
+    if values is None and not default:
         raise ConfigurationError(f"conf/*/globals.yml: there is no '{path}'.")
-    return found
+    return default[0] if values is None else values
 
 
 def _select_default(path: str, *default: Any) -> Any:

@@ -211,6 +211,25 @@ class IncomingBatch:
                 yield member.path, content
 
 
+def list_taken(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
+    """Return the names of the batches that were taken in, sorted: whole folders, with a manifest.
+
+    `glob` would look at every file below to match two levels.
+    """
+    filesystem.invalidate_cache()
+    try:
+        entries = filesystem.ls(root, detail=True)
+    except FileNotFoundError:
+        return []
+    folders = sorted(entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory")
+    return [
+        posixpath.basename(folder)
+        for folder in folders
+        if not posixpath.basename(folder).startswith(".")
+        and filesystem.exists(posixpath.join(folder, MANIFEST))
+    ]
+
+
 def clean_name(name: str) -> str:
     """Return a batch's name in letters, digits and ``._-`` alone, for file names and addresses."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")

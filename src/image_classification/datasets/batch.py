@@ -19,7 +19,12 @@ from typing import Any
 import fsspec
 import pandas as pd
 
-from image_classification.datasets.arrival import MANIFEST, MARKERS, IncomingBatch
+from image_classification.datasets.arrival import (
+    MANIFEST,
+    MARKERS,
+    IncomingBatch,
+    list_taken,
+)
 from image_classification.datasets.dataset import FilesystemDataset
 from image_classification.datasets.depositor import find_depositor, is_own
 from image_classification.datasets.fault import describe_error, is_passing
@@ -62,13 +67,7 @@ class ImageBatches:
 
     def names(self) -> list[str]:
         """Return the names of all batches, sorted."""
-        self.filesystem.invalidate_cache()
-        return [
-            posixpath.basename(folder)
-            for folder in _list_folders(self.filesystem, self.root)
-            if not posixpath.basename(folder).startswith(".")
-            and self.filesystem.exists(posixpath.join(folder, MANIFEST))
-        ]
+        return list_taken(self.filesystem, self.root)
 
     def read_manifest(self, batch: str) -> dict[str, Any]:
         """Return when a batch was taken in (`taken_at`, ISO 8601, UTC), and its `fault`, if any."""
@@ -322,18 +321,6 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
 
     def _locate(self, *parts: str) -> str:
         return posixpath.join(self._root, *parts)
-
-
-def _list_folders(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
-    """Return the folders directly in a folder, sorted; none if it does not exist.
-
-    `glob` would look at every file below to match two levels.
-    """
-    try:
-        entries = filesystem.ls(root, detail=True)
-    except FileNotFoundError:
-        return []
-    return sorted(entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory")
 
 
 def _encode(manifest: Mapping[str, Any]) -> bytes:

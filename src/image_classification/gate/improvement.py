@@ -17,9 +17,6 @@ from image_classification.gate.policy import Improvement
 from image_classification.gate.posterior import Belief, weigh_gain
 
 GROUP = "improvement"
-IN_POINTS = ("gain", "gain_over_patients", "believed_gain", "expected_loss")
-"""Names of the checks whose value is a share of accuracy."""
-
 MOST_PATIENTS = 1000
 """So many more validation patients are not said to decide anything."""
 

@@ -10,6 +10,9 @@ DECIMALS = 9
 The distance to a limit is what is rounded, so that equal is equal on either side of it.
 """
 
+IN_POINTS = ("gain", "gain_over_patients", "believed_gain", "expected_loss")
+"""Names of the checks of `improvement` whose value is a share of accuracy."""
+
 
 def format_points(share: float, sign: str = "+") -> str:
     """Return a share as points with one decimal, as in ``+0.4``; minus as it is printed."""

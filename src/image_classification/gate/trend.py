@@ -22,6 +22,7 @@ from typing_extensions import TypedDict
 
 from image_classification import words
 from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
+from image_classification.gate.night import NUMBERS, TREND_COLUMNS, locate_nights
 from image_classification.gate.number import DECIMALS, format_points
 from image_classification.gate.policy import Count, Share
 from image_classification.gate.prediction import PROBABILITY_PREFIX, find_right
@@ -50,24 +51,6 @@ class MonitoringParameters(TypedDict):
     resamples: Annotated[int, Ge(100)]
 
 
-TREND_COLUMNS = [
-    "recorded_at",
-    "model_version",
-    "days_from",
-    "days_to",
-    "images",
-    "patients",
-    "accuracy",
-    "low",
-    "high",
-    "reference",
-    "alert",
-    "sensitivity",
-    "auc",
-    "sentence",
-    "images_digest",
-]
-NUMBERS = ("accuracy", "low", "high", "reference", "sensitivity", "auc")
 CURVES = {
     "newest_accuracy": "accuracy",
     "newest_accuracy_low": "low",
@@ -341,16 +324,13 @@ def make_row(
 
 
 def settle_trend(log: pd.DataFrame) -> pd.DataFrame:
-    """Return the trend: one row where the same champion saw the same images on the same day.
-
-    A task that is tried again, or two runs at once, may have recorded them twice. The first counts.
+    """Return the trend: one row for each night that counts, see `locate_nights`.
 
     Args:
         log: rows as they were added, `TREND_COLUMNS`.
     """
-    night = log.assign(day=log["recorded_at"].str[:10])
-    repeated = night.duplicated(["day", "model_version", "images_digest"])
-    return log[~repeated].reset_index(drop=True)
+    recorded = zip(log["recorded_at"], log["model_version"], log["images_digest"], strict=True)
+    return log.iloc[locate_nights(recorded)].reset_index(drop=True)
 
 
 def list_curves(trend: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:

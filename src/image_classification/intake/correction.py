@@ -8,12 +8,14 @@ for each label, and the index reads the label off the last one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from typing_extensions import TypedDict
 
 from image_classification.intake import index
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RELABEL, REVIEW, DELIVERY, WITHDRAWAL = "relabel", "review", "delivery", "withdrawal"
 """How a label was corrected: by the command, by an answer about a batch, by a trusted depositor's
@@ -72,6 +74,8 @@ def sort_corrections(records: Corrections) -> list[Correction]:
 
 def tabulate_statements(records: Iterable[Correction]) -> pd.DataFrame:
     """Return what records state as rows of a log, with `before`, the label that an image had."""
+    import pandas as pd  # noqa: PLC0415
+
     rows = [
         (
             *(change["image_id"], change["path"], change["path"].partition("/")[0]),
@@ -102,6 +106,8 @@ def list_due(records: Corrections, log: pd.DataFrame) -> pd.DataFrame:
 
 def foresee(log: pd.DataFrame, records: Corrections) -> pd.DataFrame:
     """Return the log as the next intake will leave it, if nothing else arrives."""
+    import pandas as pd  # noqa: PLC0415
+
     due = list_due(records, log)
     return pd.concat([log, due[due.columns.intersection(log.columns)]]) if len(due) else log
 

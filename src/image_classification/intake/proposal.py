@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from typing_extensions import TypedDict
 
 from image_classification.intake import index
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ASK, TRUST = "ask", "trust"
 """Whether a trusted depositor's label holds at once, or a person is asked as about all others."""
@@ -50,6 +52,8 @@ def judge_files(rows: pd.DataFrame, others: pd.DataFrame) -> pd.Series:
         rows: the usable files of the batch, each content once per label: `image_id` and `label`.
         others: the log of all other batches, with all statements: `index.SETTLING_COLUMNS`.
     """
+    import pandas as pd  # noqa: PLC0415
+
     statuses = pd.Series(index.ACCEPTED, index=rows.index, dtype=object)
     known = index.settle_same(others, rows["image_id"])
     known = known[known["status"].isin([index.ACCEPTED, index.CONFLICT])]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from image_classification.intake import index
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONTRADICTING = (index.PROPOSED, index.CONFLICT)
 """Statuses of files in the log."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from image_classification.intake.index import ACCEPTED, CONFLICT, HELD, REJECTED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAXIMUM_REASONS = 5
 """At most so many reasons to refuse files of one batch are told one by one."""
@@ -18,13 +19,13 @@ RELABELLED = "of known images with another label"
 
 
 def tally_batch(
-    record: Mapping[str, Any], own: pd.DataFrame, relabelled: int = 0
+    record: Mapping[str, Any], statuses: Iterable[str], relabelled: int = 0
 ) -> dict[str, int]:
     """Count what became of each thing that was found in a batch.
 
     Args:
         record: of the screening: `files`, `refused`, `images`, `left_out`.
-        own: the images that the index knows from this batch, one row per content, with `status`.
+        statuses: of the images that the index knows from this batch, one for each content.
         relabelled: files of images that the index knows from another batch under another label.
 
     Returns:
@@ -32,13 +33,13 @@ def tally_batch(
         files are `refused`, `RELABELLED`, `duplicates` of another file, or `left out`. Parts of
         zero are missing.
     """
-    statuses = Counter(own["status"])
+    counted = Counter(statuses)
     files = int(record["files"])
     # A record of an earlier release counts duplicates within the batch among those refused.
     refused = int(record.get("refused", files - record["images"]))
     left_out = sum(record.get("left_out", {}).values())
     order = [ACCEPTED, HELD, REJECTED, CONFLICT]
-    parts = {status: statuses.pop(status, 0) for status in order} | dict(statuses)
+    parts = {status: counted.pop(status, 0) for status in order} | dict(counted)
     duplicates = files - refused - relabelled - sum(parts.values())
     parts |= {REFUSED: refused, RELABELLED: relabelled, DUPLICATES: duplicates, LEFT_OUT: left_out}
     return {FOUND: files + left_out, **{name: count for name, count in parts.items() if count}}

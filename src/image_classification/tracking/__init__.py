@@ -1,73 +1,139 @@
-"""The runs of MLflow. Only this folder and `champion` talk to MLflow."""
+"""The runs of MLflow. Only this folder and `champion` talk to MLflow.
 
-from image_classification.tracking.active import (
-    active_experiment_id,
-    active_run_id,
-    enter_run,
-    leave_run,
-    resume_run,
-)
-from image_classification.tracking.artifact import (
-    IMAGES_ARTIFACT,
-    PROFILE_ARTIFACT,
-    locate_artifact,
-    locate_artifact_file,
-    locate_run,
-    log_images,
-    log_json,
-    log_profile,
-    read_artifact,
-    read_images,
-    read_profile,
-)
-from image_classification.tracking.metric import (
-    gather_points,
-    list_metrics,
-    log_curves,
-    log_points,
-    make_point,
-    send_points,
-)
-from image_classification.tracking.model import (
-    attach_file,
-    describe_inputs,
-    discard_models,
-    is_model_ready,
-    log_model_frugally,
-)
-from image_classification.tracking.run import (
-    LONGEST_PARAMETER,
-    close_run,
-    explain_refusals,
-    fail_run,
-    find_run,
-    has_finished,
-    is_active_run,
-    log_parameters,
-    open_run,
-    read_tag,
-    record_outcome,
-    select_run,
-    start_run,
-    tag_run,
-)
-from image_classification.tracking.store import (
-    connect,
-    hide_login,
-    is_gone,
-    open_experiment,
-    prepare_store,
-    read_uri,
-)
-from image_classification.tracking.tags import (
-    AIRFLOW_RUN_TAG,
-    AIRFLOW_URL_TAG,
-    COMMAND_TAG,
-    NOTE_TAG,
-    OUTCOME_TAG,
-    PIPELINE_TAG,
-    WATCH_TAG,
-)
+MLflow takes two seconds to import: the names below are imported at their first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from image_classification.tracking.active import (
+        active_experiment_id,
+        active_run_id,
+        enter_run,
+        leave_run,
+        resume_run,
+    )
+    from image_classification.tracking.artifact import (
+        IMAGES_ARTIFACT,
+        PROFILE_ARTIFACT,
+        locate_artifact,
+        locate_artifact_file,
+        locate_run,
+        log_images,
+        log_json,
+        log_profile,
+        read_artifact,
+        read_images,
+        read_profile,
+    )
+    from image_classification.tracking.metric import (
+        gather_points,
+        list_metrics,
+        log_curves,
+        log_points,
+        make_point,
+        send_points,
+    )
+    from image_classification.tracking.model import (
+        attach_file,
+        describe_inputs,
+        discard_models,
+        is_model_ready,
+        log_model_frugally,
+    )
+    from image_classification.tracking.run import (
+        LONGEST_PARAMETER,
+        close_run,
+        explain_refusals,
+        fail_run,
+        find_run,
+        has_finished,
+        is_active_run,
+        log_parameters,
+        open_run,
+        read_tag,
+        record_outcome,
+        select_run,
+        start_run,
+        tag_run,
+    )
+    from image_classification.tracking.store import (
+        connect,
+        hide_login,
+        is_gone,
+        open_experiment,
+        prepare_store,
+        read_uri,
+    )
+    from image_classification.tracking.tags import (
+        AIRFLOW_RUN_TAG,
+        AIRFLOW_URL_TAG,
+        COMMAND_TAG,
+        NOTE_TAG,
+        OUTCOME_TAG,
+        PIPELINE_TAG,
+        WATCH_TAG,
+    )
+
+_HOMES = {
+    "active_experiment_id": "active",
+    "active_run_id": "active",
+    "enter_run": "active",
+    "leave_run": "active",
+    "resume_run": "active",
+    "IMAGES_ARTIFACT": "artifact",
+    "PROFILE_ARTIFACT": "artifact",
+    "locate_artifact": "artifact",
+    "locate_artifact_file": "artifact",
+    "locate_run": "artifact",
+    "log_images": "artifact",
+    "log_json": "artifact",
+    "log_profile": "artifact",
+    "read_artifact": "artifact",
+    "read_images": "artifact",
+    "read_profile": "artifact",
+    "gather_points": "metric",
+    "list_metrics": "metric",
+    "log_curves": "metric",
+    "log_points": "metric",
+    "make_point": "metric",
+    "send_points": "metric",
+    "attach_file": "model",
+    "describe_inputs": "model",
+    "discard_models": "model",
+    "is_model_ready": "model",
+    "log_model_frugally": "model",
+    "LONGEST_PARAMETER": "run",
+    "close_run": "run",
+    "explain_refusals": "run",
+    "fail_run": "run",
+    "find_run": "run",
+    "has_finished": "run",
+    "is_active_run": "run",
+    "log_parameters": "run",
+    "open_run": "run",
+    "read_tag": "run",
+    "record_outcome": "run",
+    "select_run": "run",
+    "start_run": "run",
+    "tag_run": "run",
+    "connect": "store",
+    "hide_login": "store",
+    "is_gone": "store",
+    "open_experiment": "store",
+    "prepare_store": "store",
+    "read_uri": "store",
+    "AIRFLOW_RUN_TAG": "tags",
+    "AIRFLOW_URL_TAG": "tags",
+    "COMMAND_TAG": "tags",
+    "NOTE_TAG": "tags",
+    "OUTCOME_TAG": "tags",
+    "PIPELINE_TAG": "tags",
+    "WATCH_TAG": "tags",
+}
 
 __all__ = [
     "AIRFLOW_RUN_TAG",
@@ -125,3 +191,9 @@ __all__ = [
     "start_run",
     "tag_run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -128,7 +128,7 @@ class Worker:
 def serve_requests(connection: Connection, task: Task) -> None:
     """Score what comes through the connection, until it is closed. This is all a worker does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
-    from image_classification import vision  # noqa: PLC0415 - seconds, and only here
+    from image_classification import vision  # seconds, and only here
 
     network = vision.load_network(task.network)
     _score(network, [], task.image_pixels)
@@ -143,7 +143,7 @@ def serve_requests(connection: Connection, task: Task) -> None:
 
 
 def _score(network: object, contents: Sequence[bytes], image_pixels: int) -> list[Answer]:
-    from image_classification import vision  # noqa: PLC0415 - as above
+    from image_classification import vision  # as above
 
     held = [_refuse_large(content, image_pixels) or content for content in contents]
     watch = vision.ColourWatch(network, len(held))
@@ -157,7 +157,7 @@ def _score(network: object, contents: Sequence[bytes], image_pixels: int) -> lis
 
 
 def _refuse_large(content: bytes, image_pixels: int) -> str:
-    from image_classification.intake.picture import read_header  # noqa: PLC0415 - as above
+    from image_classification.intake.picture import read_header  # as above
 
     try:
         width, height, *_ = read_header(content)
@@ -170,10 +170,10 @@ def _refuse_large(content: bytes, image_pixels: int) -> str:
 
 def _limit_memory() -> None:
     """Let a request that needs too much memory end this process, and not the machine's others."""
-    import psutil  # noqa: PLC0415
+    import psutil
 
     with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource  # noqa: PLC0415 - not on every platform
+        import resource  # not on every platform
 
         limit = psutil.Process().memory_info().vms + MORE_MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
