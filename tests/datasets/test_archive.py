@@ -199,6 +199,35 @@ def test_a_large_zip_is_counted_by_its_own_kind_of_end(monkeypatch: pytest.Monke
         read(content, maximum_files=8)
 
 
+@pytest.mark.parametrize("fake", [b"PK\6\6", b"PK\5\6", b"PK\6\7" + bytes(16)])
+def test_what_looks_like_another_end_does_not_hide_members(
+    monkeypatch: pytest.MonkeyPatch, fake: bytes
+) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(9):
+            info = zipfile.ZipInfo(f"P/{number}.png")
+            info.comment = fake + bytes(60) if number == 8 else b""
+            archive.writestr(info, b"")
+        archive.comment = fake + bytes(60)
+    content = file.getvalue()
+    if fake == b"PK\5\6":  # within the end itself, where the list is said to begin
+        content = pack(*((f"P/{n}.png", b"") for n in range(9)))
+        content = content[:-6] + fake + content[-2:]
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("it was read as a whole"))
+    with pytest.raises(ArchiveError, match="its list names more than 8"):
+        read(content, maximum_files=8)
+
+
+def test_a_list_longer_than_names_can_make_it_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pack(("P/1.png", b"1"))
+    monkeypatch.setattr(module, "MAXIMUM_LIST_BYTES", 52)
+    with pytest.raises(ArchiveError, match="its list of files is 53 bytes: at most 52 is read"):
+        read(content)
+    monkeypatch.setattr(module, "MAXIMUM_LIST_BYTES", 53)
+    assert read(content) == {"P/1.png": b"1"}
+
+
 def named(name: bytes, system: int, *more: tuple[str, bytes], attributes: int = 0) -> bytes:
     """Return a zip with a file of this name, in bytes, packed on a system without a flag."""
     file = io.BytesIO()

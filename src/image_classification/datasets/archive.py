@@ -23,6 +23,7 @@ from image_classification.intake.limit import (
     find_large_file,
 )
 from image_classification.text import escape_text
+from image_classification.vendor.zipfile import locate_members
 
 ENCRYPTED, UTF_8 = 0x1, 0x800
 """Bits of a member's flags: it needs a password; its name is UTF-8."""
@@ -44,10 +45,10 @@ METHODS = {9: "Deflate64", 93: "Zstandard", 98: "PPMd", 99: "AES"}
 HEADER_BYTES = 30
 """What stands before a member, its name not counted, at least."""
 
-END, END_64, ENTRY = b"PK\x05\x06", b"PK\x06\x06", b"PK\x01\x02"
-"""How the end of a zip begins, that of a large one, and each entry of its list of members."""
+ENTRY = b"PK\x01\x02"
+"""How each entry of the list of members begins."""
 
-END_BYTES, PIECE_BYTES = 2**16 + 2**10, 2**20
+PIECE_BYTES, MAXIMUM_LIST_BYTES = 2**20, 2**28
 
 STEP_BYTES = 64
 """So much of a packed member is unpacked at a time where the result may be a million times as long.
@@ -185,7 +186,7 @@ def open_archive(
         ArchiveError: it is no zip file, or not a whole one, or its list of members is too long.
     """
     try:
-        _check_count(file, limits)
+        _check_list(file, limits)
         archive = zipfile.ZipFile(file)
         opened = Archive(archive, name, limits)
     except Exception as error:
@@ -201,26 +202,20 @@ def open_archive(
         yield opened
 
 
-def _check_count(file: IO[bytes], limits: ArrivalLimits) -> None:
+def _check_list(file: IO[bytes], limits: ArrivalLimits) -> None:
     """Count the entries of the list of members, which Python would hold in memory as a whole.
 
     Raises:
-        ValueError: they are more than allowed.
+        ValueError: they are more than allowed, or longer than any names can make them.
     """
-    length = file.seek(0, os.SEEK_END)
-    file.seek(max(0, length - END_BYTES))
-    tail = file.read(END_BYTES)
-    end = tail.rfind(END)
-    size = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
-    large = tail.rfind(END_64, 0, max(end, 0))
-    if large >= 0:
-        size, end = int.from_bytes(tail[large + 40 : large + 48], "little"), large
-    place = max(0, length - len(tail) + end - size)
+    start, size = locate_members(file)
+    if size > MAXIMUM_LIST_BYTES:
+        raise ValueError(f"its list of files is {size} bytes: at most {MAXIMUM_LIST_BYTES} is read")
     count, before = 0, b""
-    file.seek(place)
-    while place < length and (piece := file.read(PIECE_BYTES)):
+    file.seek(start)
+    while size > 0 and (piece := file.read(min(PIECE_BYTES, size))):
         count += (before + piece).count(ENTRY)
-        place, before = place + len(piece), piece[-3:]
+        size, before = size - len(piece), piece[-3:]
         if count > limits["maximum_files"]:
             raise ValueError(
                 f"its list names more than {limits['maximum_files']} files and folders "
