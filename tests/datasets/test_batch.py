@@ -379,7 +379,7 @@ class TestLabels:
                 (
                     "labels.csv of batch 'b' has no column image_name, labelled_on: expected "
                     "image_name, labelled_by, labelled_on, received name, labelled_by. Save it as "
-                    "CSV in UTF-8, with commas, and with these names in the first line."
+                    "CSV in UTF-8, with these names in the first line."
                 ),
             ),
             (

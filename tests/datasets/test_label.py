@@ -8,7 +8,9 @@ import fsspec
 import pytest
 from samples import fill_folder
 
-from image_classification.datasets.label import find_labels, parse_labels
+from image_classification.datasets import label as module
+from image_classification.datasets.label import find_labels, parse_labels, read_labels
+from image_classification.errors import DataError
 
 LOCAL = fsspec.filesystem("file")
 
@@ -44,3 +46,50 @@ def test_names_are_as_the_files_have_them_in_whatever_form_and_bytes() -> None:
 def test_a_column_that_is_there_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="two columns of one name"):
         parse_labels(b"image_name,Image_name,labelled_by,labelled_on\na,b,c,d\n")
+
+
+HEADER = b"image_name,labelled_by,labelled_on"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + b",\nx.png,Ada,2026,\ny.png,Ada,2026,\n",
+        HEADER + b"\nx.png,Ada,2026,\ny.png,Ada,2026,,\n",
+        HEADER + b"\nx.png,Ada,2026\n,,\n\ny.png,Ada,2026\n,,\n",
+        HEADER.replace(b",", b";") + b"\r\nx.png;Ada;2026\r\ny.png;Ada;2026\r\n",
+    ],
+)
+def test_cells_and_rows_that_a_spreadsheet_leaves_empty_move_nothing(content: bytes) -> None:
+    labels = read_labels(lambda: content, "b")
+    assert labels.to_numpy().tolist() == [["x.png", "Ada", "2026"], ["y.png", "Ada", "2026"]]
+
+
+def test_a_row_that_is_short_lacks_its_last_cells() -> None:
+    assert parse_labels(HEADER + b"\nx.png,Ada\n").to_numpy().tolist() == [["x.png", "Ada", ""]]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (HEADER + b"\na,b,c\nx,1.png,Ada,2026\n", "line 3: 4 columns: the header has 3"),
+        (HEADER + b'\n"x.png,Ada,2026\n', "line 2: the line cannot be read: unexpected end"),
+        (HEADER + b"\n" + b"x" * 2**18, "line 2: the line cannot be read: field larger than"),
+        (HEADER.decode().encode("utf-16"), "has no column image_name"),
+        (b"", "its first line names no column"),
+        (HEADER + bytes(100), "it is 134 bytes: at most 99 are allowed"),
+    ],
+)
+def test_what_is_no_table_says_where_and_why(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, reason: str
+) -> None:
+    if content.endswith(b"\0\0"):
+        monkeypatch.setattr(module, "MAXIMUM_BYTES", 99)
+    with pytest.raises(DataError, match=rf"^labels\.csv of batch 'b' .*{reason}"):
+        read_labels(lambda: content, "b")
+
+
+def test_of_a_wrong_first_line_a_part_is_told() -> None:
+    with pytest.raises(DataError) as raised:
+        read_labels(lambda: b",".join(b"%d" % number for number in range(10_000)), "b")
+    assert len(str(raised.value)) < 500

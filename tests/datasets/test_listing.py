@@ -72,6 +72,12 @@ def test_a_table_names_images_beside_it_and_elsewhere(root: str, suffix: str) ->
     assert listed["path"][1] == "s3://bucket/2.png"
 
 
+def test_cells_that_a_spreadsheet_leaves_empty_move_no_path(root: str) -> None:
+    listed = read(root, "cells.csv", b"path,image_name\n1.png,a,\n2.png,b,\n")
+    assert listed["image_name"].tolist() == ["a", "b"]
+    assert [path.rpartition("/")[2] for path in listed["path"]] == ["1.png", "2.png"]
+
+
 def test_lines_of_a_text_file_are_paths_and_empty_ones_are_none(root: str) -> None:
     listed = read(root, "cells.txt", "\ufeff1.png\n\n  2.png \n".encode())
     assert listed["image_name"].tolist() == ["1.png", "2.png"]
@@ -85,6 +91,7 @@ def test_lines_of_a_text_file_are_paths_and_empty_ones_are_none(root: str) -> No
         ("cells.txt", b"\xff\xfe", r"cannot be read as \.txt"),
         ("cells.csv", b"image\n1.png\n", r"no column 'path'. Received columns: image"),
         ("cells.csv", b"path\n", "is empty"),
+        ("cells.csv", b"path,image_name\na,1.png,x\n", "line 2: 3 columns: the header has 2"),
         ("cells.csv", b"path,image_name\n1.png,a\n,b\n", "1 rows without a path, first row 2"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import posixpath
 from collections.abc import Callable
@@ -14,9 +13,16 @@ from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import is_local
 from image_classification.datasets.taken import LABELS
 from image_classification.errors import DataError
-from image_classification.text import escape_text, restore_cell, unify_text
+from image_classification.intake.sheet import read_sheet
+from image_classification.text import escape_text, unify_text
 
 LABEL_COLUMNS = ["image_name", "labelled_by", "labelled_on"]
+
+RECEIVED_SHOWN = 200
+"""So many letters of a wrong first line are told."""
+
+MAXIMUM_BYTES = 2**25
+"""A larger table is not read: one of 200,000 images has half of it."""
 
 
 def find_labels(filesystem: fsspec.AbstractFileSystem, folder: str) -> str | None:
@@ -51,15 +57,14 @@ def read_labels(read: Callable[[], bytes], batch: str) -> pd.DataFrame:
             raise
         reason = describe_error(error)
         raise DataError(
-            f"{LABELS} of batch '{batch}' cannot be read: {reason}. Save it as CSV in UTF-8, "
-            "with commas."
+            f"{LABELS} of batch '{batch}' cannot be read: {reason}. Save it as CSV in UTF-8."
         ) from None
     if missing := [name for name in LABEL_COLUMNS if name not in table]:
-        received = escape_text(", ".join(map(str, table)))
+        received = escape_text(", ".join(map(str, table)))[:RECEIVED_SHOWN]
         raise DataError(
             f"{LABELS} of batch '{batch}' has no column {', '.join(missing)}: expected "
             f"{', '.join(LABEL_COLUMNS)}, received {received}. Save it as CSV in UTF-8, with "
-            "commas, and with these names in the first line."
+            "these names in the first line."
         )
     repeated = table["image_name"].duplicated()
     if repeated.any():
@@ -75,18 +80,21 @@ def parse_labels(content: bytes) -> pd.DataFrame:
     """Return the rows of a table of labels, all str; names are as `list_images` has them.
 
     Raises:
-        ValueError: it is no CSV, or has two columns of one name.
+        ValueError: it is no CSV, is too large, has two columns of one name, or a row with more
+            cells than the first line.
     """
-    text = content.decode("utf-8-sig", "backslashreplace")
-    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-
-    def clean(cell: str) -> str:
-        return restore_cell(unify_text(cell))
-
-    table = table.map(clean).rename(columns=lambda name: clean(str(name)).strip().lower())
-    if not table.columns.is_unique:
-        raise ValueError("it has two columns of one name")
-    return table
+    if len(content) > MAXIMUM_BYTES:
+        raise ValueError(f"it is {len(content)} bytes: at most {MAXIMUM_BYTES} are allowed")
+    columns, rows = read_sheet(content)
+    if not columns:
+        raise ValueError("its first line names no column")
+    cells: dict[str, list[str]] = {name: [] for name in columns}
+    for row in rows:
+        if row.fault:
+            raise ValueError(f"line {row.line}: {row.fault}")
+        for name in columns:
+            cells[name].append(unify_text(row.cells[name]))
+    return pd.DataFrame(cells, dtype=object)
 
 
 def _list_names(

@@ -17,6 +17,7 @@ from image_classification.datasets.folder import (
 )
 from image_classification.datasets.leftover import READ_SUFFIXES
 from image_classification.errors import DataError
+from image_classification.intake.sheet import read_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +93,20 @@ def _parse_list(content: bytes, suffix: str) -> pd.DataFrame:
     if suffix == ".parquet":
         return pd.read_parquet(io.BytesIO(content))
     if suffix == ".csv":
-        return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+        return _parse_csv(content)
     lines = content.decode("utf-8-sig").splitlines()
     return pd.DataFrame({"path": [line.strip() for line in lines if line.strip()]})
+
+
+def _parse_csv(content: bytes) -> pd.DataFrame:
+    columns, rows = read_sheet(content)
+    cells: dict[str, list[str]] = {name: [] for name in columns}
+    for row in rows:
+        if row.fault:
+            raise ValueError(f"line {row.line}: {row.fault}")
+        for name, column in cells.items():
+            column.append(row.cells[name])
+    return pd.DataFrame(cells, dtype=object)
 
 
 def _tabulate(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -14,7 +12,8 @@ from image_classification.errors import DataError, name_near_misses
 from image_classification.intake import index
 from image_classification.intake.correction import RELABEL, Correction, LabelChange
 from image_classification.intake.proposal import find_open
-from image_classification.text import restore_cell, unify_text
+from image_classification.intake.sheet import Row, read_sheet
+from image_classification.text import unify_text
 
 COLUMNS = ("image", "label", "reason")
 """Of a list; `reason` may be missing."""
@@ -54,42 +53,24 @@ def read_requests(content: bytes, reason: str) -> list[Request]:
     Raises:
         DataError: a column is missing, or there is no row.
     """
-    # As names of files that are not UTF-8 are written in the index.
-    text = content.decode("utf-8", "backslashreplace").removeprefix("\ufeff")
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header = [name.strip().lower() for name in next(rows, [])]
-    if missing := [name for name in COLUMNS[:2] if name not in header]:
+    try:
+        columns, rows = read_sheet(content)
+    except ValueError as error:
+        raise DataError(f"The list of corrections cannot be read: {error}.") from None
+    if missing := [name for name in COLUMNS[:2] if name not in columns]:
         raise DataError(
             f"The list of corrections has no column {', '.join(missing)}: expected image, label "
-            f"and, if wanted, reason; received {', '.join(header) or 'nothing'}."
+            f"and, if wanted, reason; received {', '.join(columns) or 'nothing'}."
         )
-    requests = []
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            fault = f"the line cannot be read: {error}"
-            requests.append(Request("", "", "", rows.line_num, fault))
-            continue
-        if any(cell.strip() for cell in row):
-            requests.append(_read_row(row, header, reason, rows.line_num))
+    requests = [_make_request(row, reason) for row in rows]
     if not requests:
         raise DataError("The list of corrections has no row below its header.")
     return requests
 
 
-def _read_row(row: list[str], header: list[str], reason: str, line: int) -> Request:
-    if len(row) > len(header):
-        return Request("", "", "", line, f"{len(row)} columns: the header has {len(header)}")
-    # A table that image-classification images wrote keeps formulas from a spreadsheet.
-    cells = dict(zip(header, (restore_cell(cell.strip()) for cell in row), strict=False))
-    return Request(
-        cells.get("image", ""), cells.get("label", ""), cells.get("reason", "") or reason, line
-    )
+def _make_request(row: Row, reason: str) -> Request:
+    image, label, own_reason = (row.cells.get(name, "").strip() for name in COLUMNS)
+    return Request(image, label, own_reason or ("" if row.fault else reason), row.line, row.fault)
 
 
 class Relabelling:
