@@ -15,7 +15,7 @@ import fsspec
 import pytest
 
 from image_classification.datasets import delivery
-from image_classification.datasets.archive import REMEDY
+from image_classification.datasets.archive import REMEDY, open_archive
 from image_classification.datasets.delivery import Source, deliver, split_by_date
 from image_classification.errors import DataError
 from image_classification.intake.limit import DEFAULT_LIMITS
@@ -66,7 +66,7 @@ def test_a_zip_becomes_a_batch_without_what_is_no_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_a_copy_in_a_second_folder_of_the_class_is_left_out_another_image_is_not(
-    tmp_path: Path, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     copies = {f"cell_images/{name}": name for name in NAMES}
     copies |= {f"cell_images/cell_images/{name}": name for name in NAMES}
@@ -80,7 +80,10 @@ def test_a_copy_in_a_second_folder_of_the_class_is_left_out_another_image_is_not
             for name, content in copies.items():
                 archive.writestr(name, content)
         data = tmp_path / "data.zip"
+    opened = []
+    monkeypatch.setattr(delivery, "open_archive", lambda *a: opened.append(1) or open_archive(*a))
     assert len(Source(data).files) == len(NAMES) + 1
+    assert len(opened) == (2 if kind == "zip" else 0)  # to list the files, and to read the copies
 
 
 def test_the_date_and_the_sources_name_are_the_batches_name(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import itertools
 import posixpath
@@ -161,13 +162,14 @@ class Source:
         alike: dict[tuple[str, str, int], list[PurePosixPath]] = {}
         for file, size in sizes.items():
             alike.setdefault((file.parent.name, file.name, size), []).append(file)
-        kept = set(sizes)
-        for files in alike.values():
-            if len(files) > 1:
-                contents: dict[bytes, PurePosixPath] = {}
-                for file, content in zip(files, self.read(files), strict=True):
-                    if contents.setdefault(content, file) != file:
-                        kept.discard(file)
+        # Read in one pass: a zip is opened once, however many copies are in it.
+        doubtful = [file for files in alike.values() if len(files) > 1 for file in files]
+        kept, known = set(sizes), set()
+        for file, content in zip(doubtful, self.read(doubtful) if doubtful else (), strict=True):
+            image = (file.parent.name, file.name, hashlib.sha256(content).digest())
+            if image in known:
+                kept.discard(file)
+            known.add(image)
         return sorted(kept)
 
 
