@@ -212,9 +212,13 @@ def write_whole(
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     # Its name must not be longer than that of the file may be.
     aside = Path(path).with_name(f"{uuid4().hex}{PARTIAL}")
-    with aside.open("wb") as file:
-        for part in parts:
-            # For many megabytes in one piece, Linux takes up to six times as long to find room.
-            for start in range(0, len(part), PIECE_BYTES):
-                file.write(part[start : start + PIECE_BYTES])
-    aside.replace(path)
+    try:
+        with aside.open("wb") as file:
+            for part in parts:
+                # For many megabytes in one piece, Linux takes up to six times as long to find room.
+                for start in range(0, len(part), PIECE_BYTES):
+                    file.write(part[start : start + PIECE_BYTES])
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
