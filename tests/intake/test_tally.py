@@ -58,8 +58,8 @@ def test_an_empty_batch_has_nothing() -> None:
 
 def test_common_reasons_are_told_with_the_first_name_and_rare_ones_together() -> None:
     reasons = ["torn"] * 2 + [f"reason {n}" for n in range(MAXIMUM_REASONS + 1)] + [""]
-    paths = [f"a/{n}.png" for n in range(len(reasons))]
+    paths = [f"a/\n{n}.png" for n in range(len(reasons))]
     said = describe_refused(pd.DataFrame({"refusal": reasons, "path": paths}))
-    assert said[0] == "Refused: 2 (torn), the first is 'a/0.png'."
+    assert said[0] == r"Refused: 2 (torn), the first is 'a/\n0.png'."
     assert said[-1] == "Refused: 2 for other reasons (index/quarantine)."
     assert len(said) == MAXIMUM_REASONS + 1

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from image_classification.intake.index import ACCEPTED, CONFLICT, HELD, REJECTED
+from image_classification.text import escape_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,7 @@ def describe_refused(inspections: pd.DataFrame) -> list[str]:
     said = []
     for reason, count in common[:MAXIMUM_REASONS]:
         first = refused.loc[refused["refusal"] == reason, "path"].iloc[0]
-        said.append(f"Refused: {count} ({reason}), the first is '{first}'.")
+        said.append(f"Refused: {count} ({reason}), the first is '{escape_text(first)}'.")
     if more := sum(count for _, count in common[MAXIMUM_REASONS:]):
         said.append(f"Refused: {more} for other reasons (index/quarantine).")
     return said

@@ -20,6 +20,7 @@ from image_classification.datasets import (
 )
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.folder import CLOSED_FOLDER, describe_left_out
+from image_classification.datasets.label import LABEL_COLUMNS
 from image_classification.errors import DataError
 from image_classification.intake import contract, index, screening, statistic
 from image_classification.intake.admission import sample_patients
@@ -104,10 +105,11 @@ class Judge:
 
     def _screen(self, batch: str, inspections: pd.DataFrame) -> dict[str, Any]:
         usable = index.select_usable(inspections)
-        breaches = self._find_breaches(batch, inspections)
+        labels, faults = self._read_labels(batch)
+        breaches = self._find_breaches(batch, inspections) + faults
         left_out = self._batches.list_left_out(batch)
         if closed := left_out.get(CLOSED_FOLDER):
-            breaches.append(CLOSED.format(len(closed), closed[0]))
+            breaches.append(CLOSED.format(len(closed), escape_text(closed[0])))
         evidence = self._gather(usable)
         found = screening.screen_batch(evidence, self._reference, self._parameters["screening"])
         verdict = "quarantined" if breaches else "held" if found.held else "accepted"
@@ -117,7 +119,7 @@ class Judge:
         notes = [
             *describe_refused(inspections),
             *describe_left_out(left_out),
-            *self._name_missing(batch, inspections),
+            *_name_missing(labels, inspections),
         ]
         return record | {
             "notes": [*record["notes"], *notes],
@@ -154,27 +156,16 @@ class Judge:
         """Return in which ways a batch by itself breaks the contract."""
         if fault := self._batches.read_manifest(batch).get("fault"):
             return [fault]
-        breaches = contract.check_batch(
+        return contract.check_batch(
             inspections, self._parameters["classes"], self._parameters["contract"]
         )
-        try:
-            self._batches.read_labels(batch)
-        except DataError as error:
-            breaches.append(str(error))
-        return breaches
 
-    def _name_missing(self, batch: str, inspections: pd.DataFrame) -> list[str]:
-        """Say how many rows of the table of labels are of no image of the batch."""
+    def _read_labels(self, batch: str) -> tuple[pd.DataFrame, list[str]]:
+        """Return the table of labels of a batch, and why it cannot be read."""
         try:
-            named = self._batches.read_labels(batch)["image_name"]
-        except DataError:  # it is a breach
-            return []
-        missing = named[~named.isin(inspections["image_name"])]
-        if missing.empty:
-            return []
-        first = escape_text(missing.iloc[0])
-        count = f"{len(missing)} rows of labels.csv that name no image of the batch"
-        return [f"Left out: {count}, the first is '{first}'."]
+            return self._batches.read_labels(batch), []
+        except DataError as error:
+            return pd.DataFrame(columns=LABEL_COLUMNS, dtype=str), [str(error)]
 
     def _gather(self, images: pd.DataFrame) -> screening.Evidence:
         """Look at images with the champion, if there is one."""
@@ -215,3 +206,14 @@ class Judge:
             if reason:  # of an image accepted before such ones were refused: no night stops for it
                 logger.warning("'%s' is judged as if it were black: %s", path, reason)
         return pixels
+
+
+def _name_missing(labels: pd.DataFrame, inspections: pd.DataFrame) -> list[str]:
+    """Say how many rows of the table of labels are of no image of the batch."""
+    named = labels["image_name"]
+    missing = named[~named.isin(inspections["image_name"])]
+    if missing.empty:
+        return []
+    first = escape_text(missing.iloc[0])
+    count = f"{len(missing)} rows of labels.csv that name no image of the batch"
+    return [f"Left out: {count}, the first is '{first}'."]
