@@ -38,6 +38,15 @@ def test_time_runs_out_between_two_files(tmp_path: Path, monkeypatch: pytest.Mon
         budget.spend(1)
 
 
+def test_what_was_spent_before_counts(tmp_path: Path) -> None:
+    limits: Any = DEFAULT_LIMITS | {"maximum_minutes": 2.0}
+    place = (fsspec.filesystem("file"), str(tmp_path))
+    Budget(limits, *place, spent_s=100).check_time()
+    with pytest.raises(BudgetError, match="it took longer than 2 minutes"):
+        Budget(limits, *place, spent_s=121).check_time()
+    assert Budget(limits, *place, spent_s=121).spent_s >= 121
+
+
 def test_so_much_stays_free_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = SimpleNamespace(free=3 * GIB)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)

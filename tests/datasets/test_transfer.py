@@ -23,6 +23,7 @@ from image_classification.datasets import (
 )
 from image_classification.datasets import transfer as module
 from image_classification.datasets.archive import ArchiveError
+from image_classification.datasets.budget import Budget
 from image_classification.datasets.file import open_filesystem, write_whole
 from image_classification.datasets.spelling import Spellings
 from image_classification.intake.limit import DEFAULT_LIMITS
@@ -204,6 +205,14 @@ def test_names_that_are_not_utf8_may_be_those_of_the_batch_too(tmp_path: Path) -
     batches = take_in(tmp_path)
     assert batches.read([r"a-xe9/P/caf\xe9.png", r"a/P/caf\xe9.png"]) == [b"0", b"1"]
     assert list_all(tmp_path / "incoming") == []
+
+
+def test_what_a_copy_took_is_noted_for_the_inspection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_folder(tmp_path)
+    monkeypatch.setattr(Budget, "spent_s", 12.34)
+    assert take_in(tmp_path).read_manifest("b")["spent_s"] == 12.3
 
 
 def test_a_name_as_long_as_a_disk_allows_is_unpacked(tmp_path: Path) -> None:

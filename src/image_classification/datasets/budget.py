@@ -1,4 +1,4 @@
-"""What a copy may still cost: bytes, minutes, and the space that is left on the disk."""
+"""What a batch may still cost: bytes, minutes, and the space that is left on the disk."""
 
 from __future__ import annotations
 
@@ -15,20 +15,36 @@ from image_classification.intake.limit import GIB, ArrivalLimits
 
 
 class BudgetError(DataError):
-    """A batch costs more than is allowed to copy or unpack."""
+    """A batch costs more than is allowed."""
 
 
 class Budget:
     """Counts what is written of one batch; each limit is checked before the next file."""
 
     def __init__(
-        self, limits: ArrivalLimits, filesystem: fsspec.AbstractFileSystem, root: str
+        self,
+        limits: ArrivalLimits,
+        filesystem: fsspec.AbstractFileSystem,
+        root: str,
+        spent_s: float = 0.0,
     ) -> None:
-        """Begin to count; `root` is the folder that is written to."""
+        """Begin to count.
+
+        Args:
+            limits: the parameters `data_processing.arrival`.
+            filesystem: what is written to.
+            root: the folder that is written to.
+            spent_s: what the batch has cost before, in seconds.
+        """
         self._limits = limits
         self._root = root if is_local(filesystem) else None
-        self._began = time.monotonic()
+        self._began = time.monotonic() - spent_s
         self._bytes = 0
+
+    @property
+    def spent_s(self) -> float:
+        """What the batch has cost so far, in seconds."""
+        return time.monotonic() - self._began
 
     def check_space(self, size: int) -> None:
         """Check that a disk has room for so many bytes more.
@@ -62,9 +78,17 @@ class Budget:
                 f"more than {self._limits['maximum_total_gib']:g} GiB were written "
                 "(arrival.maximum_total_gib)"
             )
-        if time.monotonic() - self._began > 60 * self._limits["maximum_minutes"]:
+        self.check_time()
+        self.check_space(size)
+
+    def check_time(self) -> None:
+        """Check that the batch may go on.
+
+        Raises:
+            BudgetError: so many minutes are not allowed.
+        """
+        if self.spent_s > 60 * self._limits["maximum_minutes"]:
             raise BudgetError(
                 f"it took longer than {self._limits['maximum_minutes']:g} minutes "
                 "(arrival.maximum_minutes)"
             )
-        self.check_space(size)

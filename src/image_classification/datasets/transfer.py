@@ -60,9 +60,9 @@ class Transfer:
             fault: why it is not to be read, as `measure` says it.
 
         Returns:
-            For the manifest: `fault`, if there is one, and `not_copied`, by path, what has no
-            content to write, and why. The screening quarantines a batch with a fault, and so a
-            person learns of it.
+            For the manifest: what it took (`spent_s`, seconds); or `fault`, if there is one; and
+            `not_copied`, by path, what has no content to write, and why. The screening quarantines
+            a batch with a fault, and so a person learns of it.
 
         Raises:
             DataError: a folder cannot be copied.
@@ -82,7 +82,8 @@ class Transfer:
             with self._fresh_folder():
                 self._keep_zip()
             return {"fault": str(error)}
-        return {"not_copied": skipped} if skipped else {}
+        facts: dict[str, Any] = {"spent_s": round(self._budget.spent_s, 1)}
+        return facts | {"not_copied": skipped} if skipped else facts
 
     def _write_files(self, total: int) -> dict[str, str]:
         self._budget.check_space(total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import queue
 import threading
 import warnings
@@ -13,8 +14,9 @@ import pandas as pd
 import pytest
 from laboratory import Laboratory
 from PIL import Image
-from samples import CELLS, POSITIVE, draw_bomb, draw_image, name_cell
+from samples import CELLS, POSITIVE, draw_bomb, draw_image, fill_folder, name_cell
 
+from image_classification.datasets.budget import Budget
 from image_classification.pipelines.data_processing import inspecting
 
 
@@ -42,6 +44,43 @@ BAD_FILES = {
     "large enough for Pillow's warning": (draw_bomb(12_000, 10_000), "12000 x 10000 pixels"),
     "large enough for Pillow's error": (draw_bomb(60_000, 60_000), "exceeds limit of"),
 }
+
+
+class TestTime:
+    """What is too slow is set aside, whatever of the night follows."""
+
+    def test_a_batch_that_takes_too_long_is_quarantined(
+        self, laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        laboratory.deliver("a", CELLS)
+        laboratory.deliver("b", CELLS)
+        check_time = Budget.check_time
+
+        def check(budget: Budget) -> None:
+            if inspected:
+                budget = Budget(laboratory.parameters["arrival"], *place, spent_s=3601)
+            inspected.append(1)
+            check_time(budget)
+
+        inspected: list[int] = []
+        images = laboratory.catalog().load("image_batches")
+        place = (images.filesystem, images.root)
+        monkeypatch.setattr(Budget, "check_time", check)
+        laboratory.take_in()
+        assert laboratory.verdict("a")["verdict"] == "accepted"
+        assert laboratory.verdict("b")["verdict"] == "quarantined"
+        assert laboratory.verdict("b")["reasons"][0].startswith(
+            "40 of 40 files: the batch cannot be inspected: it took longer than 60 minutes "
+            "(arrival.maximum_minutes). "
+        )
+
+    def test_the_minutes_of_its_copy_count(self, laboratory: Laboratory) -> None:
+        folder = laboratory.storage / "images" / "b"
+        fill_folder(folder, CELLS)
+        manifest = {"delivery": "", "taken_at": "2026-11-22T10:00:00+00:00", "spent_s": 3601}
+        (folder / "_BATCH.json").write_text(json.dumps(manifest))
+        laboratory.take_in()
+        assert laboratory.verdict("b")["verdict"] == "quarantined"
 
 
 class TestBadFiles:

@@ -18,6 +18,7 @@ from PIL import Image
 from image_classification import vision
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PixelShard
+from image_classification.datasets.budget import Budget
 from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import NotRegularError
 from image_classification.errors import DataError
@@ -121,12 +122,16 @@ def inspect_batch(
     """
     empty = PixelShard.empty(image_size_px)
     try:
+        spent_s = image_batches.read_manifest(batch).get("spent_s", 0.0)
+        limits, place = parameters["arrival"], (image_batches.filesystem, image_batches.root)
+        budget = Budget(limits, *place, spent_s)
         files = image_batches.list_files(batch)
         logger.info("Batch '%s': %d files", batch, len(files))
         parts = []
         for inspected, shard in inspect_files(image_batches, files, image_size_px, parameters):
             parts.append(inspected)
             yield shard, {}
+            budget.check_time()
             logger.info("Inspected %d of %d files", sum(map(len, parts)), len(files))
         yield empty, {batch: complete_inspections(parts, image_batches, batch, pattern, parameters)}
     except Exception as error:
