@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo replay up down dags lock check-lock sbom lint test test-all mutants benchmark regret clean
+.PHONY: help install data demo replay up down dags lock check-lock sbom docs lint test test-all mutants benchmark regret clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ check-lock: install ## Is requirements.lock what pyproject.toml asks for? (a new
 
 sbom: install ## Write build/sbom.cdx.json (CycloneDX) and build/licences.csv of what is shipped
 	$(BIN)/python -m image_classification.local sbom
+
+docs: install ## Write build/site, the documentation as a site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 lint: install ## Style, types, layers
 	$(BIN)/ruff format --check .
