@@ -146,7 +146,8 @@ class TestBatches:
         assert taken_at.microsecond == 0
         assert abs(datetime.now(UTC) - taken_at) < timedelta(minutes=5)
         vouched = [] if "://" in places[0] else ["depositor"]
-        assert sorted(manifest) == ["delivered_as", "delivery", *vouched, "taken_at"]
+        copied = ["spent_s"] if "://" in "".join(places) else []
+        assert sorted(manifest) == ["delivered_as", "delivery", *vouched, *copied, "taken_at"]
 
     def test_who_has_delivered_a_batch_is_read_where_nobody_else_could_have_noted_it(
         self, places: tuple[str, str]

@@ -196,6 +196,9 @@ def test_what_is_not_copied_stays_where_it_was_and_is_said(
         "It was taken in as 'b' and cannot be removed from here: 'U/2.png' was not taken in (it is "
         "2 bytes: at most 1 are allowed): take it away."
     )
+    put(tmp_path / "incoming" / "b", "P/3.png", b"3")
+    assert take_in(tmp_path).names() == ["b", "b-2"]
+    assert list_all(tmp_path / "incoming") == ["b/U/2.png"]
 
 
 def test_names_that_are_not_utf8_may_be_those_of_the_batch_too(tmp_path: Path) -> None:

@@ -255,11 +255,11 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
                 return
             # What is left to be removed is written down here, where no depositor can write.
             taken = {path: [size, batch.carried.get(path)] for path, size in batch.files.items()}
-            known = Delivery(known.files | taken, began, name)
+            kept = known.kept | self.load().list_not_copied(name)
+            known = Delivery(known.files | taken, began, name, kept=kept)
             self._deliveries.write(batch, known)
         copies = self._locate(known.batch) if known.batch and is_local(self._filesystem) else None
-        not_copied = self.load().list_not_copied(known.batch) if known.batch else {}
-        if left := remove_taken(batch, known, copies, not_copied):
+        if left := remove_taken(batch, known, copies):
             path, reason = next(iter(left.items()))
             raise DataError(f"'{escape_text(path)}' {reason}")
         self._deliveries.forget(batch)

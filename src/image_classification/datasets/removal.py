@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Mapping
 from pathlib import Path
 
 import fsspec
@@ -16,10 +15,7 @@ from image_classification.datasets.taken import Delivery
 
 
 def remove_taken(
-    batch: IncomingBatch,
-    known: Delivery,
-    copies: str | None = None,
-    not_copied: Mapping[str, str] | None = None,
+    batch: IncomingBatch, known: Delivery, copies: str | None = None
 ) -> dict[str, str]:
     """Remove what was taken in from the incoming folder, and nothing that came later.
 
@@ -28,7 +24,6 @@ def remove_taken(
         known: what of it was taken in.
         copies: the local folder of the batch that it was taken in as, if there is one: what changed
             since may be removed if its content is still the one that lies there.
-        not_copied: what of its folder has no copy, and why, by path.
 
     Returns:
         Why what was taken in still lies there, by path.
@@ -48,11 +43,11 @@ def remove_taken(
             _remove_file(batch, f"{batch.path}.{READY}")
         return {}
     # The marker last: with it, the next intake sees what is left and goes on.
-    left, absent = {}, not_copied or {}
+    left = {}
     for path in taken:
         place = _locate(batch, path)
-        if path in absent:
-            left[path] = f"was not taken in ({absent[path]}): take it away"
+        if path in known.kept:
+            left[path] = f"was not taken in ({known.kept[path]}): take it away"
         elif _is_older(batch, place, known.before) or _is_copy(batch, place, path, copies):
             _remove_file(batch, place)
         else:

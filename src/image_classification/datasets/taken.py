@@ -39,6 +39,7 @@ class Delivery:
         batch: the name of the batch that it was taken in as, the last one of several.
         fault: why it still lies there, or why it could not be taken in; "" for no reason.
         seen: what it looked like then, a digest.
+        kept: what of `files` has no copy among the batches, and why, by path: it is not removed.
     """
 
     files: dict[str, Any] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Delivery:
     batch: str = ""
     fault: str = ""
     seen: str = ""
+    kept: dict[str, str] = field(default_factory=dict)
 
     def holds(self, path: str, size: int, carried: float | None) -> bool:
         """Return whether a file is one that was taken in."""
