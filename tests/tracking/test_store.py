@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from mlflow import MlflowClient
 
 from image_classification import tracking
 from image_classification.errors import TrackingError
+from image_classification.tracking import store
 
 
 class Health(BaseHTTPRequestHandler):
@@ -50,6 +54,39 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -
 def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
     tracking.prepare_store(f"sqlite:///{tmp_path}/not/there/mlflow.db")
     assert (tmp_path / "not" / "there").is_dir()
+
+
+def test_a_path_that_no_address_can_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"cannot be opened: its path holds '\?'"):
+        tracking.prepare_store(f"sqlite:///{tmp_path}/a?b/mlflow.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_that_start_together_on_a_new_storage_make_its_tables_once(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(tracking.prepare_store, [uri] * 4))
+    assert MlflowClient(uri).search_experiments()
+    assert [path.name for path in (tmp_path / "mlflow").iterdir()] == ["mlflow.db"]
+
+
+def test_a_store_that_has_runs_is_left_as_it_is(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracking.prepare_store(uri)
+    made = MlflowClient(uri).create_experiment("kept")
+    tracking.prepare_store(uri)
+    assert MlflowClient(uri).get_experiment(made).name == "kept"
+
+
+def test_a_store_that_was_left_half_made_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "HALF_MADE_TIMEOUT_S", 0)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as half:
+        half.execute("CREATE TABLE experiments (name TEXT)")
+    with pytest.raises(TrackingError, match=r"is half made.*Remove the file"):
+        tracking.prepare_store(f"sqlite:///{tmp_path}/mlflow.db")
+    tracking.prepare_store(f"sqlite:///{tmp_path}/mlflow.db", ask=False)
 
 
 def test_a_server_that_answers_with_an_error_is_refused(

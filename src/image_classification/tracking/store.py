@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,16 @@ from mlflow.entities import (
     LifecycleStage,
 )
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from image_classification.errors import TrackingError
+from image_classification.machine.place import find_unusable
+from image_classification.vendor.mlflow_tables import is_whole, make_store
+
+SQLITE = "sqlite:///"
+
+HALF_MADE_TIMEOUT_S = 20
+"""How long another process may take to make the tables of an SQLite file."""
 
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 """The variables by which MLflow's client logs in."""
@@ -25,31 +34,50 @@ LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 def prepare_store(tracking_uri: str, *, ask: bool = True) -> None:
     """Check that the tracking store can be used: MLflow itself would retry for long.
 
+    An SQLite file that is not there is made.
+
     Args:
         tracking_uri: the address of the store.
-        ask: whether to ask a server if it is healthy.
+        ask: whether to ask a server if it is healthy, and to look into an SQLite file.
 
     Raises:
-        TrackingError: a server does not answer, or an SQLite file cannot be made.
+        TrackingError: a server does not answer, or an SQLite file cannot be made or used.
     """
     location = urlparse(tracking_uri)
     if location.scheme == "sqlite":
-        path = tracking_uri.removeprefix("sqlite:///")
+        path = tracking_uri.removeprefix(SQLITE)
         if "://" in path:
             raise TrackingError(
                 f"SQLite cannot keep the MLflow store at '{path}'. Where the storage root is not a "
                 "local folder, name an MLflow server in MLFLOW_TRACKING_URI."
             )
-        folder = Path(path).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrackingError(
-                f"The MLflow store '{tracking_uri}' cannot be made: {error}. Name another in "
-                "MLFLOW_TRACKING_URI, or another storage root in IMAGE_CLASSIFICATION_STORAGE."
-            ) from error
+        if ask:
+            _prepare_file(Path(path))
     elif ask and location.scheme in ("http", "https"):
         _ask_server(tracking_uri.rstrip("/"))
+
+
+def _prepare_file(path: Path) -> None:
+    if fault := find_unusable(path):
+        raise TrackingError(f"The MLflow store '{path}' cannot be opened: {fault}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_store(path)
+    except (OSError, SQLAlchemyError) as error:
+        raise TrackingError(
+            f"The MLflow store '{path}' cannot be made: {error}. Name another in "
+            "MLFLOW_TRACKING_URI, or another storage root in IMAGE_CLASSIFICATION_STORAGE."
+        ) from error
+    deadline = time.monotonic() + HALF_MADE_TIMEOUT_S
+    while not is_whole(path):
+        # A server of MLflow may be making the tables.
+        if time.monotonic() > deadline:
+            raise TrackingError(
+                f"The MLflow store '{path}' is half made, as MLflow leaves it where it was stopped "
+                "while it made the tables. It holds no run yet. Remove the file and try again; or "
+                "name another store in MLFLOW_TRACKING_URI."
+            )
+        time.sleep(0.2)
 
 
 def _ask_server(address: str) -> None:

@@ -1,0 +1,1 @@
+"""What does this machine bring along, and will it do?"""

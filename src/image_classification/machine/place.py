@@ -1,0 +1,47 @@
+"""Places that variables name: with `~`, relative, or as a URL of a file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+UNUSABLE = re.compile(r"[?*\[]|%[0-9A-Fa-f]{2}")
+"""What a path cannot hold: as an address of an SQLite file it would name another file, and fsspec
+takes it for a pattern."""
+
+SQLITE = "sqlite:///"
+
+
+def locate(given: str, base: Path) -> str:
+    """Return the place that somebody has typed: an absolute path, or a URL.
+
+    Args:
+        given: a path, in which ``~`` is the home; relative to `base`; or a URL. One of a file
+            (``file:///data``) is a path.
+        base: the folder of the project.
+    """
+    given = given.strip()
+    if given.startswith("file:"):
+        given = unquote(urlparse(given).path)
+    return given if "://" in given else os.path.normpath(base / Path(given).expanduser())
+
+
+def locate_store(given: str, base: Path) -> str:
+    """Return the address of a tracking store; an SQLite file is named by its whole path."""
+    given = given.strip()
+    if not given.startswith(SQLITE) or "://" in (path := given.removeprefix(SQLITE)):
+        return given
+    return f"{SQLITE}{locate(path, base)}"
+
+
+def find_unusable(path: Path) -> str:
+    """Return what in a path keeps data from being kept there, with the remedy, or ""."""
+    if found := UNUSABLE.search(str(path)):
+        return (
+            f"its path holds '{found[0]}', which stands for something else in an address or a "
+            "pattern. Use a folder whose path has none of '?', '*', '[', and no '%' before two "
+            "hexadecimal digits."
+        )
+    return ""

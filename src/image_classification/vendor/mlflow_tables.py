@@ -1,0 +1,53 @@
+"""MLflow: an SQLite store whose tables others see all at once.
+
+Relied on, tried with MLflow 3.17.2: `SqlAlchemyStore`, which makes the tables of a file that has
+none as it is made itself, and its attribute `engine`. MLflow makes them one by one without a lock,
+so two that begin at once leave a file that nobody can use
+(https://github.com/mlflow/mlflow/issues/19943). It can go when that is closed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from secrets import token_hex
+
+
+def make_store(path: Path) -> None:
+    """Make an SQLite store with all tables, unless there is one; several processes may do so."""
+    if path.exists() and path.stat().st_size:
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
+
+    part = path.with_name(f"{path.name}.{token_hex(4)}.part")
+    try:
+        SqlAlchemyStore(  # type: ignore[no-untyped-call]
+            f"sqlite:///{part}", "mlflow-artifacts:/"
+        ).engine.dispose()
+        _put_in_place(part, path)
+    finally:
+        for left in (part, Path(f"{part}-wal"), Path(f"{part}-shm"), Path(f"{part}-journal")):
+            left.unlink(missing_ok=True)
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    """Give a file its name, unless another process has given the name to its own."""
+    if path.exists() and not path.stat().st_size:
+        path.unlink(missing_ok=True)
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        if not path.exists():
+            part.rename(path)
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether an SQLite store has its tables, and the experiment that MLflow makes last."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=10)) as store:
+        version = store.execute("SELECT version_num FROM alembic_version").fetchone()
+        return bool(version and store.execute("SELECT 1 FROM experiments LIMIT 1").fetchone())
+    return False
