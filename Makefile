@@ -11,6 +11,19 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Without byte code every start of Python imports TensorFlow three times as slowly.
 unexport PYTHONDONTWRITEBYTECODE
+# What a shell may hold for another Python, another pip or another git does nothing here.
+unexport PYTHONHOME PYTHONPATH PYTHONWARNINGS PYTHONOPTIMIZE PYTHONINSPECT PYTHONSTARTUP PYTHONDEVMODE
+unexport PYTHONIOENCODING PYTHONEXECUTABLE VIRTUAL_ENV CONDA_PREFIX BASH_ENV CDPATH
+unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE
+unexport UV_PYTHON UV_SYSTEM_PYTHON UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_NO_BINARY UV_RESOLUTION
+export PYTHONUTF8 := 1
+# An empty value wins over pip's own files, too.
+export PIP_USER := 0
+export PIP_TARGET :=
+export PIP_PREFIX :=
+export PIP_CONSTRAINT :=
+export PIP_REQUIREMENT :=
+export PIP_NO_BINARY :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install data demo replay up down dags lock check-lock sbom docs lint test test-all mutants benchmark regret clean

@@ -14,6 +14,7 @@ from kedro_airflow.plugin import create as create_dags
 
 from image_classification.commands.group import VerbGroup
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.machine.environment import an_airflow_of_its_own
 
 TEMPLATE = "airflow/dag_template.py.j2"
 FOLDER = "dags"
@@ -45,7 +46,8 @@ def _with_project_defaults(command: click.Command) -> click.Command:
 @click.pass_obj
 def _create(metadata: ProjectMetadata, /, **options: Any) -> None:
     try:
-        check_airflow_settings(metadata.project_path, options["env"])
+        with an_airflow_of_its_own():
+            check_airflow_settings(metadata.project_path, options["env"])
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     if create_dags.callback is not None:

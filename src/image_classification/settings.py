@@ -9,6 +9,9 @@ from image_classification.hooks import (
     TimingHook,
     WriterHook,
 )
+from image_classification.machine.environment import settle
+
+settle()
 
 SESSION_CLASS = NightSession
 HOOKS = (CheckHook(), WriterHook(), ChallengerHook(), TRACKING_HOOK, TimingHook())

@@ -40,13 +40,15 @@ def test_the_libraries_are_told_to_be_quiet(called: list[dict[str, Any]]) -> Non
     assert Path(options["environment"]["KEDRO_LOGGING_CONFIG"]).is_file()
 
 
-def test_what_the_user_has_set_stays(called: list[dict[str, Any]]) -> None:
+def test_what_the_user_has_set_stays(called: list[dict[str, Any]], tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yml"
+    mine.touch()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
-    os.environ["KEDRO_LOGGING_CONFIG"] = "mine.yml"
+    os.environ["KEDRO_LOGGING_CONFIG"] = str(mine)
     with pytest.raises(SystemExit):
         entry.main()
     assert called[0]["environment"]["TF_CPP_MIN_LOG_LEVEL"] == "0"
-    assert called[0]["environment"]["KEDRO_LOGGING_CONFIG"] == "mine.yml"
+    assert called[0]["environment"]["KEDRO_LOGGING_CONFIG"] == str(mine)
 
 
 @pytest.mark.parametrize("asked", [False, True])

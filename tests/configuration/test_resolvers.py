@@ -60,9 +60,20 @@ def test_a_form_that_names_no_parameter_is_refused() -> None:
 
 @pytest.mark.parametrize("server", ["http://mlflow:5000", "https://mlflow.lab"])
 def test_artifacts_lie_where_a_server_keeps_them(server: str) -> None:
-    assert resolvers.locate_artifacts(server, "/data") is None
+    assert resolvers.locate_artifacts(server) is None
 
 
-def test_without_a_server_artifacts_lie_below_the_storage_root() -> None:
-    uri = "sqlite:////data/mlflow/mlflow.db"
-    assert resolvers.locate_artifacts(uri, "/data") == "/data/mlflow/artifacts"
+def test_without_a_server_artifacts_lie_beside_the_store_wherever_that_is_moved() -> None:
+    assert resolvers.locate_artifacts("sqlite:////data/mlflow/mlflow.db") == "mlflow-artifacts:/"
+
+
+def test_a_relative_place_lies_below_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_PLACE", "cells")
+    assert resolvers.read_place("SOME_PLACE", "/default") == str(PROJECT / "cells")
+    monkeypatch.setenv("SOME_PLACE", "")
+    assert resolvers.read_place("SOME_PLACE", "/default") == "/default"
+
+
+def test_a_relative_store_of_mlflow_lies_below_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    assert resolvers.read_tracking_uri("") == f"sqlite:///{PROJECT / 'mlflow.db'}"

@@ -107,7 +107,16 @@ def consume_version(model_uri: str, timed_calls: int = 0) -> dict[str, Any]:
 def _consume(files: Path, folder: str, timed_calls: int, model_uri: str) -> dict[str, Any]:
     file = Path(folder, "answer.json")
     # -I: neither the working directory nor PYTHONPATH may give it this project's code.
-    command = [sys.executable, "-I", consumer.__file__, str(files), str(file), str(timed_calls)]
+    command = [
+        sys.executable,
+        "-I",
+        "-X",
+        "utf8",
+        consumer.__file__,
+        str(files),
+        str(file),
+        str(timed_calls),
+    ]
     try:
         done = subprocess.run(  # noqa: S603 - our own script
             sandbox.confine(command, folder, str(files)),

@@ -6,6 +6,8 @@ import os
 import sys
 import warnings
 
+from image_classification.machine.environment import settle_command
+
 QUIET = {
     "KEDRO_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
@@ -17,6 +19,7 @@ QUIET = {
 
 def main() -> None:
     """Run `image-classification`."""
+    settle_command()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     from image_classification.configuration.location import find_project_path

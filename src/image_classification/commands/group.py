@@ -66,6 +66,7 @@ SECTIONS = {
     },
     "Storage and runs": {
         "check": Verb("check", "check"),
+        "doctor": Verb("doctor", "doctor"),
         "profile": Verb("watch", "show_profile"),
     },
     "This program": {
@@ -78,8 +79,8 @@ VERBS = {name: verb for verbs in SECTIONS.values() for name, verb in verbs.items
 
 EXIT_CODES = {
     "0": "It is done, or there was nothing to do.",
-    "1": "It could not be done, and one line says why and what to do; or `check` or `ledger "
-    "--verify` has found something wrong.",
+    "1": "It could not be done, and one line says why and what to do; or `check`, `doctor` "
+    "or `ledger --verify` has found something wrong.",
     "2": "It was called wrongly: an unknown option, a missing argument.",
 }
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from image_classification.configuration.location import find_project_path
 from image_classification.configuration.networks import list_network_names
 from image_classification.errors import ConfigurationError
+from image_classification.machine.place import locate, locate_store
 
 
 def read_environment(name: str, default: Any = None) -> Any:
@@ -19,10 +20,22 @@ def read_environment(name: str, default: Any = None) -> Any:
     return os.environ.get(name) or default
 
 
+def read_place(name: str, default: str) -> str:
+    """``${place:NAME,default}``: the path or URL that a variable names, or the default.
+
+    A path is absolute: ``~`` is the home, and what is relative lies below the project.
+    """
+    return locate(os.environ.get(name) or default, find_project_path())
+
+
 def locate_storage(default: str) -> str:
     """``${storage_root:default}``: the one root of all data, an absolute path or an fsspec URL."""
-    root = os.environ.get("IMAGE_CLASSIFICATION_STORAGE") or default
-    return root if "://" in root else str(find_project_path() / root)
+    return read_place("IMAGE_CLASSIFICATION_STORAGE", default)
+
+
+def read_tracking_uri(default: str) -> str:
+    """``${tracking_uri:default}``: where MLflow keeps runs; an SQLite file by its whole path."""
+    return locate_store(os.environ.get("MLFLOW_TRACKING_URI") or default, find_project_path())
 
 
 def read_parameter(path: str) -> Any:
@@ -40,15 +53,20 @@ def read_parameter(path: str) -> Any:
     return value
 
 
-def locate_artifacts(tracking_uri: str, storage_root: str) -> str | None:
-    """Return where a new experiment keeps its artifacts; None where a server chooses."""
-    if urlparse(tracking_uri).scheme in ("http", "https"):
-        return None
-    return f"{storage_root}/mlflow/artifacts"
+def locate_artifacts(tracking_uri: str) -> str | None:
+    """Return where a new experiment keeps its artifacts; None where a server chooses.
+
+    Beside an SQLite file, and so relative to it (see `vendor.mlflow_server.open_served`): a storage
+    may be moved, and its path may hold any character.
+    """
+    scheme = urlparse(tracking_uri).scheme
+    return None if scheme in ("http", "https") else "mlflow-artifacts:/"
 
 
 RESOLVERS: dict[str, Callable[..., Any]] = {
     "env": read_environment,
+    "place": read_place,
+    "tracking_uri": read_tracking_uri,
     "storage_root": locate_storage,
     "parameter": read_parameter,
     "networks": list_network_names,

@@ -17,6 +17,8 @@ from image_classification.figures.training import (
     plot_roc,
 )
 
+# Figures look alike on every machine, whatever a user's own matplotlibrc says.
+mpl.rcdefaults()
 # A name of a class, a patient or a file is text. Between two "$" matplotlib would read TeX, and
 # fail where it is none.
 mpl.rcParams["text.parse_math"] = False

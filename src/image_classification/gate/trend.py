@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -109,14 +109,13 @@ def find_shortage(chosen: pd.DataFrame, rule: MonitoringParameters) -> str:
 
 
 def measure_newest(
-    predictions: pd.DataFrame, positive_class: str | None, rule: MonitoringParameters
+    predictions: pd.DataFrame, positive_class: str, rule: MonitoringParameters
 ) -> dict[str, float]:
     """Measure predictions of labelled images of a few days, which may all be of one class.
 
     Args:
         predictions: `patient`, `label`, `category` and ``probability_<class>`` of each class.
-        positive_class: the class whose recall is the sensitivity; None: both measures of it are
-            means over the classes, each against all others.
+        positive_class: the class whose recall is the sensitivity.
         rule: `monitoring`: `confidence` and `resamples` of the interval.
 
     Returns:
@@ -126,33 +125,22 @@ def measure_newest(
     right = find_right(predictions)
     sums = sum_by_patient(predictions["patient"], right)
     low, high = bootstrap_accuracy(*sums, rule["confidence"], rule["resamples"])
-    labels = predictions["label"].to_numpy(object)
-    classes = sorted(set(labels)) if positive_class is None else [positive_class]
-    recalls = [right[labels == name].mean() for name in classes if (labels == name).any()]
-    areas = [_measure_auc(labels == name, predictions, name) for name in classes]
+    positive = predictions["label"].to_numpy(object) == positive_class
+    column = f"{PROBABILITY_PREFIX}{positive_class}"
+    ranked = 0 < positive.sum() < len(positive) and column in predictions
     return {
         "accuracy": float(right.mean()),
         "low": low,
         "high": high,
-        "sensitivity": _average(recalls),
-        "auc": _average([area for area in areas if not math.isnan(area)]),
+        "sensitivity": float(right[positive].mean()) if positive.any() else math.nan,
+        "auc": _measure_auc(positive, predictions[column]) if ranked else math.nan,
     }
 
 
-def _average(values: Sequence[float]) -> float:
-    return float(sum(values) / len(values)) if values else math.nan
-
-
-def _measure_auc(
-    positive: npt.NDArray[np.bool_], predictions: pd.DataFrame, class_name: str
-) -> float:
-    """Return the area under the ROC curve of a class; NaN where there is no such curve."""
+def _measure_auc(positive: npt.NDArray[np.bool_], probabilities: pd.Series) -> float:
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415
 
-    column = f"{PROBABILITY_PREFIX}{class_name}"
-    if not 0 < positive.sum() < len(positive) or column not in predictions:
-        return math.nan
-    return float(roc_auc_score(positive, predictions[column]))
+    return float(roc_auc_score(positive, probabilities))
 
 
 def bootstrap_accuracy(

@@ -16,6 +16,7 @@ from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.signing import read_signing
 from image_classification.configuration.storage import close_storage, read_mode
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.machine.environment import settle
 
 GLOBALS = (
     "storage_root",
@@ -38,6 +39,7 @@ class CheckHook:
 
         The storage is closed to others before anything is written there.
         """
+        settle()
         loader: Any = context.config_loader
         settings = loader["globals"]
         for key in settings:

@@ -13,13 +13,17 @@ from image_classification.errors import ImageClassificationError
 from image_classification.local.bill import write_bill
 from image_classification.local.download import SOURCES, download_archive
 from image_classification.local.nights import run_nights
-from image_classification.local.services import STACKS, Stack, find_port, read_stack
+from image_classification.local.ports import find_port
+from image_classification.local.services import Stack, read_stack
+from image_classification.machine.environment import settle
+from image_classification.machine.stack import STACKS
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; return the exit status."""
     options = _parse(arguments)
     try:
+        settle()
         if options.verb in ("demo", "replay"):
             run_nights(Path.cwd(), options.verb, options.data, options.nights, options.model)
         elif options.verb == "data":

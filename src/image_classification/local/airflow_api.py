@@ -23,7 +23,7 @@ from airflow_client.client import (
 )
 from airflow_client.client.exceptions import NotFoundException, UnauthorizedException
 
-from image_classification.local.services import ServiceError
+from image_classification.local.ports import ServiceError
 
 TIMEOUT_S = 30.0
 FINISHED = ("success", "failed")

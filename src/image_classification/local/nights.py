@@ -21,7 +21,8 @@ from image_classification.configuration import names
 from image_classification.datasets import delivery
 from image_classification.gate.measure import MEASURES
 from image_classification.local.airflow_api import AirflowClient
-from image_classification.local.services import ServiceError, Stack
+from image_classification.local.ports import ServiceError
+from image_classification.local.services import Stack
 from image_classification.local.synthetic import make_cells
 
 DAG_ID = "retraining"

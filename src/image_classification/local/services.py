@@ -6,7 +6,6 @@ the stack `main` is the project's; `demo` and `replay` have data of their own.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -16,37 +15,42 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import requests
 
-from image_classification.errors import ImageClassificationError
 from image_classification.local.accounts import Accounts, make_private_folder
+from image_classification.local.airflow_settings import AIRFLOW_COMPONENTS, configure_airflow
+from image_classification.local.database import Database
+from image_classification.local.ports import ServiceError, check_port, find_port
+from image_classification.machine.environment import clean_for_services
+from image_classification.machine.fitness import Finding, examine
+from image_classification.machine.place import find_unusable, locate
+from image_classification.machine.process import list_descendants, signal_group
+from image_classification.machine.stack import (
+    HOST,
+    STACK_VARIABLE,
+    STATE_FILE,
+    WATCHER,
+    StackState,
+    find_process,
+    locate_stack,
+    read_state,
+    write_state,
+)
 
-STACKS = ("main", "demo", "replay")
-HOST = "127.0.0.1"
+MLFLOW, DATABASE = "mlflow", "postgres"
+
 HEALTH_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 20
-AIRFLOW_COMPONENTS: dict[str, tuple[str, ...]] = {
-    "api-server": (),
-    "scheduler": ("--skip-serve-logs",),
-    "dag-processor": (),
-    "triggerer": ("--skip-serve-logs",),
-}
-"""The services, each with its options. Airflow's log servers would listen on every interface; on
-one machine the api-server reads the log files, and nothing needs those servers."""
-
 MLFLOW_APP = "image-classification"
 """MLflow's basic-auth app, which opens no file but its artifacts; see `vendor/mlflow_server.py`."""
 
 MODEL_SOURCES = r"^(models:/|runs:/|mlflow-artifacts:/|(file://)?{}/artifacts/)"
 """Where the files of a model version may lie. MLflow looks besides whether they are its run's."""
-
-
-class ServiceError(ImageClassificationError):
-    """A service cannot be started or reached."""
 
 
 @dataclass
@@ -60,6 +64,9 @@ class Stack:
         airflow_port: on localhost.
         processes: what was started, by name: process id and creation time, so that another
             process that got the same id later is never touched.
+        restarts: what had died and was started again: when (ISO 8601, UTC), and its name.
+        database_port: on localhost, where Airflow's database is a server.
+        is_watched: whether what dies is started again.
     """
 
     name: str
@@ -67,6 +74,9 @@ class Stack:
     mlflow_port: int = 0
     airflow_port: int = 0
     processes: dict[str, tuple[int, float]] = field(default_factory=dict)
+    restarts: list[tuple[str, str]] = field(default_factory=list)
+    database_port: int = 0
+    is_watched: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         # Kept, so that Python does not warn about services that outlive this process.
@@ -75,14 +85,14 @@ class Stack:
     @property
     def folder(self) -> Path:
         """Where the services keep their state and logs."""
-        return self.project_path / ".local" / self.name
+        return locate_stack(self.name, self.project_path)
 
     @property
     def storage(self) -> Path:
         """The storage root of the data."""
         if self.name == "main":
-            root = os.environ.get("IMAGE_CLASSIFICATION_STORAGE", "data")
-            return self.project_path / root
+            root = os.environ.get("IMAGE_CLASSIFICATION_STORAGE") or "data"
+            return Path(locate(root, self.project_path))
         return self.folder / "storage"
 
     @property
@@ -106,6 +116,11 @@ class Stack:
         return Accounts(self.folder)
 
     @property
+    def database(self) -> Database:
+        """Where Airflow keeps its runs."""
+        return Database(self.folder)
+
+    @property
     def password(self) -> str:
         """The password of Airflow's user `admin`, made at the first start."""
         return self.accounts.read_airflow_password("admin")
@@ -117,8 +132,8 @@ class Stack:
             ports: of MLflow and Airflow; None for the first free ones from 5000 and 8080.
 
         Raises:
-            ServiceError: a stack of this name runs already, a port is taken, or a service did
-                not become healthy.
+            ServiceError: this machine will not do, a stack of this name runs already, a port is
+                taken, or a service did not become healthy.
         """
         running = read_stack(self.name, self.project_path)
         if running and running.running():
@@ -126,7 +141,10 @@ class Stack:
                 f"The stack '{self.name}' runs already: Airflow at {running.airflow_url}, MLflow "
                 f"at {running.mlflow_url}. Stop it first: make down STACK={self.name}"
             )
+        self._require_fitness()
         self.mlflow_port, self.airflow_port = ports or (find_port(5000), find_port(8080))
+        if self.database.is_server:
+            self.database_port = find_port(5433)
         for service, port in (("MLflow", self.mlflow_port), ("Airflow", self.airflow_port)):
             check_port(service, port)
         if not self.storage.exists():  # else it may be open for those who deliver
@@ -139,16 +157,33 @@ class Stack:
             self.stop()
             raise
 
+    def _require_fitness(self) -> None:
+        """Do what the command `doctor` does, as far as no service has to run for it."""
+        faults = list(examine(self.project_path, str(self.storage)))
+        if fault := find_unusable(self.folder):
+            faults.append(
+                Finding(
+                    "project",
+                    f"'{self.project_path}' cannot be used: {fault}",
+                    "Move the checkout.",
+                )
+            )
+        for finding in faults:
+            print(f"  {finding}")
+        if any(finding.remedy for finding in faults):
+            raise ServiceError("Nothing was started: mend what is said above, and try again.")
+
     def stop(self) -> None:
         """Stop the services that this stack started, and what these have started; nothing else."""
-        alive = [process for process in map(_find_process, self.processes.values()) if process]
-        descended = {each for process in alive for each in _list_descendants(process)}
+        self._stop_watcher()
+        alive = [process for process in map(find_process, self.processes.values()) if process]
+        descended = {each for process in alive for each in list_descendants(process)}
         for process in alive:
-            _signal_group(process, signal.SIGTERM)
+            signal_group(process, signal.SIGTERM)
         _, stubborn = psutil.wait_procs(alive, timeout=STOP_TIMEOUT_S)
-        descended |= {each for process in stubborn for each in _list_descendants(process)}
+        descended |= {each for process in stubborn for each in list_descendants(process)}
         for process in stubborn:
-            _signal_group(process, signal.SIGKILL)
+            signal_group(process, signal.SIGKILL)
         # A task runs in a session of its own, and would go on after its service has ended.
         for process in descended:
             with suppress(psutil.NoSuchProcess):
@@ -157,37 +192,37 @@ class Stack:
             child.wait()
         self._children.clear()
         self.processes = {}
-        self._state_file.unlink(missing_ok=True)
+        (self.folder / STATE_FILE).unlink(missing_ok=True)
         if self.accounts.file.exists():
             self.accounts.write_login({"IMAGE_CLASSIFICATION_STORAGE": str(self.storage)})
 
+    def _stop_watcher(self) -> None:
+        """Stop what would start the others again, and learn what it has started."""
+        state = read_state(self.name, self.project_path)
+        watcher = find_process(state.processes.get(WATCHER, (0, 0.0))) if state else None
+        if watcher is not None:
+            watcher.kill()
+            psutil.wait_procs([watcher], timeout=STOP_TIMEOUT_S)
+            state = read_state(self.name, self.project_path)
+        if state is not None:
+            self.processes |= state.processes
+
     def running(self) -> list[str]:
         """Return the names of the services that run."""
-        return [name for name, known in self.processes.items() if _find_process(known)]
+        return [name for name, known in self.processes.items() if find_process(known)]
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which Airflow, Kedro and MLflow find this stack."""
-        airflow = self.accounts.configure_airflow() | {
-            "CORE__DAGS_FOLDER": str(self.project_path / "dags"),
-            "CORE__LOAD_EXAMPLES": "False",
-            "CORE__EXECUTOR": "image_classification.orchestration.executor.PreloadedLocalExecutor",
-            "CORE__PARALLELISM": "4",
-            "CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
-            "API__HOST": HOST,
-            "API__PORT": str(self.airflow_port),
-            "API__BASE_URL": self.airflow_url,
-            "API__WORKERS": "1",
-            "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-            # A supervisor may have read all that its task wrote before the task's process ends. It
-            # then sleeps for so many seconds before it looks again, and keeps its worker busy.
-            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            "USAGE_DATA_COLLECTION__ENABLED": "False",
-        }
+        airflow = (
+            self.accounts.configure_airflow()
+            | self.database.configure(self.database_port)
+            | configure_airflow(self.project_path / "dags", self.airflow_url)
+        )
         ours = self.accounts.log_tasks_in() | {
             "AIRFLOW_HOME": str(self.folder / "airflow"),
             "IMAGE_CLASSIFICATION_STORAGE": str(self.storage),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
+            STACK_VARIABLE: str(self.folder),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "1",
             "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -195,26 +230,39 @@ class Stack:
         if self.name != "main":
             ours["IMAGE_CLASSIFICATION_INCOMING"] = str(self.storage / "incoming")
             ours["IMAGE_CLASSIFICATION_IMAGES"] = str(self.storage / "images")
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not (name.startswith("AIRFLOW") or name == "PYTHONDONTWRITEBYTECODE")
-            or name.startswith("AIRFLOW_CONN_")  # where notices go
-        }
+        inherited = clean_for_services(os.environ)
         return inherited | {f"AIRFLOW__{name}": value for name, value in airflow.items()} | ours
 
     def _start_all(self) -> None:
-        self._start_mlflow()
+        from image_classification import tracking  # noqa: PLC0415 - the watcher needs no MLflow
+
+        # Now, not by the server: what is killed meanwhile leaves no half of a store.
+        tracking.prepare_store(f"sqlite:///{self.storage / 'mlflow' / 'mlflow.db'}")
+        self.start_service(MLFLOW)
+        if self.database.is_server:
+            self.database.make()
+            self.start_service(DATABASE)
+            self._wait("PostgreSQL", [DATABASE], self._is_database_there)
         self._migrate_database()
-        for component, options in AIRFLOW_COMPONENTS.items():
-            if component != "scheduler":
-                self._spawn(component, ["airflow", component, *options])
-        self._wait_for_mlflow()
-        self.accounts.open_mlflow(self.mlflow_url)
-        # The last one: its tasks log in to MLflow.
-        self._spawn("scheduler", ["airflow", "scheduler", *AIRFLOW_COMPONENTS["scheduler"]])
+        for component in AIRFLOW_COMPONENTS:
+            if component == "scheduler":
+                self._wait_for_mlflow()
+                self.accounts.open_mlflow(self.mlflow_url)
+            self.start_service(component)
         self._wait_for_airflow()
         self.accounts.write_login(self._command_environment())
+        if self.is_watched:
+            module = "image_classification.local.watcher"
+            self._spawn(WATCHER, [sys.executable, "-m", module, self.name])
+
+    def start_service(self, name: str) -> None:
+        """Start one service, for the first time or again."""
+        if name == MLFLOW:
+            self._start_mlflow()
+        elif name == DATABASE:
+            self._spawn(DATABASE, self.database.command(self.database_port))
+        else:
+            self._spawn(name, ["airflow", name, *AIRFLOW_COMPONENTS[name]])
 
     def _start_mlflow(self) -> None:
         store = self.storage / "mlflow"
@@ -226,7 +274,7 @@ class Stack:
             if not name.startswith(("AIRFLOW", "MLFLOW_TRACKING_"))
         }
         self._spawn(
-            "mlflow",
+            MLFLOW,
             [
                 *("mlflow", "server", "--host", HOST, "--port", str(self.mlflow_port)),
                 *("--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"),
@@ -241,6 +289,10 @@ class Stack:
                 "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": sources,
             },
         )
+
+    def _is_database_there(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self.database_port)) == 0
 
     def _command_environment(self) -> dict[str, str]:
         """Return what the commands of this project need to find the stack and to log in."""
@@ -267,9 +319,12 @@ class Stack:
             )
         self._children.append(process)
         self.processes[name] = (process.pid, psutil.Process(process.pid).create_time())
-        self._state_file.write_text(
-            json.dumps(asdict(self) | {"project_path": str(self.project_path)})
-        )
+        self.write_down()
+
+    def write_down(self) -> None:
+        """Write down what runs, for `stop`, the watcher and the command `doctor`."""
+        kept = {each.name: getattr(self, each.name) for each in fields(StackState)}
+        write_state(StackState(**kept))
 
     def _migrate_database(self) -> None:
         log_path = self.logs / "migrate.log"
@@ -318,74 +373,17 @@ class Stack:
             time.sleep(0.5)
         raise ServiceError(f"{service} was not healthy after {HEALTH_TIMEOUT_S} s. See {self.logs}")
 
-    @property
-    def _state_file(self) -> Path:
-        return self.folder / "stack.json"
-
 
 def read_stack(name: str, project_path: Path) -> Stack | None:
     """Return the stack of this name as it was last started, or None if it was stopped."""
-    path = Stack(name, project_path).folder / "stack.json"
-    if not path.exists():
+    state = read_state(name, project_path)
+    if state is None:
         return None
-    state = json.loads(path.read_text())
-    processes = {name: (pid, created) for name, (pid, created) in state["processes"].items()}
-    return Stack(
-        state["name"], project_path, state["mlflow_port"], state["airflow_port"], processes
-    )
-
-
-def find_port(first: int) -> int:
-    """Return the first free port on localhost from `first` on."""
-    for port in range(first, first + 200):
-        if _is_free(port):
-            return port
-    raise ServiceError(f"No free port on localhost from {first} to {first + 199}.")
-
-
-def check_port(service: str, port: int) -> None:
-    """Check that a port on localhost is free.
-
-    Raises:
-        ServiceError: it is taken.
-    """
-    if not _is_free(port):
-        raise ServiceError(
-            f"Port {port} for {service} is taken by another program. Stop that, or choose another: "
-            f"make up {service.upper()}_PORT=<port>"
-        )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _find_process(known: tuple[int, float]) -> psutil.Process | None:
-    pid, created = known
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - created) < 1
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _list_descendants(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _signal_group(process: psutil.Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+    stack = Stack(name, project_path)
+    for each in fields(StackState):
+        if each.name != "folder":
+            setattr(stack, each.name, getattr(state, each.name))
+    return stack
 
 
 def _find_program(name: str) -> str:

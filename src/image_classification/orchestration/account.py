@@ -28,7 +28,6 @@ from image_classification.intake.correction import (
 )
 from image_classification.intake.proposal import find_open
 from image_classification.intake.waiting import list_due_batches, list_held_batches
-from image_classification.orchestration.address import locate_night
 from image_classification.tracking.kept import locate_artifact_path
 
 if TYPE_CHECKING:
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-
-
-NIGHT = "The night on one page"
-"""What a link to the page of a night is called."""
 
 
 class Account:
@@ -253,17 +248,13 @@ class Account:
 
     def locate_evidence(self) -> dict[str, str]:
         """Return the addresses of the pages to decide by: of the model version, of the run."""
-        night = self.locate_night()
-        run = {"MLflow run": self._run.locate_mlflow_run()}
+        pages = {"MLflow run": self._run.locate_mlflow_run()}
         version = self._run.aftermath.find_candidate()
         if version is None:
-            return night | run
-        page = registry.locate_version(self._run.model_name, version)
-        return night | {f"Model version {version}": page} | run
-
-    def locate_night(self) -> dict[str, str]:
-        """Return the address of the page of this night; nothing where none is written."""
-        return {NIGHT: locate_night(self._run.required_run_id)} if self._run.has_page else {}
+            return pages
+        return {
+            f"Model version {version}": registry.locate_version(self._run.model_name, version)
+        } | pages
 
     def locate_watched(self) -> dict[str, str]:
         """Return the addresses of the champion that was watched, and of the run."""

@@ -62,7 +62,8 @@ def open_served(
         urlparse(artifact_uri).path.lstrip("/")
     )
     folder = Path(store.removeprefix(SQLITE)).absolute().parent / "artifacts" / path
-    return LocalArtifactRepository(str(folder), tracking_uri, registry_uri)
+    # As a URL: of a plain path, MLflow takes "%20" for a space.
+    return LocalArtifactRepository(folder.as_uri(), tracking_uri, registry_uri)
 
 
 def _open_below_destination(

@@ -17,6 +17,7 @@ from pathlib import Path
 from airflow.configuration import conf
 
 from image_classification.errors import ConfigurationError
+from image_classification.machine.environment import settle
 from image_classification.vendor.airflow.preload import TASK_MODULES
 
 PRELOADED = (
@@ -129,6 +130,7 @@ def preload_modules(names: Iterable[str] | None = None) -> Preload:
         ask its library would initialise it.
     """
     keep_log_handlers()
+    settle()
     preload, threads, files = Preload(), _list_threads(), _list_devices()
     started: dict[int, str] = {}
     for name in (*(PRELOADED if names is None else names), MODULE_FILES):

@@ -13,11 +13,14 @@ We know of no issue about it. It can go when LocalExecutor has what Celery calls
 from __future__ import annotations
 
 import multiprocessing
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from multiprocessing import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
+
+from image_classification.machine.process import end_with
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
@@ -63,14 +66,19 @@ class _Ration:
     """The queue as one worker sees it: empty for good once the worker has had its share.
 
     A worker that is told so ends between two tasks. The tasks that wait are left to the others.
+    With the scheduler that has started it a worker ends, too, and so does the task that it runs,
+    since the supervisor of the task hands the signal on.
     """
 
     queue: SimpleQueue[ExecutorWorkload | None]
     left: int
+    scheduler: int = field(default_factory=os.getpid)
 
     def get(self) -> ExecutorWorkload | None:
         """Return the next task, or None where this worker has to end."""
         if self.left <= 0:
             return None
         self.left -= 1
+        if os.getpid() != self.scheduler and not end_with(self.scheduler):
+            return None
         return self.queue.get()

@@ -1,0 +1,51 @@
+"""Processes of this machine."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2): a signal that this process gets when its parent ends."""
+
+
+def end_with(parent: int) -> bool:
+    """Let this process be asked to end (SIGTERM) when the one that started it ends, however.
+
+    Only Linux can do so. Elsewhere, ask again with `has_lost`.
+
+    Args:
+        parent: the id of the process that started this one.
+
+    Returns:
+        Whether that one still runs.
+    """
+    # A process that was forked has the handler of its parent, which may do nothing here.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    return not has_lost(parent)
+
+
+def has_lost(parent: int) -> bool:
+    """Return whether the process that started this one has ended."""
+    return os.getppid() != parent
+
+
+def list_descendants(process: psutil.Process) -> list[psutil.Process]:
+    """Return the processes that a process has started, and those that these have started."""
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def signal_group(process: psutil.Process, number: signal.Signals) -> None:
+    """Send a signal to a process that leads a group, and to that group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

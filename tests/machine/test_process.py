@@ -1,0 +1,45 @@
+"""Processes end with the one that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from image_classification.machine.process import has_lost
+
+WORKER = """
+import os, signal, sys, time
+from image_classification.machine.process import end_with
+parent = os.getpid()
+signal.signal(signal.SIGTERM, lambda *_: None)
+child = os.fork()
+if child == 0:
+    assert end_with(parent)
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can do so")
+def test_a_worker_ends_with_the_process_that_started_it_however_that_ends() -> None:
+    with subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        deadline = time.monotonic() + 10
+        while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_a_process_knows_whether_its_parent_is_gone() -> None:
+    assert not has_lost(os.getppid())
+    assert has_lost(os.getpid())
