@@ -220,9 +220,13 @@ class TestStatements:
         relabel(filled, (f"first/{PATH}", NEGATIVE))
         part = filled.storage / "index" / "inspections" / "first.parquet"
         part.rename(part.with_suffix(".away"))
-        filled.take_in("index_images")
-        assert "Labels of batch 'first' cannot be corrected tonight" in caplog.text
-        part.with_suffix(".away").rename(part)
+        for damaged in (None, b"PAR1"):
+            if damaged is not None:
+                part.write_bytes(damaged)
+            caplog.clear()
+            filled.take_in("index_images")
+            assert "Labels of batch 'first' cannot be corrected tonight" in caplog.text
+        part.with_suffix(".away").replace(part)
         filled.take_in("index_images")
         assert label_of(filled) == (NEGATIVE, "accepted")
 

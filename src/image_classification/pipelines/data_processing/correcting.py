@@ -12,6 +12,8 @@ import pandas as pd
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import BatchTables, Records
 from image_classification.datasets.depositor import name_user
+from image_classification.datasets.fault import describe_error
+from image_classification.errors import DataError
 from image_classification.intake import correction, index
 from image_classification.intake.proposal import find_open, is_trusted
 from image_classification.intake.status import make_rows
@@ -80,8 +82,9 @@ def state_labels(
         try:
             files = make_rows(image_inspections.read(str(batch)), splits).set_index("path")
             rows = files.loc[statements["path"]].reset_index()
-        except (OSError, KeyError) as error:
-            logger.warning("Labels of batch '%s' cannot be corrected tonight: %s", batch, error)
+        except (DataError, OSError, KeyError) as error:
+            reason = describe_error(error)
+            logger.warning("Labels of batch '%s' cannot be corrected tonight: %s", batch, reason)
             continue
         said = statements.drop(columns=["image_id", "path", "batch", "first_seen"])
         parts.append(rows.set_index(statements.index).assign(**said, recorded_at=recorded_at))
