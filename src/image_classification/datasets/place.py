@@ -10,6 +10,9 @@ from urllib.parse import unquote
 from image_classification.datasets.file import decode_name
 
 LOCAL_PROTOCOLS = ("file", "local")
+LONGEST_PLACE = 8192
+"""No file has a longer path, and what is encoded again and again takes time to be decoded."""
+
 UNCLEAR = re.compile(r"[\x00-\x1f\x7f\\]")
 """Characters that one program passes over in a URL, and another does not."""
 
@@ -40,6 +43,8 @@ def _holds(root: str, place: str) -> bool:
 
 def _canonise(place: str) -> str:
     """Return a form in which places can be compared; "" for what has none."""
+    if len(place) > LONGEST_PLACE:
+        return ""
     path = find_local_path(place)
     if path is not None:
         return "" if "\0" in path else os.path.realpath(decode_name(path))
