@@ -87,12 +87,17 @@ def find_open(log: pd.DataFrame) -> pd.DataFrame:
     noted = same[same["status"].isin(NOTED)].drop_duplicates("path")
     came = dict(zip(noted["path"], noted.index, strict=True))
     statements = same[same["status"] == index.STATED]
-    # Other questions' answers: which file's label each of them accepted or rejected.
-    others = statements["path"].isin(proposals["path"])
+    # The last statement about each image, by the file whose label it accepted or rejected; "" for
+    # one that answered no question.
+    asked = set(proposals["path"])
+    said = {
+        (image_id, path if path in asked else ""): place
+        for place, image_id, path in statements[["image_id", "path"]].itertuples(name=None)
+    }
 
     def is_answered(image_id: str, path: str) -> bool:
-        later = (statements["image_id"] == image_id) & (statements.index > came[path])
-        return bool((later & (~others | (statements["path"] == path))).any())
+        last = max(said.get((image_id, own), -1) for own in (path, ""))
+        return bool(last > came[path])
 
     proposals = proposals.assign(before=proposals["image_id"].map(labels))
     is_open = [
