@@ -102,9 +102,10 @@ def test_every_declared_dataset_is_used(
 ) -> None:
     used = set().union(*(pipeline.datasets() for pipeline in registered.values()))
     # Written after the nodes: the packaged model is there only when they have ended, and so are
-    # the times that they took.
+    # the times that they took, and what people see of the night.
     assert set(declared) - used == {
         *("logged_model", "package_measures", "decision", "task_timings"),
+        *("pages", "night_records"),
     }
 
 

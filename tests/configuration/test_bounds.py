@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -110,6 +111,11 @@ def test_what_has_no_stricter_side_stays(path: str, value: Any) -> None:
 
 def test_a_run_may_add_a_floor_and_a_guardrail() -> None:
     ask("promotion.floors.specificity", 0.5)
+    # It would take the place of the one that follows from the images.
+    without: dict[str, Any] = copy.deepcopy(SHIPPED)
+    del without["promotion"]["floors"]["accuracy"]
+    with pytest.raises(ConfigurationError, match=r"floors\.accuracy: configured is None"):
+        check_bounds(without, overlay(without, nest_value("promotion.floors.accuracy", 0.9)))
     ask("promotion.guardrails.maximum_specificity_fall", 0.5)
 
 

@@ -17,7 +17,7 @@ BASE = Path(__file__).resolve().parents[2] / "conf" / "base"
 
 OUT_OF_RANGE = {
     "image_size_px": [15, 513, 64.5, "64"],
-    "positive_class": [None, 1],
+    "positive_class": [1, ["a"]],
     "may_loosen": [None, "promotion.mode", [1]],
     "registered_model_name": ["", None],
     "data_processing.classes": ["Parasitized", [1, 2], ["Parasitized"]],
@@ -93,6 +93,7 @@ OUT_OF_RANGE = {
     "promotion.limits.maximum_latency_ms": [0],
     "promotion.limits.maximum_size_mb": [0, "100"],
     "promotion.maximum_run_age_hours": [0],
+    "promotion.floor_above_majority": [-0.1, 1.1],
     "promotion.golden_tolerance": [0],
     "promotion.lease_minutes": [0],
     "rollback.version": ["", 0, None],
@@ -201,7 +202,8 @@ def test_a_key_that_resembles_nothing_is_refused_with_those_allowed_there(
     with pytest.raises(ConfigurationError) as refused:
         check_parameters(parameters)
 
-    assert "'promotion.zzz' is not a parameter. Allowed here: floors, " in str(refused.value)
+    allowed = "Allowed here: floor_above_majority, floors, "
+    assert f"'promotion.zzz' is not a parameter. {allowed}" in str(refused.value)
 
 
 def test_the_keys_that_address_a_run_are_no_parameters_of_a_section(

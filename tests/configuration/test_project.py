@@ -27,7 +27,7 @@ CLOTHES: dict[str, Any] = {
     "model_name": "clothes",
     "words": {"group": "garment", "image": "photo"},
     "classes": ["coat", "shirt", "shoe"],
-    "positive_class": "shirt",
+    "positive_class": None,
     "name_pattern": None,
     "captured_on_format": "%Y",
     "image_size_px": 32,
@@ -70,7 +70,7 @@ def test_one_file_is_all_that_another_domain_changes(conf: Path) -> None:
     assert data["captured_on_format"] == "%Y"
     assert data["contract"]["minimum_class_share"] == 0.05
     assert data["contract"]["minimum_patients"] == 1
-    assert (parameters["image_size_px"], parameters["positive_class"]) == (32, "shirt")
+    assert (parameters["image_size_px"], parameters["positive_class"]) == (32, None)
     assert parameters["promotion"]["floors"] == {}
     assert parameters["registered_model_name"] == loader["globals"]["registered_model_name"]
     assert loader["catalog"]["registered_versions"]["model_name"] == "clothes"

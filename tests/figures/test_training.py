@@ -41,7 +41,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "confusion without a class": lambda: figures.plot_confusion(
         {"test": predict()[lambda table: table["label"] != "smudge"]}, CLASSES
     ),
-    "roc": lambda: figures.plot_roc(TABLES, "ring"),
+    "roc": lambda: figures.plot_roc(TABLES, CLASSES, "ring"),
+    "roc of no class": lambda: figures.plot_roc(TABLES, CLASSES, None),
+    "reliability of no class": lambda: figures.plot_reliability(TABLES, None),
     "reliability": lambda: figures.plot_reliability(TABLES, "ring"),
 }
 
@@ -93,7 +95,7 @@ def test_confusion_matrix_has_a_row_per_label_with_shares_of_that_label() -> Non
 
 
 def test_roc_curve_names_the_area_of_each_split() -> None:
-    legend = figures.plot_roc(TABLES, "ring").axes[0].get_legend()
+    legend = figures.plot_roc(TABLES, CLASSES, "ring").axes[0].get_legend()
 
     for text, (split, table) in zip(legend.get_texts(), TABLES.items(), strict=False):
         area = roc_auc_score(table["label"] == "ring", table["probability_ring"])

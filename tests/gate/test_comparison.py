@@ -87,11 +87,14 @@ class TestComparison:
             "images",
             "patients",
             "validation_patients",
+            "majority",
             "tests",
             "slices",
         }
         assert (found["images"], found["patients"]) == (9, 3)
         assert found["validation_patients"] == ["C1", "C10", "C2"]
+        labels = predict(OURS, "2")["label"].value_counts()
+        assert found["majority"] == {"class": labels.index[0], "share": labels.iloc[0] / 9}
         assert found["challenger"]["version"] == "2"
         assert found["champion"]["version"] == "1"
         assert found["challenger"]["metrics"]["accuracy"] == pytest.approx(7 / 9)

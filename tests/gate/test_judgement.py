@@ -88,6 +88,27 @@ class TestVerdict:
             "first champion: no floor is set",
         )
 
+    @pytest.mark.parametrize("share", [0.6, 0.95])
+    def test_without_a_floor_of_its_own_it_must_beat_the_commonest_class(
+        self, share: float
+    ) -> None:
+        policy: Any = make_policy() | {"floors": {}, "floor_above_majority": 0.1}
+        comparison = make_comparison(theirs=None) | {"majority": {"class": "coat", "share": share}}
+        decision = judgement.judge(comparison, make_facts(), policy)
+        if share == 0.6:
+            assert decision["reason"].endswith("it meets the floors, accuracy 0.9500 (0.7)")
+        else:
+            assert decision["verdict"] == "keep"
+            assert decision["reason"] == (
+                "the challenger's accuracy of 0.9500 is below the floor of 0.975; "
+                f"{judgement.WHAT_TO_TRY}"
+            )
+
+    def test_what_to_try_is_said_of_a_floor_alone(self) -> None:
+        below = judge(make_comparison(ours={"auc": 0.5}))
+        assert below["reason"].count("to try: ") == 1
+        assert "to try: " not in judge(make_comparison(tests={"low": -0.1}))["reason"]
+
     @pytest.mark.parametrize("mode", ["auto", "approve", "dry_run"])
     @pytest.mark.parametrize(
         ("comparison", "facts", "verdict"),

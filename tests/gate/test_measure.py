@@ -60,6 +60,18 @@ class TestMeasures:
         assert other["auc"] == pytest.approx(5 / 6)
 
     @pytest.mark.filterwarnings("error")
+    def test_without_a_positive_class_they_are_means_over_the_classes(self) -> None:
+        given = np.random.default_rng(1).dirichlet(np.ones(4), 60)
+        table = tabulate_predictions(pd.DataFrame({"label": list("abc" * 20)}), given, list("abcd"))
+        measured = measure_predictions(table, list("abcd"), None)
+        each = [measure_predictions(table, list("abcd"), name) for name in "abc"]
+        for name in ("auc", "sensitivity", "specificity", "f1"):
+            assert measured[name] == pytest.approx(np.mean([one[name] for one in each]))
+        assert measured["accuracy"] == each[0]["accuracy"]
+        one_class = measure_predictions(table[table["label"] == "a"], list("abcd"), None)
+        assert math.isnan(one_class["auc"])
+
+    @pytest.mark.filterwarnings("error")
     def test_probabilities_of_a_network_which_sum_to_one_but_for_rounding_are_measured(
         self,
     ) -> None:

@@ -35,6 +35,29 @@ def parameters() -> dict[str, Any]:
     return {**shipped, "registered_model_name": "cells"}
 
 
+class TestFloorAboveTheMajority:
+    @pytest.mark.parametrize(
+        ("share", "margin", "floor"),
+        [(0.1, 0.1, 0.2), (0.5, 0.1, 0.6), (0.9, 0.1, 0.95), (0.5, 0.0, 0.5), (1 / 3, 0.1, 0.4333)],
+    )
+    def test_it_is_the_share_of_the_commonest_class_and_a_margin_and_can_be_reached(
+        self, share: float, margin: float, floor: float
+    ) -> None:
+        rules: Any = {"floors": {"auc": 0.7}, "floor_above_majority": margin}
+        floors = policy.settle_floors(rules, {"class": "coat", "share": share})
+        assert floors == {"accuracy": floor, "auc": 0.7}
+
+    def test_a_floor_of_the_project_stays(self) -> None:
+        rules: Any = {"floors": {"accuracy": 0.3}, "floor_above_majority": 0.1}
+        assert policy.settle_floors(rules, {"class": "coat", "share": 0.5}) == {"accuracy": 0.3}
+
+    def test_policies_and_comparisons_of_before_have_none(self) -> None:
+        majority = {"class": "coat", "share": 0.5}
+        rules: Any = {"floors": {}}
+        assert policy.settle_floors(rules, majority) == {}
+        assert policy.settle_floors(rules | {"floor_above_majority": 0.1}, None) == {}
+
+
 def test_a_floor_may_be_set_on_every_measure_of_which_more_is_better() -> None:
     assert list(get_type_hints(policy.Floors)) == [
         measure.name for measure in MEASURES if measure.larger_is_better

@@ -71,7 +71,7 @@ class TestFloors:
         decision = judge(make_comparison(ours={"accuracy": 0.5, "auc": 0.6}, theirs=None))
         assert decision["reason"] == (
             "the challenger's accuracy of 0.5000 is below the floor of 0.85; "
-            "the challenger's auc of 0.6000 is below the floor of 0.92"
+            f"the challenger's auc of 0.6000 is below the floor of 0.92; {judgement.WHAT_TO_TRY}"
         )
 
     @pytest.mark.parametrize("name", [found.name for found in MEASURES if found.larger_is_better])
@@ -92,7 +92,8 @@ class TestFloors:
         assert_only_fails(decision, "specificity")
         assert find_check(decision, "specificity")["value"] is None
         assert decision["reason"].endswith(
-            "the challenger's specificity was not measured, required: at least 0.1"
+            "the challenger's specificity was not measured, required: at least 0.1; "
+            f"{judgement.WHAT_TO_TRY}"
         )
 
     def test_a_far_better_challenger_below_a_floor_is_kept_out(self) -> None:

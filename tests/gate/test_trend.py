@@ -171,6 +171,17 @@ class TestMeasures:
         measures = trend.measure_newest(table, "ring", RULE)
         assert {name for name, value in measures.items() if math.isnan(value)} == unknown
 
+    def test_without_a_positive_class_both_are_means_over_the_classes_that_are_there(self) -> None:
+        table = predict({"C1": 10, "C2": 6, "C3": 8})
+        table["probability_healthy"] = 1 - table["probability_ring"]
+        measures = trend.measure_newest(table, None, RULE)
+        of_each = [trend.measure_newest(table, name, RULE) for name in ("ring", "healthy")]
+        for name in ("sensitivity", "auc"):
+            assert measures[name] == pytest.approx(sum(one[name] for one in of_each) / 2)
+        one_class = trend.measure_newest(table[table["label"] == "ring"], None, RULE)
+        assert one_class["sensitivity"] == of_each[0]["sensitivity"]
+        assert math.isnan(one_class["auc"])
+
     def test_a_champion_that_does_not_know_the_positive_class_has_no_auc(self) -> None:
         table = predict({"C1": 10, "C2": 6}).drop(columns="probability_ring")
         assert math.isnan(trend.measure_newest(table, "ring", RULE)["auc"])

@@ -70,6 +70,7 @@ def open_account(
         catalog=catalog,
         context=SimpleNamespace(params=params),
         required_run_id="run",
+        has_page=True,
         model_name="cells",
         aftermath=SimpleNamespace(find_candidate=lambda: "4", challenger="4"),
         locate_mlflow_run=lambda: "http://mlflow/run",
@@ -285,6 +286,7 @@ def test_a_question_about_a_challenger_shows_the_evidence(
     monkeypatch.setattr(registry, "locate_version", lambda *_: "http://mlflow/4")
     reason, evidence = open_account(decision=make_decision()).describe_decision()
     assert reason.startswith("v4: challenger +1.0 points")
+    assert "[The night on one page](http://" in evidence
     assert "[Model version 4](http://mlflow/4) · [MLflow run](http://mlflow/run)" in evidence
     assert ("](http://mlflow/comparison.png)" in evidence) is bool(picture)
 
@@ -305,10 +307,14 @@ def test_a_failure_says_what_it_did_to_the_champion(
 
 
 def test_pages_lead_to_the_version_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow/")
     monkeypatch.setattr(registry, "locate_version", lambda _name, version: f"page of {version}")
     account = open_account(champion_watch=WATCH)
+    night = {"The night on one page": "http://airflow/nights/run.html"}
     run = {"MLflow run": "http://mlflow/run"}
-    assert account.locate_evidence() == {"Model version 4": "page of 4", **run}
+    assert account.locate_evidence() == {**night, "Model version 4": "page of 4", **run}
     assert account.locate_watched() == {"Model version 3": "page of 3", **run}
     account._run.aftermath.find_candidate = lambda: None  # type: ignore[method-assign]
+    assert account.locate_evidence() == {**night, **run}
+    account._run.has_page = False
     assert account.locate_evidence() == run

@@ -124,6 +124,7 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
             is_about_labels=False,
             list_set_aside=list,
             list_left_alone=list,
+            locate_night=dict,
             locate_evidence=lambda: {"Model version 2": "http://mlflow/2"},
             describe_ledger=lambda: LEDGER,
         ),
@@ -134,11 +135,14 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
         ),
         backfill=False,
         experiment_id="1",
+        has_page=False,
         outcomes=[],
+        pages=[],
         locate_mlflow_run=lambda: "http://mlflow/run",
         is_settled=lambda: False,
     )
     run.record_outcome = run.outcomes.append
+    run.write_page = run.pages.append
     for name, answer in answers.items():
         part, _, rest = name.partition("_")
         owner = getattr(run, part) if part in ("account", "aftermath") else run

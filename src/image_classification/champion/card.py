@@ -7,8 +7,9 @@ from typing import Any
 
 from image_classification import words
 from image_classification.champion.ledger import Entry, name_event
+from image_classification.gate.check import tell_value
 from image_classification.gate.measure import find_measure
-from image_classification.gate.number import IN_POINTS, MINUS, format_change
+from image_classification.gate.number import format_change
 from image_classification.gate.verdict import ROLLED_BACK
 from image_classification.text import escape_markdown, escape_text
 
@@ -170,17 +171,8 @@ def _tabulate_checks(decision: Mapping[str, Any]) -> str:
 
 
 def _show(check: Mapping[str, Any]) -> str:
-    value = check["value"]
-    if value is None:
-        return "unknown"
-    if not isinstance(value, float):
-        return escape_markdown(_shorten(str(value)))
-    # In points where the requirement is.
-    measure = find_measure(check["name"])
-    in_points = check["group"] == "guardrail" and (measure is None or measure.in_points)
-    if in_points or check["name"] in IN_POINTS:
-        return f"{100 * value:.2f} points".replace("-", MINUS)
-    return f"{value:.4g}"
+    told = tell_value(check)
+    return told if isinstance(check["value"], float) else escape_markdown(_shorten(told))
 
 
 def _describe_data(facts: Mapping[str, str]) -> str:

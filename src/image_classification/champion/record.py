@@ -243,7 +243,9 @@ class Recorder:
             title: tracking.locate_artifact_file(run_id, path)
             for title, path in self._plots.items()
         }
-        links = {"MLflow run of the training": tracking.locate_run(run_id)}
+        page = tracking.locate_page(own)
+        links = {"The night on one page": page} if page else {}
+        links["MLflow run of the training"] = tracking.locate_run(run_id)
         if own != run_id:
             links["MLflow run of this decision"] = tracking.locate_run(own)
         if entry["airflow_url"]:

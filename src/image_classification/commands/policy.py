@@ -173,7 +173,10 @@ def _read_stored(run_id: str, path: str) -> pd.DataFrame:
 
 
 def _judge_stored(
-    tables: Sequence[pd.DataFrame], decision: Mapping[str, Any], positive_class: str, policy: Any
+    tables: Sequence[pd.DataFrame],
+    decision: Mapping[str, Any],
+    positive_class: str | None,
+    policy: Any,
 ) -> dict[str, Any]:
     """Judge the predictions of challenger and champion; the facts are those of the decision."""
     challenger, champion = tables

@@ -28,6 +28,7 @@ ASKING_MODES = ("approve", "dry_run")
 
 MORE_IS_STRICTER = (
     "promotion.floors",
+    "promotion.floor_above_majority",
     "promotion.improvement.minimum_gain",
     "promotion.improvement.minimum_patients",
     "promotion.improvement.confidence",
@@ -58,6 +59,9 @@ LESS_IS_STRICTER = (
 
 ADDABLE = ("promotion.floors", "promotion.guardrails")
 """Rules of which a run may add one; elsewhere, a new key could choose another rule."""
+
+COMPUTED = "promotion.floors.accuracy"
+"""Where it is not configured it follows from the images, and one that a run adds may be lower."""
 
 
 def check_bounds(configured: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
@@ -108,7 +112,7 @@ def _is_as_strict(path: str, configured: Any, asked: Any) -> bool:
     if path == MODE:
         return asked in ASKING_MODES
     if configured is None:
-        return _is_in(path, ADDABLE)
+        return _is_in(path, ADDABLE) and path != COMPUTED
     more, less = _is_in(path, MORE_IS_STRICTER), _is_in(path, LESS_IS_STRICTER)
     return bool((more and asked > configured) or (less and asked < configured))
 

@@ -39,6 +39,7 @@ RECORD_REVIEW = "record_review"
 IMAGE_SPLITS = "image_splits"
 CLASS_NAMES = "class_names"
 DATA_SUMMARY = "data_summary"
+TRAINING_HISTORY = "training_history"
 NETWORK = "network"
 GOLDEN_CELLS = "golden_cells"
 LOGGED_MODEL = "logged_model"
@@ -55,6 +56,8 @@ PACKAGE_MEASURES = "package_measures"
 DECISION = "decision"
 LEDGER = "ledger"
 TASK_TIMINGS = "task_timings"
+PAGES = "pages"
+NIGHT_RECORDS = "night_records"
 
 # ---- monitoring
 

@@ -142,7 +142,7 @@ class Parameters(TypedDict):
     """All parameters."""
 
     image_size_px: Annotated[int, Field(ge=16, le=512)]
-    positive_class: str
+    positive_class: str | None
     may_loosen: list[str]
     registered_model_name: Annotated[str, Field(min_length=1)]
     data_processing: DataProcessingParameters

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from image_classification.datasets.arrival import IncomingBatch
     from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
     from image_classification.datasets.correction import CorrectionsDataset
-    from image_classification.datasets.dataset import InboxDataset, LedgerDataset
+    from image_classification.datasets.dataset import InboxDataset, LedgerDataset, PagesDataset
     from image_classification.datasets.inbox import Inbox
     from image_classification.datasets.lineage import (
         RegisteredImages,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         RegisteredNetworkDataset,
         RegisteredVersionsDataset,
     )
+    from image_classification.datasets.page import Pages
     from image_classification.datasets.pixel import PackedPixels, PackedPixelsDataset, PixelShard
     from image_classification.datasets.record import Records
     from image_classification.datasets.source import ImageSource, ImageSourceDataset
@@ -52,6 +53,7 @@ _HOMES = {
     "CorrectionsDataset": "correction",
     "InboxDataset": "dataset",
     "LedgerDataset": "dataset",
+    "PagesDataset": "dataset",
     "Inbox": "inbox",
     "RegisteredImages": "lineage",
     "RegisteredImagesDataset": "lineage",
@@ -64,6 +66,7 @@ _HOMES = {
     "RegisteredNetwork": "network",
     "RegisteredNetworkDataset": "network",
     "RegisteredVersionsDataset": "network",
+    "Pages": "page",
     "PackedPixels": "pixel",
     "PackedPixelsDataset": "pixel",
     "PixelShard": "pixel",
@@ -100,6 +103,8 @@ __all__ = [
     "OpenNetwork",
     "PackedPixels",
     "PackedPixelsDataset",
+    "Pages",
+    "PagesDataset",
     "PixelShard",
     "Records",
     "RecordsDataset",

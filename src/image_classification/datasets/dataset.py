@@ -5,6 +5,7 @@ What lies there is read by other modules of this folder, without Kedro.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, Never, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
@@ -13,6 +14,7 @@ from image_classification.champion.chain import Record
 from image_classification.datasets.file import open_filesystem
 from image_classification.datasets.inbox import Inbox, IncomingFolder
 from image_classification.datasets.ledger import LedgerFiles
+from image_classification.datasets.page import Pages
 
 Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")
@@ -55,6 +57,34 @@ class LedgerDataset(FilesystemDataset[Never, dict[str, Record]], LedgerFiles):
     def save(self, data: Never) -> Never:  # noqa: ARG002
         """Refuse: entries are chained, and so are appended one by one."""
         raise DatasetError("The ledger cannot be saved: champion.journal appends to it.")
+
+
+class PagesDataset(AbstractDataset[Mapping[str, str], Pages]):
+    """A folder of pages. Saving some leaves the others as they are."""
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Make the dataset; see `FilesystemDataset`."""
+        self._filepath = filepath
+        self._pages = Pages(filepath, credentials)
+        self.metadata = metadata
+
+    def load(self) -> Pages:
+        """Return the pages; none is read yet."""
+        return self._pages
+
+    def save(self, data: Mapping[str, str]) -> None:
+        """Write pages, by the names of their files."""
+        for name, page in data.items():
+            self._pages.write(name, page)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}
 
 
 class InboxDataset(FilesystemDataset[Never, Inbox]):

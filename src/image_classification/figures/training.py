@@ -68,20 +68,27 @@ def plot_confusion(predictions: Mapping[str, pd.DataFrame], class_names: Sequenc
     return figure
 
 
-def plot_roc(predictions: Mapping[str, pd.DataFrame], positive_class: str) -> Figure:
+def plot_roc(
+    predictions: Mapping[str, pd.DataFrame], class_names: Sequence[str], positive_class: str | None
+) -> Figure:
     """Plot the ROC curve of the positive class against the rest, on each split.
+
+    Without a positive class it is the curve of all pairs of an image and a class: is the image of
+    the class? (the micro-average).
 
     Args:
         predictions: of each split, a table with `label` and the probability of each class.
-        positive_class: the class whose recall is the sensitivity.
+        class_names: the classes.
+        positive_class: the class whose recall is the sensitivity; None for none.
     """
     from sklearn.metrics import roc_auc_score, roc_curve  # noqa: PLC0415
 
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.subplots()
     for split, table in predictions.items():
-        positive = (table["label"] == positive_class).to_numpy()
-        scores = table[f"{PROBABILITY_PREFIX}{positive_class}"]
+        asked = class_names if positive_class is None else [positive_class]
+        positive = np.concatenate([table["label"] == name for name in asked])
+        scores = np.concatenate([table[f"{PROBABILITY_PREFIX}{name}"] for name in asked])
         false_rate, true_rate, _ = roc_curve(positive, scores)
         area = roc_auc_score(positive, scores)
         axes.plot(false_rate, true_rate, label=f"{split} (AUC {area:.4f})", color=COLOURS[split])
@@ -89,7 +96,7 @@ def plot_roc(predictions: Mapping[str, pd.DataFrame], positive_class: str) -> Fi
     axes.set(
         xlabel="1 - specificity",
         ylabel="sensitivity",
-        title=f"ROC curve of '{positive_class}'",
+        title=f"ROC curve of {_name_asked(positive_class, 'each class against the rest')}",
         aspect="equal",
     )
     axes.grid(alpha=0.3)
@@ -97,31 +104,48 @@ def plot_roc(predictions: Mapping[str, pd.DataFrame], positive_class: str) -> Fi
     return figure
 
 
-def plot_reliability(predictions: Mapping[str, pd.DataFrame], positive_class: str) -> Figure:
+def plot_reliability(predictions: Mapping[str, pd.DataFrame], positive_class: str | None) -> Figure:
     """Plot the observed share of the positive class against the probability given to it.
+
+    Without a positive class it is the share of right answers against the probability of the class
+    that was called.
 
     A reliability diagram (DeGroot and Fienberg, 1983, The Statistician 32) with bins of equal
     width; below it, how many images fall into each.
 
     Args:
         predictions: of each split, a table with `label` and the probability of each class.
-        positive_class: the class whose share is observed.
+        positive_class: the class whose share is observed; None for none.
     """
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
     for split, table in predictions.items():
-        positive = (table["label"] == positive_class).to_numpy()
-        scores = table[f"{PROBABILITY_PREFIX}{positive_class}"].clip(0, 1)
+        asked = table["category"] if positive_class is None else positive_class
+        positive = (table["label"] == asked).to_numpy()
+        scores = _read_scores(table, positive_class).clip(0, 1)
         observed, given = _average_bins(positive, scores.to_numpy(float), edges)
         axes.plot(given, observed, "o-", label=split, color=COLOURS[split])
         counts.hist(scores, bins=edges, histtype="step", color=COLOURS[split])
     axes.plot([0, 1], [0, 1], ":", color="grey", label="perfect")
-    axes.set(ylabel=f"share that is '{positive_class}'", title="Reliability")
-    counts.set(xlabel=f"probability given to '{positive_class}'", ylabel="images", yscale="log")
+    named = _name_asked(positive_class, "the class called")
+    axes.set(ylabel=f"share that is {named}", title="Reliability")
+    counts.set(xlabel=f"probability given to {named}", ylabel="images", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+def _name_asked(positive_class: str | None, otherwise: str) -> str:
+    return otherwise if positive_class is None else f"'{positive_class}'"
+
+
+def _read_scores(table: pd.DataFrame, positive_class: str | None) -> pd.Series:
+    """Return the probability of the positive class, or of the class called, of each image."""
+    if positive_class is not None:
+        return table[f"{PROBABILITY_PREFIX}{positive_class}"]
+    columns = [name for name in map(str, table) if name.startswith(PROBABILITY_PREFIX)]
+    return table[columns].max(axis=1)
 
 
 def _average_bins(

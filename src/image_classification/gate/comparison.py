@@ -34,7 +34,7 @@ def compare_predictions(
     challenger: pd.DataFrame,
     champion: pd.DataFrame,
     class_names: Sequence[str],
-    positive_class: str,
+    positive_class: str | None,
     policy: PromotionPolicy,
     champion_fault: str = "",
 ) -> dict[str, Any]:
@@ -45,13 +45,14 @@ def compare_predictions(
             class, `category`, `model_version`.
         champion: the same rows in the same order; empty where there is no champion.
         class_names: the classes, in order.
-        positive_class: the class whose recall is the sensitivity.
+        positive_class: the class whose recall is the sensitivity; None for none.
         policy: confidence, resamples, and how many images make a patient a slice.
         champion_fault: why the champion could not be scored; "" if it was.
 
     Returns:
         `challenger` and `champion` (`version`, `metrics`; None for no champion), `champion_fault`,
-        `images`, `patients`, `validation_patients` (names), `tests` (`gain`, `low`, `high`,
+        `images`, `patients`, `validation_patients` (names), `majority` (`class` and `share` of the
+        commonest label), `tests` (`gain`, `low`, `high`,
         `confidence`, `patients`, `spread` of the patients' gains, `only_challenger_right`,
         `only_champion_right`, `p_value`; None without a champion) and `slices` (of each patient
         with enough images: `patient`, `images`, `challenger`, `champion`, the accuracies).
@@ -71,6 +72,7 @@ def compare_predictions(
         "champion_fault": champion_fault,
         "images": len(challenger),
         "patients": int(challenger["patient"].nunique()),
+        "majority": _find_majority(challenger["label"]),
         "validation_patients": sorted(challenger["patient"].astype(str).unique()),
         "tests": _test_gain(challenger, champion, settle_improvement(policy["improvement"]))
         if compared
@@ -84,12 +86,17 @@ def compare_predictions(
 
 
 def _describe_model(
-    predictions: pd.DataFrame, class_names: Sequence[str], positive_class: str
+    predictions: pd.DataFrame, class_names: Sequence[str], positive_class: str | None
 ) -> dict[str, Any]:
     return {
         "version": read_version(predictions),
         "metrics": measure_predictions(predictions, class_names, positive_class),
     }
+
+
+def _find_majority(labels: pd.Series) -> dict[str, Any]:
+    counts = labels.astype(str).value_counts().sort_index(ascending=False).sort_values()
+    return {"class": str(counts.index[-1]), "share": float(counts.iloc[-1] / counts.sum())}
 
 
 def read_version(predictions: pd.DataFrame) -> str:

@@ -17,7 +17,12 @@ import pandas as pd
 from image_classification.gate.check import Check
 from image_classification.gate.comparison import compare_predictions
 from image_classification.gate.improvement import check_improvement, describe_gain, describe_odds
-from image_classification.gate.policy import Floors, PromotionPolicy, settle_improvement
+from image_classification.gate.policy import (
+    Floors,
+    PromotionPolicy,
+    settle_floors,
+    settle_improvement,
+)
 from image_classification.gate.rule import (
     Facts,
     check_floors,
@@ -27,12 +32,18 @@ from image_classification.gate.rule import (
 )
 from image_classification.gate.verdict import KEEP, PROMOTE, REFUSE
 
+WHAT_TO_TRY = (
+    "to try: more epochs (training.epochs), another network (training.network), more images of "
+    "what it confuses (cm_plot); or a floor that these images allow (floors in project.yml)"
+)
+"""How a reason ends where a floor was not reached."""
+
 
 def decide(
     challenger: pd.DataFrame,
     champion: pd.DataFrame,
     class_names: Sequence[str],
-    positive_class: str,
+    positive_class: str | None,
     policy: PromotionPolicy,
     facts: Facts | None = None,
 ) -> dict[str, Any]:
@@ -60,9 +71,10 @@ def judge(
         (a sentence with the numbers), `checks` (each rule, its value, what was required, whether it
         passed), `facts` and `policy`.
     """
+    floors = settle_floors(policy, comparison.get("majority"))
     checks = [
         *check_guards(comparison, facts, policy),
-        *check_floors(comparison["challenger"]["metrics"], policy["floors"]),
+        *check_floors(comparison["challenger"]["metrics"], floors),
         *check_improvement(comparison, settle_improvement(policy["improvement"])),
         *check_guardrails(comparison, policy["guardrails"]),
         *check_limits(facts, policy["limits"]),
@@ -74,7 +86,7 @@ def judge(
         "verdict": verdict,
         "promote": verdict == PROMOTE,
         "mode": policy["mode"],
-        "reason": _explain(comparison, refused or failed, policy),
+        "reason": _explain(comparison, refused or failed, policy, floors),
         **comparison,
         "checks": checks,
         "facts": dict(facts) if facts is not None else None,
@@ -94,7 +106,10 @@ def find_seen(images: pd.DataFrame, patients: Iterable[str]) -> list[str]:
 
 
 def _explain(
-    comparison: Mapping[str, Any], failed: Sequence[Check], policy: PromotionPolicy
+    comparison: Mapping[str, Any],
+    failed: Sequence[Check],
+    policy: PromotionPolicy,
+    floors: Floors,
 ) -> str:
     """Return the reason: the gain where there is one, and each rule that was not met."""
     names = {check["name"] for check in failed}
@@ -104,9 +119,11 @@ def _explain(
     faults = "; ".join(check["sentence"] for check in failed if check["name"] not in silent)
     if failed and failed[0]["group"] == "guard":
         return faults
+    if any(check["group"] == "floor" for check in failed):
+        faults += f"; {WHAT_TO_TRY}"
     tests = comparison["tests"]
     if tests is None:
-        return faults or _explain_first(comparison["challenger"]["metrics"], policy["floors"])
+        return faults or _explain_first(comparison["challenger"]["metrics"], floors)
     gain = describe_gain(tests)
     if faults:
         return f"{gain}, {faults}"

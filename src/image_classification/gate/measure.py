@@ -7,9 +7,10 @@ is one more line in `conf/base/parameters_promotion.yml`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,14 +37,15 @@ class Answers:
         probabilities: as the model gave them, ``(n, classes)``; a row sums to 1 but for the
             rounding of float32.
         class_names: the classes, in the order of the columns of `probabilities`.
-        positive_class: the class whose recall is the sensitivity; all others are negative.
+        positive_class: the class whose recall is the sensitivity; all others are negative. None:
+            what needs one is the mean over the classes, each against all others.
     """
 
     labels: Names
     categories: Names
     probabilities: npt.NDArray[np.floating]
     class_names: Sequence[str]
-    positive_class: str
+    positive_class: str | None
 
     @cached_property
     def right(self) -> Flags:
@@ -97,14 +99,14 @@ class Measure:
 
 
 def measure_predictions(
-    predictions: pd.DataFrame, class_names: Sequence[str], positive_class: str
+    predictions: pd.DataFrame, class_names: Sequence[str], positive_class: str | None
 ) -> dict[str, float]:
     """Measure predictions of labelled images.
 
     Args:
         predictions: columns `label`, `category` and ``probability_<class>`` of each class.
         class_names: all classes, in order.
-        positive_class: the class whose recall is the sensitivity; all others are negative.
+        positive_class: the class whose recall is the sensitivity; see `Answers`.
 
     Returns:
         The name of each measure of `MEASURES`, in that order, and its value.
@@ -125,24 +127,45 @@ def measure_accuracy(answers: Answers) -> float:
     return float(answers.right.mean())
 
 
+def _of_the_positive_class(compute: Callable[[Answers], float]) -> Callable[[Answers], float]:
+    """Let a measure of the positive class be the mean over the classes where there is none.
+
+    A class that no image has, or each, says nothing and is left out; NaN where that is all.
+    """
+
+    @wraps(compute)
+    def measure(answers: Answers) -> float:
+        if answers.positive_class is not None:
+            return compute(answers)
+        each = [replace(answers, positive_class=name) for name in answers.class_names]
+        values = [compute(one) for one in each if one.positive.any() and not one.positive.all()]
+        return sum(values) / len(values) if values else math.nan
+
+    return measure
+
+
+@_of_the_positive_class
 def measure_auc(answers: Answers) -> float:
     """Return the area under the ROC curve of the positive class against the rest, 0 to 1."""
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415
 
-    column = list(answers.class_names).index(answers.positive_class)
+    column = [name == answers.positive_class for name in answers.class_names].index(True)
     return float(roc_auc_score(answers.positive, answers.probabilities[:, column]))
 
 
+@_of_the_positive_class
 def measure_sensitivity(answers: Answers) -> float:
     """Return the recall of the positive class, 0 to 1."""
     return float(answers.called[answers.positive].mean())
 
 
+@_of_the_positive_class
 def measure_specificity(answers: Answers) -> float:
     """Return the share of negative images that are not called positive, 0 to 1."""
     return float((~answers.called[~answers.positive]).mean())
 
 
+@_of_the_positive_class
 def measure_f1(answers: Answers) -> float:
     """Return the F1 of the positive class, 0 to 1; 0 where it is neither there nor called."""
     counted = int(answers.positive.sum() + answers.called.sum())

@@ -155,6 +155,25 @@ def explain_old_keys(improvement: Mapping[str, Any]) -> str:
     )
 
 
+def settle_floors(policy: PromotionPolicy, majority: Mapping[str, Any] | None) -> Floors:
+    """Return the floors; where accuracy has none, it is the commonest class and a margin.
+
+    Whoever always names the commonest class has its share right, so a fixed floor would be too much
+    for ten classes, and nothing for two of which one is rare. At most half of what that leaves is
+    asked for.
+
+    Args:
+        policy: `floor_above_majority` is the margin; without it no floor is added.
+        majority: `share` of the commonest label among the validation images; None where the
+            comparison was made before it was kept.
+    """
+    margin = policy.get("floor_above_majority")
+    if "accuracy" in policy["floors"] or margin is None or majority is None:
+        return policy["floors"]
+    share = majority["share"]
+    return {"accuracy": round(min(share + margin, (1 + share) / 2), 4), **policy["floors"]}
+
+
 class Limits(TypedDict):
     """What the packaged model may cost, measured in a fresh process."""
 
@@ -170,6 +189,7 @@ class PromotionPolicy(TypedDict):
         mode: what follows a verdict to promote: `auto` does, `approve` asks a person, `dry_run`
             records it and moves nothing.
         floors: what every champion must reach on validation, whoever it replaces.
+        floor_above_majority: see `settle_floors`; policies of before have none.
         improvement: how much better than the champion, and how surely.
         guardrails: what may not get worse by more than this, however large the gain. The accuracy
             on the worst patient is each model's own, of those with `minimum_patient_images`.
@@ -183,6 +203,7 @@ class PromotionPolicy(TypedDict):
 
     mode: Literal["auto", "approve", "dry_run"]
     floors: Floors
+    floor_above_majority: Share
     improvement: Improvement
     guardrails: Guardrails
     limits: Limits

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -109,13 +109,14 @@ def find_shortage(chosen: pd.DataFrame, rule: MonitoringParameters) -> str:
 
 
 def measure_newest(
-    predictions: pd.DataFrame, positive_class: str, rule: MonitoringParameters
+    predictions: pd.DataFrame, positive_class: str | None, rule: MonitoringParameters
 ) -> dict[str, float]:
     """Measure predictions of labelled images of a few days, which may all be of one class.
 
     Args:
         predictions: `patient`, `label`, `category` and ``probability_<class>`` of each class.
-        positive_class: the class whose recall is the sensitivity.
+        positive_class: the class whose recall is the sensitivity; None: both measures of it are
+            means over the classes, each against all others.
         rule: `monitoring`: `confidence` and `resamples` of the interval.
 
     Returns:
@@ -125,22 +126,33 @@ def measure_newest(
     right = find_right(predictions)
     sums = sum_by_patient(predictions["patient"], right)
     low, high = bootstrap_accuracy(*sums, rule["confidence"], rule["resamples"])
-    positive = predictions["label"].to_numpy(object) == positive_class
-    column = f"{PROBABILITY_PREFIX}{positive_class}"
-    ranked = 0 < positive.sum() < len(positive) and column in predictions
+    labels = predictions["label"].to_numpy(object)
+    classes = sorted(set(labels)) if positive_class is None else [positive_class]
+    recalls = [right[labels == name].mean() for name in classes if (labels == name).any()]
+    areas = [_measure_auc(labels == name, predictions, name) for name in classes]
     return {
         "accuracy": float(right.mean()),
         "low": low,
         "high": high,
-        "sensitivity": float(right[positive].mean()) if positive.any() else math.nan,
-        "auc": _measure_auc(positive, predictions[column]) if ranked else math.nan,
+        "sensitivity": _average(recalls),
+        "auc": _average([area for area in areas if not math.isnan(area)]),
     }
 
 
-def _measure_auc(positive: npt.NDArray[np.bool_], probabilities: pd.Series) -> float:
+def _average(values: Sequence[float]) -> float:
+    return float(sum(values) / len(values)) if values else math.nan
+
+
+def _measure_auc(
+    positive: npt.NDArray[np.bool_], predictions: pd.DataFrame, class_name: str
+) -> float:
+    """Return the area under the ROC curve of a class; NaN where there is no such curve."""
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415
 
-    return float(roc_auc_score(positive, probabilities))
+    column = f"{PROBABILITY_PREFIX}{class_name}"
+    if not 0 < positive.sum() < len(positive) or column not in predictions:
+        return math.nan
+    return float(roc_auc_score(positive, predictions[column]))
 
 
 def bootstrap_accuracy(

@@ -17,7 +17,8 @@ from image_classification.champion.statement import DecisionRun, name_user
 from image_classification.configuration import names
 from image_classification.gate.trend import describe_watch
 from image_classification.hooks.session import read_waiting
-from image_classification.pipelines.purpose import read_purpose
+from image_classification.pages.night import write_history, write_night
+from image_classification.pipelines.purpose import read_purpose, split_at_training
 
 logger = logging.getLogger(__name__)
 
@@ -63,14 +64,29 @@ class ChallengerHook:
             self._follow(pipeline, catalog, run_id)
         except Exception as error:
             tracking.fail_run(run_id, f"failed: {error}")
+            _write_failed_night(pipeline, catalog, run_id, error)
             tracking.leave_run()
             raise
         return (yield)
 
+    @hook_impl(tryfirst=True)
+    def on_pipeline_error(
+        self,
+        error: Exception,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        """Write the page of a night that failed, while its MLflow run is known."""
+        run_id = tracking.active_run_id()
+        if run_id is not None and not any(run_params.get(name) for name in SLICES):
+            _write_failed_night(pipeline, catalog, run_id, error)
+
     def _follow(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], run_id: str) -> None:
         purpose, waiting = read_purpose(pipeline), read_waiting()
         if waiting:
-            tracking.record_outcome(run_id, f"skipped: {waiting}")
+            outcome = f"skipped: {waiting}"
+            tracking.record_outcome(run_id, outcome)
         else:
             outcome = Aftermath(catalog, _describe_run(run_id)).follow(
                 pipeline if isinstance(pipeline, PipelineML) else None,
@@ -85,6 +101,20 @@ class ChallengerHook:
             decision = catalog.load(names.DECISION) if has_decided else None
             if sentence := describe_watch(catalog.load(names.CHAMPION_WATCH), decision):
                 tracking.tag_run(run_id, {tracking.WATCH_TAG: sentence})
+        if purpose.decides:
+            # All runs without Airflow share a folder: it may hold what an earlier run has made.
+            parts = split_at_training(pipeline) if waiting else None
+            done = parts[0] if parts else pipeline
+            write_night(catalog, _describe_run(run_id), outcome, done.all_outputs())
+        elif purpose.rolls_back:
+            write_history(catalog)
+
+
+def _write_failed_night(
+    pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], run_id: str, error: Exception
+) -> None:
+    if read_purpose(pipeline).decides:
+        write_night(catalog, _describe_run(run_id), f"failed: {error}", made=())
 
 
 def _describe_run(run_id: str) -> DecisionRun:

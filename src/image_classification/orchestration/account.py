@@ -28,6 +28,7 @@ from image_classification.intake.correction import (
 )
 from image_classification.intake.proposal import find_open
 from image_classification.intake.waiting import list_due_batches, list_held_batches
+from image_classification.orchestration.address import locate_night
 from image_classification.tracking.kept import locate_artifact_path
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+
+NIGHT = "The night on one page"
+"""What a link to the page of a night is called."""
 
 
 class Account:
@@ -248,13 +253,17 @@ class Account:
 
     def locate_evidence(self) -> dict[str, str]:
         """Return the addresses of the pages to decide by: of the model version, of the run."""
-        pages = {"MLflow run": self._run.locate_mlflow_run()}
+        night = self.locate_night()
+        run = {"MLflow run": self._run.locate_mlflow_run()}
         version = self._run.aftermath.find_candidate()
         if version is None:
-            return pages
-        return {
-            f"Model version {version}": registry.locate_version(self._run.model_name, version)
-        } | pages
+            return night | run
+        page = registry.locate_version(self._run.model_name, version)
+        return night | {f"Model version {version}": page} | run
+
+    def locate_night(self) -> dict[str, str]:
+        """Return the address of the page of this night; nothing where none is written."""
+        return {NIGHT: locate_night(self._run.required_run_id)} if self._run.has_page else {}
 
     def locate_watched(self) -> dict[str, str]:
         """Return the addresses of the champion that was watched, and of the run."""

@@ -6,6 +6,9 @@ from urllib.parse import quote
 
 from airflow.sdk import conf
 
+NIGHTS = "/nights"
+"""Where Airflow shows the pages of the nights."""
+
 
 def locate_airflow() -> str:
     """Return the address of Airflow itself, without a slash at its end."""
@@ -38,3 +41,8 @@ def locate_task(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> 
 def locate_question(dag_id: str, run_id: str, task_id: str) -> str:
     """Return the address of the page where a person answers a task's question."""
     return f"{locate_task(dag_id, run_id, task_id)}/required_actions"
+
+
+def locate_night(mlflow_run_id: str) -> str:
+    """Return the address of the page of a night, as `orchestration.plugin` shows it."""
+    return f"{locate_airflow()}{NIGHTS}/{mlflow_run_id}.html"

@@ -26,6 +26,7 @@ from image_classification.configuration.path import list_values
 from image_classification.configuration.tag import PROMOTION, TRAINING
 from image_classification.errors import ConfigurationError, SealedError
 from image_classification.orchestration.account import Account
+from image_classification.pages.night import write_history, write_night
 from image_classification.vendor.kedro import find_pipeline, make_session, plain_pipeline
 
 
@@ -57,6 +58,7 @@ class KedroRun:
         backfill: it was started for a past date, by a backfill.
         age_hours: since the date that it is for.
         identity: who triggered it, as Airflow vouches for.
+        has_page: it compares, or would if there were enough images: a page is written of it.
     """
 
     project_path: Path
@@ -70,6 +72,7 @@ class KedroRun:
     backfill: bool = False
     age_hours: float | None = None
     identity: str = ""
+    has_page: bool = False
 
     @property
     def key(self) -> str:
@@ -165,6 +168,19 @@ class KedroRun:
         """Write how the champion does into the MLflow run; return whether it alerts."""
         tracking.tag_run(self.required_run_id, {tracking.WATCH_TAG: sentence})
         return bool(self.catalog.load(names.CHAMPION_WATCH)["alert"])
+
+    def write_page(self, outcome: str) -> None:
+        """Write the page of this night, if it has one, and the page of all nights.
+
+        No run fails for it.
+
+        Args:
+            outcome: what was recorded of the run; "" while it goes on.
+        """
+        if self.has_page:
+            write_night(self.catalog, self.aftermath.run, outcome)
+        else:
+            write_history(self.catalog)
 
     def log_profile(self, tasks: list[dict[str, Any]]) -> None:
         """Keep where the seconds of this run went with the MLflow run.

@@ -27,6 +27,9 @@ PROFILE_ARTIFACT = "profile/timings.json"
 
 IMAGES_ARTIFACT = "data/images.parquet"
 
+PAGE_ARTIFACT = "night.html"
+"""The page of a night, among the artifacts of its run."""
+
 
 def log_images(images: pd.DataFrame) -> None:
     """Log the images of the active run: a dataset for each split, and the whole table.
@@ -69,6 +72,23 @@ def read_images(run_id: str) -> pd.DataFrame | None:
 def log_json(run_id: str, content: Mapping[str, Any], path: str) -> None:
     """Log a dictionary as an artifact of a run, active or not."""
     MlflowClient().log_dict(run_id, dict(content), path)
+
+
+def log_page(run_id: str, page: str) -> None:
+    """Log the page of a night; one that was logged before is replaced."""
+    MlflowClient().log_text(run_id, page, PAGE_ARTIFACT)
+
+
+def locate_page(run_id: str, experiment_id: str | None = None) -> str:
+    """Return the address of the page of a night in MLflow, or "" without a server.
+
+    Args:
+        run_id: the run.
+        experiment_id: its experiment, if the caller knows it; it saves a request.
+    """
+    if urlparse(mlflow.get_tracking_uri()).scheme not in ("http", "https"):
+        return ""
+    return f"{locate_run(run_id, experiment_id)}/artifacts/{PAGE_ARTIFACT}"
 
 
 def log_profile(

@@ -23,9 +23,10 @@ def test_person_is_shown_the_evidence_and_told_where_to_answer(
     told = listen(monkeypatch)
     asked: list[Any] = []
     monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **detail: asked.append(detail))
-    start_with(monkeypatch, account_describe_decision=(REASON, EVIDENCE))
+    run: Any = start_with(monkeypatch, account_describe_decision=(REASON, EVIDENCE))
     with pytest.raises(TaskAwaitingInput):
         make_operator(AskApproverOperator, "ask_approver").execute(make_context("ask_approver"))
+    assert run.pages == [""]
     (question,) = asked
     assert question["body"] == EVIDENCE
     assert question["options"] == ["Approve", "Reject"]

@@ -60,9 +60,17 @@ def test_the_package_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_carried_out_is_written_into_the_note_and_told(
     operator: Any, event: str | None, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_with(monkeypatch, **{CARRIED_OUT[operator]: "moved v2: better"})
+    night = {"The night on one page": "http://airflow/nights/1.html"}
+    answers = {CARRIED_OUT[operator]: "moved v2: better", "account_locate_night": night}
+    run: Any = start_with(monkeypatch, **answers)
     assert make_operator(operator).execute(make_context()) == "moved v2: better"
-    assert told.notes == ["moved v2: better\n\nMLflow run: http://mlflow/run"]
+    (note,) = told.notes
+    assert note.split("\n\n") == [
+        "moved v2: better",
+        "The night on one page: http://airflow/nights/1.html",
+        "MLflow run: http://mlflow/run",
+    ]
+    assert run.pages == ["moved v2: better"]
     assert [notice.event for notice in told.notices] == ([event] if event else [])
     for notice in told.notices:
         assert notice.subject == "[image-classification] counting: moved v2"

@@ -146,6 +146,17 @@ def test_run_whose_tasks_say_nothing_is_closed_with_what_it_did(
     assert told.notes == ["took in first\n\nMLflow run: http://mlflow/run"]
 
 
+def test_the_page_of_a_night_is_written_when_all_is_known(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[str] = []
+    answers: Any = {"write_page": pages.append, "read_outcome": "kept v3: not better"}
+    close(monkeypatch, {"keep_champion": "success"}, **answers)
+    assert pages == []
+    close(monkeypatch, {"keep_champion": "success"}, **answers, has_page=lambda: True)
+    assert pages == ["kept v3: not better"]
+
+
 @pytest.mark.parametrize("task", ["request_reviews", "announce_images", "request_reviews_2"])
 def test_run_that_asked_and_announced_nothing_has_done_its_work(
     task: str, told: Told, monkeypatch: pytest.MonkeyPatch

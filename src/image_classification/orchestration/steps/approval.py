@@ -42,6 +42,7 @@ class AskApproverOperator(PipelineOperator, HITLBranchOperator):
     def execute(self, context: Context) -> Any:
         """Show how the models compare, and wait."""
         run = self.start(context)
+        run.write_page("")
         reason, self.body = run.account.describe_decision()
         question = locate_question(context["dag"].dag_id, str(context["run_id"]), self.task_id)
         hours = self.settings.approval.timeout_hours

@@ -17,7 +17,7 @@ from image_classification.orchestration.address import locate_airflow, locate_da
 from image_classification.orchestration.notices.note import LONGEST_NOTE
 from image_classification.orchestration.notices.notification import make_notice, send_notice
 from image_classification.orchestration.settings import DagSettings, Event
-from image_classification.orchestration.task_id import OPEN_RUN
+from image_classification.orchestration.task_id import KEEP_CHAMPION, OPEN_RUN
 from image_classification.text import escape_markdown
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class PipelineOperator(BaseOperator):
             backfill=str(getattr(context["dag_run"].run_type, "value", "")) == "backfill",
             age_hours=measure_age(context),
             identity=read_requester(context),
+            has_page=KEEP_CHAMPION in context["dag"].task_dict,
         )
         if run.mlflow_run_id:
             self.log.info("MLflow run: %s", run.locate_mlflow_run())
@@ -146,6 +147,7 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     if questions:
         page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
         lines.append(f"Held for a review: {', '.join(questions)}. Answer at {page}")
+    lines += [f"{title}: {address}" for title, address in run.account.locate_night().items()]
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")
     aside = [*run.account.list_set_aside(), *run.account.list_left_alone()]
     if listed := _list_shortly(aside, LONGEST_NOTE - len("\n\n".join([*lines, ""]))):

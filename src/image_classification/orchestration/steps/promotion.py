@@ -79,6 +79,7 @@ class _OutcomeOperator(PipelineOperator):
         except (ChampionMovedError, VerificationError) as error:
             raise AirflowFailException(str(error)) from error
         self.log.info(outcome)
+        run.write_page(outcome)
         write_outcome(context, run, outcome)
         if event := self.choose_event(run):
             what, _, why = outcome.partition(": ")

@@ -113,6 +113,8 @@ class CloseRunOperator(PipelineOperator):
         later = self._tell_watch(context, run)
         later |= self._tell_regret(context, run)
         self._tell_outcome(context, run, states, later=later)
+        if run.has_page:  # once more, since the champion may have been measured meanwhile
+            run.write_page(run.read_outcome())
         status = run.close_mlflow_run(not _has_failed(states))
         self.log.info("MLflow run closed: %s", status)
         self._keep_profile(context, run)

@@ -55,7 +55,7 @@ class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
         write_outcome(context, run, outcome)
         subject = f"{context['dag'].dag_id} skipped: {reason.partition(':')[0]}"
         reason = f"{reason}\n\n{run.account.describe_ledger()}"
-        self.notify(context, "skipped", subject, reason, {"MLflow run": run.locate_mlflow_run()})
+        self.notify(context, "skipped", subject, reason, run.account.locate_evidence())
         after = context["task"].get_flat_relatives(upstream=False)
         self.skip(context["ti"], [task for task in after if not task.is_teardown])
 

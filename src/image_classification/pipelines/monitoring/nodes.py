@@ -144,7 +144,7 @@ def watch_champion(
     newest_predictions: pd.DataFrame,
     newest_days: dict[str, Any],
     known_trend: pd.DataFrame,
-    positive_class: str,
+    positive_class: str | None,
     parameters: MonitoringParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[dict[str, Any]]]]:
     """Measure the champion on the newest days, and compare that with its measures at promotion.
@@ -153,7 +153,7 @@ def watch_champion(
         newest_predictions: the table from `score_newest_days`.
         newest_days: the facts from `score_newest_days`.
         known_trend: the rows that earlier nights recorded.
-        positive_class: the class that sensitivity is about.
+        positive_class: the class that sensitivity is about; None for none.
         parameters: the parameters `monitoring`.
 
     Returns:

@@ -81,7 +81,7 @@ def compare_models(
     champion_predictions: pd.DataFrame,
     champion_scoring: dict[str, str],
     class_names: list[str],
-    positive_class: str,
+    positive_class: str | None,
     policy: PromotionPolicy,
 ) -> tuple[dict[str, Any], Figure]:
     """Compare challenger and champion on the same images. The gate judges the comparison.
@@ -91,7 +91,7 @@ def compare_models(
         champion_predictions: from `score_champion`; no rows if there is no champion.
         champion_scoring: from `score_champion`: `fault`, why the champion could not be scored.
         class_names: the classes.
-        positive_class: the class that sensitivity is about.
+        positive_class: the class that sensitivity is about; None for none.
         policy: the parameters `promotion`.
 
     Returns:

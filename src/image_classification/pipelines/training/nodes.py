@@ -37,7 +37,7 @@ PREDICTION_COLUMNS = ["image_id", "image_name", "patient", "label"]
 def select_images(
     image_index: pd.DataFrame,
     contract_report: dict[str, Any],
-    positive_class: str,
+    positive_class: str | None,
     parameters: DataProcessingParameters,
 ) -> tuple[pd.DataFrame, list[str], dict[str, Any]]:
     """Select the images that this run works on: every accepted one, with its split.
@@ -45,7 +45,8 @@ def select_images(
     Args:
         image_index: the log of the index.
         contract_report: from `check_contract`; as an input, so that the contract is checked first.
-        positive_class: the class that later measures are about; checked here, before training.
+        positive_class: the class that later measures are about, or None; checked here, before
+            training.
         parameters: the parameters `data_processing`.
 
     Returns:
@@ -62,10 +63,11 @@ def select_images(
     images = index.select_accepted(image_index)[index.IMAGE_COLUMNS]
     class_names = index.name_classes(images, parameters["classes"])
     may_come = parameters["classes"] is None and contract_report.get("waiting")
-    if positive_class not in class_names and not may_come:
+    if positive_class not in (None, *class_names) and not may_come:
         raise ConfigurationError(
             f"positive_class '{positive_class}' is not a class: allowed are "
-            f"{', '.join(class_names)}.{name_near_misses(positive_class, class_names)}"
+            f"{', '.join(class_names)}, and null for none."
+            f"{name_near_misses(str(positive_class), class_names)}"
         )
     if breaches := contract.check_rows(images, class_names):
         raise ContractError("The index breaks the contract: " + " ".join(breaches))
@@ -186,7 +188,7 @@ def evaluate_network(
     image_splits: pd.DataFrame,
     class_names: list[str],
     image_size_px: int,
-    positive_class: str,
+    positive_class: str | None,
 ) -> tuple[
     pd.DataFrame,
     pd.DataFrame,
@@ -233,13 +235,13 @@ def plot_evaluation(
     validation_predictions: pd.DataFrame,
     test_predictions: pd.DataFrame,
     class_names: list[str],
-    positive_class: str,
+    positive_class: str | None,
 ) -> tuple[Figure, Figure, Figure]:
     """Plot the confusion matrix, the ROC curve and the reliability diagram of both splits."""
     tables = {"validation": validation_predictions, "test": test_predictions}
     return (
         figures.plot_confusion(tables, class_names),
-        figures.plot_roc(tables, positive_class),
+        figures.plot_roc(tables, class_names, positive_class),
         figures.plot_reliability(tables, positive_class),
     )
 

@@ -1,0 +1,76 @@
+"""The page of all nights: every decision, the newest first, one click to its night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from judgement import make_decision, make_entry
+from night_pages import RUN, make_trend, promote, read_page
+
+from image_classification.gate import verdict
+from image_classification.pages import history
+from image_classification.pages.arrival import Arrival
+from image_classification.pages.history import list_nights, make_record, render_history
+from image_classification.pages.story import NightFacts, tell_story
+
+ENTRIES = [
+    make_entry(
+        verdict.PROMOTED, "3", None, "3", mlflow_run_id="r0", at="2026-11-20T02:00:00+00:00"
+    ),
+    promote(at="2026-11-22T02:00:00+00:00"),
+    make_entry(
+        verdict.KEPT,
+        "5",
+        "4",
+        "4",
+        mlflow_run_id="r2",
+        at="2026-11-23T02:00:00+00:00",
+        decision=make_decision(ours={"accuracy": 0.9}),
+    ),
+]
+
+
+def make_records() -> dict[str, dict[str, Any]]:
+    facts = NightFacts("r1", ENTRIES[:2], None, "")
+    arrived = [Arrival("b", "joined", {"accepted": 7, "refused": 2}, 9)]
+    at = "2026-11-22T02:00:00+00:00"
+    waited = {"r9": {**make_record(RUN, at, tell_story(facts), facts, arrived)}}
+    waited["r9"] |= {"at": "2026-11-21T02:00:00+00:00", "headline": "nothing was trained"}
+    return {"r1": make_record(RUN, at, tell_story(facts), facts, arrived), **waited}
+
+
+def test_each_night_is_a_line_with_a_link_the_newest_first() -> None:
+    nights = list_nights(ENTRIES, make_records())
+    assert [night["page"] for night in nights] == ["", "r1.html", "r9.html", ""]
+    assert [night["in_use"] for night in nights] == ["4", "4", "4", "3"]
+    assert nights[0]["headline"] == "Version 4 stays in use: version 5 is not better enough"
+    assert nights[1]["found"] == 9
+    assert nights[1]["accepted"] == 7
+
+
+def test_a_decision_that_is_told_by_its_night_is_not_told_twice() -> None:
+    assert len(list_nights(ENTRIES[1:2], make_records())) == 2
+
+
+def test_the_page_says_what_is_in_use_and_shows_the_champions_through_time() -> None:
+    tags, text = read_page(render_history(ENTRIES, make_records(), make_trend()))
+    assert "Version 4 is in use, since 22 November 2026" in text
+    assert "It won the comparison." in text
+    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    assert "r1.html" in links
+    assert "r9.html" in links
+    for mark in ("v3", "v4"):
+        assert mark in text
+    assert len([tag for tag, _ in tags if tag == "svg"]) == 4  # two charts, for desk and phone
+
+
+def test_before_the_first_night_it_says_what_to_do() -> None:
+    _, text = read_page(render_history([], {}, make_trend(())))
+    assert "No version is in use yet" in text
+    assert "kedro run --pipelines retraining" in text
+
+
+def test_old_nights_beyond_the_size_of_a_page_are_counted(monkeypatch: Any) -> None:
+    monkeypatch.setattr(history, "MOST_NIGHTS", 2)
+    _, text = read_page(render_history(ENTRIES, make_records(), make_trend()))
+    assert "2 older ones" in text
