@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_what_came_later_under_the_same_name_stays(tmp_path: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["1.png", "2.png"]
     remove_taken(batch, Delivery({"P/1.png": 1}, time.time() + 60))
     assert [file.name for file in folder.iterdir()] == ["2.png"]
+
+
+def test_a_zip_that_changed_while_it_was_taken_in_is_looked_at_again(tmp_path: Path) -> None:
+    place = tmp_path / "incoming" / "b.zip"
+    write_whole(*open_filesystem(str(place)), b"zip")
+    (batch,) = InboxDataset(filepath=f"{tmp_path}/incoming").load().batches
+    known = Delivery({"b.zip": 3}, time.time())
+    changed_at = place.stat().st_mtime
+    for content, at in ((b"more", changed_at), (b"pig", changed_at + 1)):
+        place.write_bytes(content)
+        os.utime(place, (at, at))
+        assert remove_taken(batch, known) == {"b.zip": "has changed since it was taken in"}
+        assert place.exists()
+    looked_at = replace(batch, files={}, left=batch.files)
+    assert remove_taken(looked_at, known) == {}
+    assert not place.exists()
 
 
 def test_a_change_of_rights_alone_does_not_keep_a_file_that_was_taken_in(tmp_path: Path) -> None:

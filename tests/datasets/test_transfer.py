@@ -255,6 +255,22 @@ def test_a_zip_of_somebody_else_or_on_another_disk_is_copied(
     assert (tmp_path / "images" / "b" / "b.zip").read_bytes() == b"torn"
 
 
+def test_of_a_zip_that_grows_no_more_is_copied_than_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_zip(tmp_path, b"torn")
+
+    def grow(*_: object) -> None:
+        with (tmp_path / "incoming" / "b.zip").open("ab") as file:
+            file.write(b" and more")
+        raise OSError(errno.EXDEV, "x")
+
+    monkeypatch.setattr(os, "link", grow)
+    take_in(tmp_path)
+    assert (tmp_path / "images" / "b" / "b.zip").read_bytes() == b"torn"
+    assert (tmp_path / "incoming" / "b.zip").read_bytes() == b"torn and more"
+
+
 def test_what_is_wrong_is_told_without_a_batch_being_moved(tmp_path: Path) -> None:
     put_zip(tmp_path, b"torn")
     (batch,) = InboxDataset(filepath=f"{tmp_path}/incoming").load().batches

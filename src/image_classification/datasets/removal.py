@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
 
 import fsspec
@@ -12,6 +13,11 @@ from image_classification.datasets.arrival import MANIFEST, READY, IncomingBatch
 from image_classification.datasets.file import is_local, read_file, restore_name
 from image_classification.datasets.guarded import read_guarded, remove_guarded
 from image_classification.datasets.taken import Delivery
+
+CHANGED = "has changed since it was taken in"
+
+TIME_TOLERANCE_S = 1e-3
+"""What is lost of a time where it is written down."""
 
 
 def remove_taken(
@@ -37,11 +43,7 @@ def remove_taken(
         if known.holds(path, size, batch.carried.get(path))
     ]
     if batch.is_zip:
-        # The zip first: a marker left alone does no harm, a zip left alone may be taken in again.
-        for _ in taken:
-            _remove_file(batch, batch.path)
-            _remove_file(batch, f"{batch.path}.{READY}")
-        return {}
+        return _remove_zip(batch, taken)
     # The marker last: with it, the next intake sees what is left and goes on.
     left = {}
     for path in taken:
@@ -51,12 +53,35 @@ def remove_taken(
         elif _is_older(batch, place, known.before) or _is_copy(batch, place, path, copies):
             _remove_file(batch, place)
         else:
-            left[path] = "has changed since it was taken in"
+            left[path] = CHANGED
     for path in (MANIFEST, READY):
         _remove_file(batch, _locate(batch, path))
     if is_local(batch.filesystem):
         _remove_empty_folders(Path(batch.path))
     return left
+
+
+def _remove_zip(batch: IncomingBatch, taken: Sequence[str]) -> dict[str, str]:
+    # The zip first: a marker left alone does no harm, a zip left alone may be taken in again.
+    for path in taken:
+        # One that changes while it is taken in is looked at again before anything is removed.
+        if path in batch.files and not _is_as_seen(batch, path):
+            return {path: CHANGED}
+        _remove_file(batch, batch.path)
+        _remove_file(batch, f"{batch.path}.{READY}")
+    return {}
+
+
+def _is_as_seen(batch: IncomingBatch, path: str) -> bool:
+    """Return whether a local zip has the size and the time that it had when it was looked at."""
+    if not is_local(batch.filesystem):
+        return True
+    try:
+        status = os.lstat(batch.path)
+    except FileNotFoundError:
+        return True
+    moved_s = abs(status.st_mtime - (batch.carried.get(path) or 0.0))
+    return status.st_size == batch.files[path] and moved_s < TIME_TOLERANCE_S
 
 
 def _locate(batch: IncomingBatch, path: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -117,9 +116,11 @@ class Transfer:
             with suppress(OSError):  # on another disk
                 os.link(source, place)
                 return
-        self._budget.check_space(sum(self._batch.files.values()))
+        size = sum(self._batch.files.values())
+        self._budget.check_space(size)
         with open_guarded(source, source) as file, Path(place).open("wb") as copy:
-            shutil.copyfileobj(file, copy, PIECE_BYTES)
+            while size > 0 and (piece := file.read(min(size, PIECE_BYTES))):  # it may be growing
+                size -= copy.write(piece)
 
     def _refuse(self, path: str, reason: str) -> DataError:
         if self._batch.is_zip:
