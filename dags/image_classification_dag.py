@@ -133,6 +133,11 @@ dag: DAG = build_dag(
                 after=['select_images'],
             ),
             NodeSpec(
+                'score_baseline',
+                tags=['training'],
+                after=['pack_images', 'select_images'],
+            ),
+            NodeSpec(
                 'train_network',
                 tags=['training'],
                 after=['pack_images', 'select_images'],

@@ -192,6 +192,11 @@ dag: DAG = build_dag(
                 after=['select_images'],
             ),
             NodeSpec(
+                'score_baseline',
+                tags=['training'],
+                after=['pack_images', 'select_images'],
+            ),
+            NodeSpec(
                 'score_champion',
                 tags=['promotion'],
                 after=['select_images'],

@@ -97,6 +97,11 @@ dag: DAG = build_dag(
                 after=['select_images'],
             ),
             NodeSpec(
+                'score_baseline',
+                tags=['training'],
+                after=['select_images'],
+            ),
+            NodeSpec(
                 'train_network',
                 tags=['training'],
                 after=['select_images'],

@@ -93,6 +93,16 @@ def follow(mode: str, gain: float = 0.01, **how: Any) -> tuple[Release, DataCata
     return release, catalog, after.follow(None, decides=True, **how)
 
 
+def test_a_decision_shows_the_baseline_of_its_run_where_there_is_one() -> None:
+    decision = judgement.judge(make_comparison(), make_facts(), make_policy())
+    for entries in ({}, {"baseline_report": {"accuracy": 0.8}}):
+        catalog = make_catalog(comparison=make_comparison(), package_measures={}, **entries)
+        after = Aftermath(catalog, DecisionRun("run"))
+        after.__dict__["release"] = Release(dict(decision))
+        after.decide()
+        assert catalog.load("decision").get("baseline") == entries.get("baseline_report")
+
+
 @pytest.mark.parametrize(
     ("mode", "gain", "does"),
     [

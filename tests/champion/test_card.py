@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from judgement import make_comparison, make_decision, make_entry, make_facts, make_policy
 
+from image_classification import words
 from image_classification.champion.card import (
     LONGEST_CARD,
     mark_replaced,
@@ -83,6 +84,25 @@ class TestCard:
         assert all(lines[number - 1] == lines[number + 1] == "" for number in titles)
         assert "\n\n![ROC curve](http://mlflow/roc.png)\n\n" in text
         assert read_table(text, "On what data")[0] == ["data", "value"]
+
+    def test_a_simple_baseline_is_shown_beside_the_two_models(self) -> None:
+        forest = {"name": "random forest on thumbnails", "accuracy": 0.81234, "images": 300}
+        decision = make_decision() | {"baseline": forest}
+        said = (
+            "A random forest on thumbnails has an accuracy of 0.8123 on 300 of these images: shown "
+            "to compare, and decides nothing."
+        )
+        assert f"\n\n{said}\n\n" in render(promote(decision=decision))
+        assert said in render_decision(decision)
+        assert "random forest" not in render()
+
+    def test_rules_are_told_in_the_words_of_the_project(self) -> None:
+        words.use(words.Words("Clothes", "garment", "garments", "photo", "photos"))
+        text = render()
+        assert "worst garment" in text
+        assert "validation images of 12 garments" in text
+        assert ["garments", "`150`"] in read_table(text, "On what data")
+        assert "patient" not in text.replace("12 patients", "")  # of the reason, said before
 
     def test_it_says_what_the_model_is_how_to_load_it_and_from_which_code(self) -> None:
         text = render()

@@ -315,6 +315,14 @@ def test_nights_are_cut_where_the_days_allow_it() -> None:
     assert split_by_date([], 2) == [[], []]
 
 
+def test_each_night_has_some_of_all_where_names_tell_no_date() -> None:
+    files = [PurePosixPath(f"{name}/{name}_{n:03d}.png") for name in "abcd" for n in range(40)]
+    shares = split_by_date(files, 2)
+    assert [len(share) for share in shares] == [80, 80]
+    assert all({file.parent.name for file in share} == set("abcd") for share in shares)
+    assert split_by_date(files[::-1], 2) == shares
+
+
 @pytest.mark.parametrize(
     ("name", "date"),
     [("C1_20150601_100000.png", "20150601"), ("C1.png", ""), ("20150601/C1.png", "")],

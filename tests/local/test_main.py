@@ -24,10 +24,10 @@ def nights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, .
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["demo"], ("demo", None, 2, "cell-classifier")),
-        (["replay"], ("replay", None, 6, "cell-classifier")),
+        (["demo"], ("demo", None, 2, None)),
+        (["replay"], ("replay", None, 6, None)),
         (["replay", "--nights", "3", "--model", "cells"], ("replay", None, 3, "cells")),
-        (["demo", "--data", "cells.zip"], ("demo", Path("cells.zip"), 2, "cell-classifier")),
+        (["demo", "--data", "cells.zip"], ("demo", Path("cells.zip"), 2, None)),
     ],
 )
 def test_nights_run_in_the_project_with_what_was_asked(

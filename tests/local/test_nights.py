@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from image_classification import words
+from image_classification.configuration.plain import PlainConfiguration
+from image_classification.configuration.project import PROJECT_VARIABLE
 from image_classification.gate.measure import MEASURES
 from image_classification.local import nights
+from image_classification.local.services import Stack
 
 
 def test_the_history_holds_the_measures_that_are_marked_for_it() -> None:
@@ -32,3 +41,40 @@ def test_a_night_that_waits_is_told_from_one_that_was_stopped() -> None:
     assert (row["decision"], row["outcome"]) == ("waiting for more", said)
     stopped = nights._summarise(1, "first", "failed: check_contract. ...", {}, None)
     assert stopped["decision"] == "nothing trained"
+
+
+def make_images(folder: Path, *classes: str) -> Path:
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("L", (8, 8), number).save(folder / name / f"writer{number}_{name}.png")
+    return folder
+
+
+def test_data_of_other_classes_gets_a_project_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(PROJECT_VARIABLE, "")  # so that it is taken back after the test
+    stack = Stack("demo", tmp_path)
+    nights._propose_project(make_images(tmp_path / "digits", "0", "1", "2"), stack)
+    parameters = PlainConfiguration(env="base")["parameters"]
+    assert parameters["data_processing"]["classes"] == ["0", "1", "2"]
+    assert parameters["registered_model_name"] == "digits-classifier"
+    assert words.current().title == "Digits"
+    told = capsys.readouterr().out
+    assert "digits is not about Parasitized, Uninfected" in told
+    assert "classes: ['0', '1', '2']" in told
+
+
+def test_data_of_the_project_or_of_one_that_is_named_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack("demo", tmp_path)
+    monkeypatch.delenv(PROJECT_VARIABLE, raising=False)
+    nights._propose_project(make_images(tmp_path / "cells", "Parasitized", "Uninfected"), stack)
+    assert not stack.project_file.exists()
+    named = tmp_path / "named.yml"
+    named.write_text("classes: [a, b]\npositive_class: null\n")
+    monkeypatch.setenv(PROJECT_VARIABLE, str(named))
+    nights._propose_project(make_images(tmp_path / "digits", "0", "1"), stack)
+    assert not stack.project_file.exists()

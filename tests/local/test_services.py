@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from image_classification.configuration.project import PROJECT_VARIABLE
 from image_classification.local.__main__ import main
 from image_classification.local.services import (
     HOST,
@@ -93,10 +94,20 @@ def test_gives_the_demo_data_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
     assert Stack("demo", tmp_path).storage == tmp_path / ".local" / "demo" / "storage"
 
 
+def test_a_project_file_of_a_stack_is_that_of_its_services_and_commands(tmp_path: Path) -> None:
+    stack = Stack("demo", tmp_path)
+    assert PROJECT_VARIABLE not in stack.environment()
+    stack.folder.mkdir(parents=True, exist_ok=True)
+    stack.project_file.write_text("title: Digits\n")
+    assert stack.environment()[PROJECT_VARIABLE] == str(stack.project_file)
+    assert stack._command_environment()[PROJECT_VARIABLE] == str(stack.project_file)
+    stack.stop()
+
+
 def test_stops_what_it_started(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     created = psutil.Process(sleeper.pid).create_time()
     stack = Stack("main", tmp_path, processes={"mlflow": (sleeper.pid, created)})
-    stack.folder.mkdir(parents=True)
+    stack.folder.mkdir(parents=True, exist_ok=True)
     assert stack.running() == ["mlflow"]
     stack.stop()
     assert sleeper.poll() is not None
@@ -115,7 +126,7 @@ def test_stops_what_a_service_has_started_in_a_session_of_its_own(tmp_path: Path
     (started,) = psutil.Process(service.pid).children()
     created = psutil.Process(service.pid).create_time()
     stack = Stack("main", tmp_path, processes={"scheduler": (service.pid, created)})
-    stack.folder.mkdir(parents=True)
+    stack.folder.mkdir(parents=True, exist_ok=True)
     try:
         stack.stop()
         service.wait()
@@ -131,7 +142,7 @@ def test_leaves_alone_another_process_that_got_the_same_id(
 ) -> None:
     created = psutil.Process(sleeper.pid).create_time()
     stack = Stack("main", tmp_path, processes={"mlflow": (sleeper.pid, created - 3600)})
-    stack.folder.mkdir(parents=True)
+    stack.folder.mkdir(parents=True, exist_ok=True)
     assert stack.running() == []
     stack.stop()
     assert sleeper.poll() is None
@@ -142,7 +153,7 @@ def test_refuses_to_start_a_stack_that_runs(
 ) -> None:
     created = psutil.Process(sleeper.pid).create_time()
     stack = Stack("main", tmp_path, 5001, 8081)
-    stack.folder.mkdir(parents=True)
+    stack.folder.mkdir(parents=True, exist_ok=True)
     state = {"name": "main", "mlflow_port": 5001, "airflow_port": 8081}
     state["processes"] = {"mlflow": [sleeper.pid, created]}
     (stack.folder / "stack.json").write_text(json.dumps(state))

@@ -150,6 +150,8 @@ class Aftermath:
             self._catalog.load(names.COMPARISON),
             self._catalog.load(names.PACKAGE_MEASURES),
         )
+        if self._catalog.exists(names.BASELINE_REPORT):  # a run of an earlier release has none
+            decision["baseline"] = self._catalog.load(names.BASELINE_REPORT)
         self._catalog.save(names.DECISION, decision)
         self.release.log_decision(decision)
         return choose_action(decision["verdict"], decision["mode"]), decision["reason"]

@@ -125,8 +125,18 @@ def _describe_judgement(decision: Mapping[str, Any]) -> str:
         f"Against {rival}, on {decision['images']} validation images of "
         f"{words.current().count_groups(decision['patients'])}{unseen}."
     )
-    return "\n".join(
-        ["### How it was judged", "", scored, "", _row(header), _row(["---"] * len(header)), *rows]
+    table = "\n".join([_row(header), _row(["---"] * len(header)), *rows])
+    parts = ["### How it was judged", scored, table, _describe_baseline(decision)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _describe_baseline(decision: Mapping[str, Any]) -> str:
+    baseline = decision.get("baseline")
+    if not baseline:
+        return ""
+    return (
+        f"A {baseline['name']} has an accuracy of {baseline['accuracy']:.4f} on "
+        f"{baseline['images']} of these images: shown to compare, and decides nothing."
     )
 
 

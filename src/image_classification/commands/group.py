@@ -65,6 +65,7 @@ SECTIONS = {
         "gate-report": Verb("policy", "gate_report"),
     },
     "Storage and runs": {
+        "new-project": Verb("project", "new_project"),
         "check": Verb("check", "check"),
         "doctor": Verb("doctor", "doctor"),
         "profile": Verb("watch", "show_profile"),

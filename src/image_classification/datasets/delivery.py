@@ -236,9 +236,10 @@ def split_by_date(files: Sequence[PurePosixPath], nights: int) -> list[list[Pure
     """Share files out over nights of about equal size, in the order of the dates in their names.
 
     The images of one day stay together, and every night gets at least one day. If there are fewer
-    days than nights, days are cut.
+    days than nights, days are cut. Names without a date say nothing of an order, and often begin
+    with the class: their digests share them out, so that each night has some of all.
     """
-    ordered = sorted(files, key=lambda file: (read_date(file), file.name))
+    ordered = sorted(files, key=lambda file: (read_date(file), _mix(file), file.name))
     cuts = [round(len(ordered) * night / nights) for night in range(nights + 1)]
     days = [read_date(file) for file in ordered]
     starts = [place for place, day in enumerate(days) if place == 0 or day != days[place - 1]]
@@ -250,6 +251,10 @@ def split_by_date(files: Sequence[PurePosixPath], nights: int) -> list[list[Pure
             chosen.append(min(later, key=lambda start: abs(start - cuts[night])))
         cuts = [*chosen, len(ordered)]
     return [ordered[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+def _mix(path: PurePosixPath) -> bytes:
+    return b"" if read_date(path) else hashlib.sha256(encode_name(str(path)).encode()).digest()
 
 
 def read_date(path: PurePosixPath) -> str:

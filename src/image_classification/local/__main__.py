@@ -48,7 +48,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     for verb, nights in ((demo, 2), (replay, 6)):
         verb.add_argument("--data", type=Path, help="image folder, or the published zip")
         verb.add_argument("--nights", type=_count, default=nights, help=f"default: {nights}")
-        verb.add_argument("--model", default="cell-classifier", help="the registered model")
+        verb.add_argument("--model", help="the registered model; default: that of the project")
     _add_data(verbs.add_parser("data", help="download the published images and verify them"))
     sbom = verbs.add_parser("sbom", help="write what is shipped, and its licences")
     sbom.add_argument("--to", type=Path, default=Path("build"), help="folder for both files")

@@ -17,9 +17,13 @@ import pandas as pd
 
 from image_classification import figures, tracking, words
 from image_classification.champion import registry
+from image_classification.commands.project import look_at, render_project
 from image_classification.configuration import names
+from image_classification.configuration.plain import PlainConfiguration
+from image_classification.configuration.project import PROJECT_VARIABLE
 from image_classification.datasets import delivery
 from image_classification.gate.measure import MEASURES
+from image_classification.local.accounts import make_private_folder
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.ports import ServiceError
 from image_classification.local.services import Stack
@@ -71,7 +75,7 @@ def plan_nights(data: Path | None, nights: int) -> list[Night]:
 
 
 def run_nights(
-    project_path: Path, stack_name: str, data: Path | None, nights: int, model_name: str
+    project_path: Path, stack_name: str, data: Path | None, nights: int, model_name: str | None
 ) -> pd.DataFrame:
     """Let images arrive and retrain, night after night; print what came of it.
 
@@ -80,7 +84,7 @@ def run_nights(
         stack_name: `demo` or `replay`; what it left is removed first.
         data: images, a folder or the published zip; None for synthetic cells.
         nights: how many.
-        model_name: the registered model.
+        model_name: the registered model; None for the one of the project.
 
     Returns:
         The history, a row per night, as it is written beside the stack's data.
@@ -95,6 +99,10 @@ def run_nights(
     if stack.folder.exists():
         _say("Removing the data of the last time")
         shutil.rmtree(stack.folder)
+    if data is not None:
+        _propose_project(data, stack)
+    configured = PlainConfiguration()["parameters"]  # and the words of the project are in force
+    model_name = model_name or str(configured["registered_model_name"])
     _say("Starting MLflow and Airflow")
     stack.start()
     try:
@@ -119,6 +127,22 @@ def run_nights(
     return history
 
 
+def _propose_project(data: Path, stack: Stack) -> None:
+    """Write a project file for the stack, and put it in force, if the data has other classes."""
+    classes = PlainConfiguration()["parameters"]["data_processing"]["classes"]
+    guesses = look_at(delivery.Source(data))
+    found = next(guess.value for guess in guesses if guess.key == "classes")
+    if os.environ.get(PROJECT_VARIABLE) or classes is None or set(found) <= set(classes):
+        return
+    _say(f"{data.name} is not about {', '.join(classes)}: a project file is proposed for it")
+    make_private_folder(stack.folder)
+    stack.project_file.write_text(render_project(guesses, data), encoding="utf-8")
+    os.environ[PROJECT_VARIABLE] = str(stack.project_file)
+    for guess in guesses:
+        print(f"  {guess.key}: {guess.value}")
+    print(f"  {os.path.relpath(stack.project_file)} tells why, and is read by this stack alone")
+
+
 def _plan_synthetic(night: int) -> Night:
     first = 1 if night == 0 else 1 + FIRST_PATIENTS + (night - 1) * FURTHER_PATIENTS
     count = FIRST_PATIENTS if night == 0 else FURTHER_PATIENTS
@@ -140,7 +164,7 @@ def _plan_synthetic(night: int) -> Night:
 
 def _name_days(files: Sequence[Any]) -> str:
     days = [delivery.read_date(file) for file in (files[0], files[-1])]
-    return f"captured {days[0]} to {days[1]}" if all(days) else "in the order of their names"
+    return f"captured {days[0]} to {days[1]}" if all(days) else "drawn from all"
 
 
 def _run_night(

@@ -22,6 +22,7 @@ from typing import ClassVar
 import psutil
 import requests
 
+from image_classification.configuration.project import PROJECT_FILE, PROJECT_VARIABLE
 from image_classification.local.accounts import Accounts, make_private_folder
 from image_classification.local.airflow_settings import AIRFLOW_COMPONENTS, configure_airflow
 from image_classification.local.database import Database
@@ -94,6 +95,11 @@ class Stack:
             root = os.environ.get("IMAGE_CLASSIFICATION_STORAGE") or "data"
             return Path(locate(root, self.project_path))
         return self.folder / "storage"
+
+    @property
+    def project_file(self) -> Path:
+        """The project file of this stack alone; there is none where its data is the project's."""
+        return self.folder / PROJECT_FILE
 
     @property
     def logs(self) -> Path:
@@ -194,7 +200,8 @@ class Stack:
         self.processes = {}
         (self.folder / STATE_FILE).unlink(missing_ok=True)
         if self.accounts.file.exists():
-            self.accounts.write_login({"IMAGE_CLASSIFICATION_STORAGE": str(self.storage)})
+            storage = {"IMAGE_CLASSIFICATION_STORAGE": str(self.storage)}
+            self.accounts.write_login(storage | self._name_project())
 
     def _stop_watcher(self) -> None:
         """Stop what would start the others again, and learn what it has started."""
@@ -230,8 +237,13 @@ class Stack:
         if self.name != "main":
             ours["IMAGE_CLASSIFICATION_INCOMING"] = str(self.storage / "incoming")
             ours["IMAGE_CLASSIFICATION_IMAGES"] = str(self.storage / "images")
+        ours |= self._name_project()
         inherited = clean_for_services(os.environ)
         return inherited | {f"AIRFLOW__{name}": value for name, value in airflow.items()} | ours
+
+    def _name_project(self) -> dict[str, str]:
+        exists = self.project_file.exists()
+        return {PROJECT_VARIABLE: str(self.project_file)} if exists else {}
 
     def _start_all(self) -> None:
         from image_classification import tracking  # noqa: PLC0415 - the watcher needs no MLflow
@@ -300,6 +312,7 @@ class Stack:
         return {
             "IMAGE_CLASSIFICATION_STORAGE": str(self.storage),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
+            **self._name_project(),
             **{name: login[name] for name in login if name.startswith("MLFLOW_")},
         }
 

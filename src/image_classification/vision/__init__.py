@@ -15,6 +15,7 @@ Network: TypeAlias = Any
 if TYPE_CHECKING:
     from image_classification.vision.colour import ColourWatch
     from image_classification.vision.dataset import NetworkDataset
+    from image_classification.vision.forest import MOST_IMAGES, answer_by_forest
     from image_classification.vision.networks import build_network
     from image_classification.vision.pixels import (
         decode_images,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "ColourWatch": "colour",
     "NetworkDataset": "dataset",
+    "MOST_IMAGES": "forest",
+    "answer_by_forest": "forest",
     "build_network": "networks",
     "decode_images": "pixels",
     "decode_sound_images": "pixels",
@@ -52,12 +55,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "MOST_IMAGES",
     "ColourWatch",
     "HeldPixels",
     "History",
     "Network",
     "NetworkDataset",
     "PixelSource",
+    "answer_by_forest",
     "build_network",
     "decode_images",
     "decode_sound_images",

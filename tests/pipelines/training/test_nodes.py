@@ -31,6 +31,7 @@ from image_classification.pipelines.training.nodes import (
     plot_evaluation,
     plot_training_curves,
     sample_images,
+    score_baseline,
     select_images,
     train_network,
 )
@@ -151,6 +152,27 @@ def test_scoring_in_parts_gives_what_scoring_at_once_gives(
     in_parts = evaluate_network(trained[0], pixels, splits, CLASSES, SIZE_PX, "ring")
     for one, other in zip(in_parts[:2], evaluated[:2], strict=True):
         pd.testing.assert_frame_equal(one, other, rtol=1e-5)
+
+
+def test_the_baseline_is_told_with_how_many_images_it_had(
+    pixels: PackedPixels, splits: pd.DataFrame
+) -> None:
+    metrics, report = score_baseline(pixels, splits, CLASSES, SIZE_PX, TRAINING)
+    counts = splits["split"].value_counts()
+    assert report["images"] == counts["validation"]
+    assert report["trained_on"] == counts["train"]
+    assert metrics == {"accuracy": {"value": report["accuracy"], "step": 0}}
+    assert 0 <= report["accuracy"] <= 1
+    of_validation = splits["split"] == "validation"
+    wrong = splits.assign(label=splits["label"].where(~of_validation, "healthy"))
+    assert score_baseline(pixels, wrong, CLASSES, SIZE_PX, TRAINING)[1] != report
+
+
+def test_no_positive_class_is_none_that_is_missing(laboratory: Laboratory) -> None:
+    _, class_names, _ = select_images(
+        laboratory.log(), {"waiting": ""}, None, {**laboratory.parameters, "classes": CLASSES}
+    )
+    assert class_names == CLASSES
 
 
 def test_measures_are_those_of_the_predictions(evaluated: tuple[Any, ...]) -> None:

@@ -40,6 +40,7 @@ PRELOADED = (
     "kedro_datasets.tensorflow.tensorflow_model_dataset",
     "matplotlib.figure",
     "model_signing",
+    "sklearn.ensemble",
     "sklearn.metrics",
     "omegaconf.grammar_parser",
     # What reading the configuration, and asking MLflow, would import at their first call.

@@ -226,6 +226,34 @@ def evaluate_network(
     )
 
 
+def score_baseline(
+    packed_pixels: PackedPixels,
+    image_splits: pd.DataFrame,
+    class_names: list[str],
+    image_size_px: int,
+    parameters: TrainingParameters,
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Let a random forest on thumbnails answer validation images: how far does a simple method get?
+
+    It is shown beside the network, and decides nothing.
+
+    Returns:
+        Its accuracy for MLflow; and a record: what it is (`name`), its `accuracy`, and on how many
+        validation images (`images`), after how many in training (`trained_on`).
+    """
+    train = _gather("train", packed_pixels, image_splits, class_names, image_size_px)
+    asked, labels = _gather("validation", packed_pixels, image_splits, class_names, image_size_px)
+    answers = vision.answer_by_forest(train, asked, parameters["seed"])
+    accuracy = float((answers == labels[: len(answers)]).mean())
+    record = {
+        "name": "random forest on thumbnails",
+        "accuracy": accuracy,
+        "images": len(answers),
+        "trained_on": min(len(train[1]), vision.MOST_IMAGES),
+    }
+    return _as_mlflow_metrics({"accuracy": accuracy}), record
+
+
 def plot_training_curves(training_history: dict[str, list[float]]) -> Figure:
     """Plot accuracy and loss by epoch, in training and on validation."""
     return figures.plot_curves(training_history)

@@ -10,6 +10,7 @@ from image_classification.pipelines.training.nodes import (
     plot_evaluation,
     plot_training_curves,
     sample_images,
+    score_baseline,
     select_images,
     train_network,
 )
@@ -91,6 +92,18 @@ def create_pipeline() -> Pipeline:
                     "evaluation_report",
                 ],
                 name="evaluate_network",
+            ),
+            Node(
+                score_baseline,
+                inputs=[
+                    "packed_pixels",
+                    "image_splits",
+                    "class_names",
+                    "params:image_size_px",
+                    "params:training",
+                ],
+                outputs=["baseline_metrics", "baseline_report"],
+                name="score_baseline",
             ),
             Node(
                 plot_training_curves,
