@@ -10,7 +10,7 @@ import pytest
 from image_classification.local import database
 from image_classification.local.database import Database
 from image_classification.local.ports import ServiceError
-from image_classification.local.sqlite import WAIT
+from image_classification.local.sqlite import OPTIONS
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +52,8 @@ def test_a_writer_of_sqlite_waits_longer_than_a_backfill_takes(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     settings = Database(tmp_path).configure(0)
-    assert set(settings.values()) == {"image_classification.local.sqlite.WAIT"}
-    assert WAIT["timeout"] >= 60
+    assert set(settings.values()) == {"image_classification.local.sqlite.OPTIONS"}
+    assert OPTIONS["timeout"] >= 60
 
 
 def test_a_database_that_cannot_be_made_is_an_error_and_leaves_nothing(

@@ -13,8 +13,8 @@ from image_classification.errors import ImageClassificationError
 from image_classification.local.bill import write_bill
 from image_classification.local.download import SOURCES, download_archive
 from image_classification.local.nights import run_nights
-from image_classification.local.ports import find_port
-from image_classification.local.services import Stack, read_stack
+from image_classification.local.ports import ServiceError, find_port
+from image_classification.local.services import Stack, find_program, read_stack
 from image_classification.machine.environment import settle
 from image_classification.machine.stack import STACKS
 
@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
             print("\n".join(map(str, write_bill(options.to))))
         elif options.verb == "up":
             _start(options)
+        elif options.verb == "airflow":
+            _call_airflow(options.stack, options.command)
         else:
             _stop(options.stack)
     except ImageClassificationError as error:
@@ -56,7 +58,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     up.add_argument("--mlflow-port", type=int, help="default: the first free one from 5000")
     up.add_argument("--airflow-port", type=int, help="default: the first free one from 8080")
     down = verbs.add_parser("down", help="stop them")
-    for verb in (up, down):
+    airflow = verbs.add_parser("airflow", help="a command of Airflow, on a stack that runs")
+    airflow.add_argument("command", nargs="+", help="such as: dags list")
+    for verb in (up, down, airflow):
         verb.add_argument("--stack", choices=STACKS, default="main")
     return parser.parse_args(arguments)
 
@@ -99,6 +103,15 @@ def _start(options: argparse.Namespace) -> None:
     print(f"  Commands  source {shlex.quote(str(accounts.login_file))}")
     print(f"  Logs      {stack.logs}")
     print(f"\nStop them: make down{'' if stack.name == 'main' else f' STACK={stack.name}'}")
+
+
+def _call_airflow(name: str, command: list[str]) -> None:
+    """Become a command of Airflow that knows the stack."""
+    stack = read_stack(name, Path.cwd())
+    if stack is None:
+        raise ServiceError(f"The stack '{name}' does not run. Start it: make up STACK={name}")
+    program = find_program("airflow")
+    os.execve(program, [program, *command], stack.environment())  # noqa: S606 - no shell is meant
 
 
 def _stop(name: str) -> None:

@@ -19,7 +19,7 @@ from image_classification.machine.stack import HOST
 DRIVERS = ("psycopg2", "asyncpg")
 """Packages by which Airflow speaks to PostgreSQL, in its two ways."""
 
-WAIT = "image_classification.local.sqlite.WAIT"
+OPTIONS = "image_classification.local.sqlite.OPTIONS"
 
 
 class Database:
@@ -82,8 +82,8 @@ class Database:
             address = f"postgresql+psycopg2://airflow:{password}@{HOST}:{port}/postgres"
             return {"DATABASE__SQL_ALCHEMY_CONN": address}
         return {
-            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": WAIT,
-            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": WAIT,
+            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": OPTIONS,
+            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": OPTIONS,
         }
 
 

@@ -321,7 +321,7 @@ class Stack:
     ) -> None:
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [_find_program(command[0]), *command[1:]],
+                [find_program(command[0]), *command[1:]],
                 cwd=self.project_path,
                 env=self.environment() if environment is None else environment,
                 stdin=subprocess.DEVNULL,
@@ -343,7 +343,7 @@ class Stack:
         log_path = self.logs / "migrate.log"
         with log_path.open("wb") as log:
             done = subprocess.run(
-                [_find_program("airflow"), "db", "migrate"],
+                [find_program("airflow"), "db", "migrate"],
                 cwd=self.project_path,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -399,7 +399,8 @@ def read_stack(name: str, project_path: Path) -> Stack | None:
     return stack
 
 
-def _find_program(name: str) -> str:
+def find_program(name: str) -> str:
+    """Return the program that is installed beside Python, or any of that name."""
     beside = Path(sys.executable).parent / name
     return str(beside) if beside.exists() else name
 
