@@ -85,7 +85,8 @@ def check_settings(settings: Mapping[str, Any], pipelines: Sequence[str]) -> Non
                 f"{', '.join(allowed)}.{name_near_misses(name, allowed)}"
             )
     for name in pipelines:
-        read_settings(name, {**settings.get("default", {}), **settings.get(name, {})})
+        merged = {**settings.get("default", {}), **settings.get(name, {})}
+        read_settings(name, merged).check_schedule()
 
 
 airflow_commands.add_command(_with_project_defaults(create_dags), name="create")

@@ -235,3 +235,27 @@ def test_a_run_may_take_as_long_as_it_likes_unless_told_otherwise() -> None:
     assert read_settings("training", SETTINGS).dag_arguments()["dagrun_timeout"] is None
     limited = read_settings("training", {**SETTINGS, "run_timeout_hours": 6})
     assert limited.dag_arguments()["dagrun_timeout"] == timedelta(hours=6)
+
+
+# Time
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berln", "", "/etc/passwd", "../UTC", "CEST-2"])
+def test_a_time_zone_that_is_not_there_is_refused(zone: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"'timezone': there is no time zone"):
+        read_settings("counting", change("timezone", zone))
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["61 2 * * *", "* * *", "0 2 31 2 *", "0 0 2 * * *", "0 2 * * 8", "nightly", "@nightly", ""],
+)
+def test_a_schedule_without_a_next_hour_is_refused(cron: str) -> None:
+    settings = read_settings("counting", change("schedule", cron))
+    with pytest.raises(ConfigurationError, match=re.escape(f"Received: {cron!r}")):
+        settings.check_schedule()
+
+
+@pytest.mark.parametrize("cron", [None, "0 2 * * *", "*/10 * * * *", "0 2 * * MON-FRI", "@daily"])
+def test_a_schedule_that_airflow_knows_is_taken(cron: str | None) -> None:
+    read_settings("counting", change("schedule", cron)).check_schedule()

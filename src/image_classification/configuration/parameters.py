@@ -7,6 +7,7 @@ of MLflow. A misspelt key or a value out of range fails before any work starts.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -31,6 +32,20 @@ logger = logging.getLogger(__name__)
 
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def check_model_name(name: str) -> None:
+    """Check the name of the registered model: MLflow refuses some only when it is registered.
+
+    Raises:
+        ConfigurationError: the name is not allowed.
+    """
+    refused = sorted(set(re.findall(r"""[/:\\'"`#?%]|[^ -~\w]""", name)))
+    if refused or not name.strip(". ") or name != name.strip() or len(name) > 250:
+        raise ConfigurationError(
+            "a name may be up to 250 letters, digits and signs, but none of / : \\ ' \" ` # ? %, "
+            f"and no space at either end. Received: {name!r}"
+        )
 
 
 def _checked_by(check: Callable[[str], None]) -> AfterValidator:
@@ -144,7 +159,7 @@ class Parameters(TypedDict):
     image_size_px: Annotated[int, Field(ge=16, le=512)]
     positive_class: str | None
     may_loosen: list[str]
-    registered_model_name: Annotated[str, Field(min_length=1)]
+    registered_model_name: Annotated[str, _checked_by(check_model_name)]
     data_processing: DataProcessingParameters
     review: ReviewParameters
     training: TrainingParameters

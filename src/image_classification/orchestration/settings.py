@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo, available_timezones
 
 from airflow.sdk import Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from pydantic import (
@@ -13,6 +14,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -23,6 +25,16 @@ NEW_IMAGES = Asset(name="new_images", group="image-classification")
 
 NEW_CHAMPION = Asset(name="champion", group="image-classification")
 """The alias `champion` has moved: a promotion and a rollback announce it."""
+
+CRON_NAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
+}
+"""Cron expressions for which Airflow has a name."""
 
 Event = Literal["failure", "promotion", "needs_you", "skipped", "alert"]
 Channel = Literal["log", "slack", "mail"]
@@ -140,6 +152,41 @@ class DagSettings(BaseModel):
     approval: ApprovalSettings = ApprovalSettings()
     notifications: NotificationSettings = NotificationSettings()
     params: dict[str, ParamSettings] = {}
+
+    @field_validator("timezone")
+    @classmethod
+    def _know_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            near = name_near_misses(name, available_timezones())
+            raise ValueError(
+                f"there is no time zone {name!r}, as in 'Europe/Berlin'.{near}"
+            ) from None
+        return name
+
+    def check_schedule(self) -> None:
+        """Check that there is a next hour by the schedule. Airflow says so when it reads the file.
+
+        Raises:
+            ConfigurationError: it is no cron expression of five fields, or names no date.
+        """
+        # Here, not above: a DAG file has no need of it.
+        from croniter import croniter  # noqa: PLC0415
+
+        expression = CRON_NAMES.get(self.schedule or "", self.schedule)
+        if expression is None:
+            return
+        try:
+            if len(expression.split()) != 5:  # Airflow's own are of five
+                raise ValueError(f"it has {len(expression.split())} fields")
+            croniter(expression).get_next()
+        except (ValueError, KeyError) as error:
+            raise ConfigurationError(
+                f"conf/*/airflow.yml: 'schedule' is a cron expression of five fields, as in "
+                f"'0 2 * * *', one of {', '.join(CRON_NAMES)}, or null. Received: "
+                f"{self.schedule!r}: {error}."
+            ) from None
 
     def dag_arguments(self) -> dict[str, Any]:
         """Return keyword arguments of ``airflow.sdk.DAG``."""
