@@ -143,7 +143,7 @@ class NightPage:
             "arrivals": arrivals,
             "sums": add_up(arrivals),
             "judgement": judgement,
-            "cells": self._try("the cells", self._choose_cells),
+            "cells": self._try("the images", self._choose_cells),
             "figures": self._try("the charts", self._list_figures) or [],
             "thresholds": self._try("the thresholds", self._tabulate_thresholds) or [],
             "classes": self._try("the classes", self._describe_classes) or [],
