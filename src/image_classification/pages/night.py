@@ -18,7 +18,7 @@ from image_classification.champion.statement import DecisionRun
 from image_classification.configuration import names
 from image_classification.gate.comparison import read_version
 from image_classification.gate.trend import settle_trend
-from image_classification.pages import story
+from image_classification.pages import INDEX, name_page, story
 from image_classification.pages.arrival import Arrival, add_up, list_arrivals
 from image_classification.pages.cell import ChosenCells, add_pictures, choose_cells
 from image_classification.pages.drawing import Figure, draw_both, draw_trend
@@ -38,9 +38,6 @@ from image_classification.pages.render import LARGEST_PAGE_BYTES, render_page
 logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
-
-INDEX = "index.html"
-"""The page of all nights."""
 
 
 class Catalog(Protocol):
@@ -71,11 +68,6 @@ def write_night(
     else:
         page = catalog[names.PAGES].load().locate(name_page(run.mlflow_run_id))
         logger.info("The night on one page: %s", page)
-
-
-def name_page(run_id: str) -> str:
-    """Return the name of the file that holds the page of a night, by its MLflow run."""
-    return f"{run_id}.html"
 
 
 def write_history(catalog: Catalog) -> None:

@@ -9,16 +9,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from image_classification.gate.number import MINUS, format_change
+from image_classification.pages import POLICY
 from image_classification.pages.story import format_day, format_minute
 from image_classification.text import escape_lines
 
 LARGEST_PAGE_BYTES = 3_000_000
-
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
-"""What a browser may do with a page, wherever it lies: show it. No script, no request."""
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> str:

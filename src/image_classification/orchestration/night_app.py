@@ -1,0 +1,99 @@
+"""What serves the pages of the nights in Airflow's api-server, to who is logged in there."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from image_classification.configuration import names
+from image_classification.configuration.plain import PlainConfiguration
+from image_classification.datasets.file import open_filesystem
+from image_classification.datasets.page import Pages
+from image_classification.datasets.record import Records
+from image_classification.pages import INDEX, POLICY, name_page
+from image_classification.vendor.airflow.login import require_reader
+
+READ_BY = "retraining"
+"""Whoever may see the runs of this DAG may see the pages of the nights."""
+
+PAGE = re.compile(r"index\.html|[0-9a-f]{32}\.html")
+"""Names of pages: that of all nights, and those of MLflow's runs."""
+
+SANDBOX = (
+    "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; frame-ancestors 'self'"
+)
+"""What a page may do beyond being looked at: open a link. No script runs in it, so that the same
+origin means no more than that a link from page to page goes on being logged in."""
+
+HEADERS = {
+    "Content-Security-Policy": f"{POLICY}; {SANDBOX}",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-cache",
+}
+
+MESSAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<style>:root {{ color-scheme: light dark }} body {{ font: 1rem/1.5 system-ui, sans-serif; \
+max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}</style>
+<h1>{title}</h1><p>{text}</p></html>"""
+NO_NIGHT = ("No night yet", "The first run of the DAG retraining writes a page here.")
+NO_PAGE = ("No page", "There is no page of this night: it may be older than the pages are.")
+NOT_A_NIGHT = ("No page of this run", "Runs that compare a challenger with the champion have one.")
+STRANGER = ("Log in first", "These pages are for who is logged in to Airflow. Log in, and reload.")
+
+
+def make_app() -> FastAPI:
+    """Return the app, which answers nobody who may not read the nightly DAG."""
+    app = FastAPI(
+        dependencies=[require_reader(READ_BY)], docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.add_exception_handler(HTTPException, _refuse)
+    app.get("/", response_class=Response)(show_index)
+    app.get("/run/{dag_id}/{run_id}", response_class=Response)(show_run)
+    app.get("/{name}", response_class=Response)(show_page)
+    return app
+
+
+def show_index() -> Response:
+    """Lead to the page of all nights."""
+    return RedirectResponse(INDEX)
+
+
+def show_run(dag_id: str, run_id: str) -> Response:
+    """Lead to the page of a DAG run."""
+    key = f"{dag_id}/{re.sub(r'[^A-Za-z0-9_.-]', '-', run_id)}"
+    filesystem, root = open_filesystem(_locate(names.NIGHT_RECORDS))
+    records = Records(root, filesystem)
+    found = [name for name in records if records[name].get("airflow_run") == key]
+    if not found:
+        return _answer(NOT_A_NIGHT, 404)
+    return RedirectResponse(f"../../{name_page(found[-1])}")
+
+
+def show_page(request: Request, name: str) -> Response:
+    """Show a page."""
+    page = Pages(_locate(names.PAGES)).read(name) if PAGE.fullmatch(name) else None
+    if page is None:
+        return _answer(NO_NIGHT if name == INDEX else NO_PAGE, 404)
+    if request.headers.get("sec-fetch-dest") == "iframe":
+        # Airflow's frame lets no link out: the addresses are then shown, to be copied.
+        page = page.replace("<body>", '<body class="framed">', 1)
+    return HTMLResponse(page, headers=HEADERS)
+
+
+def _locate(name: str) -> str:
+    return str(PlainConfiguration()["catalog"][name]["filepath"])
+
+
+def _refuse(_: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 500)
+    return _answer(STRANGER if status in (401, 403) else NO_PAGE, status)
+
+
+def _answer(message: tuple[str, str], status: int) -> Response:
+    title, text = message
+    return HTMLResponse(MESSAGE.format(title=title, text=text), status, HEADERS)
