@@ -62,6 +62,7 @@ SECTIONS = {
         "ledger": Verb("decisions", "show_ledger"),
         "explain": Verb("decisions", "explain"),
         "rollback": Verb("decisions", "rollback"),
+        "report": Verb("report", "report"),
         "gate-report": Verb("policy", "gate_report"),
     },
     "Storage and runs": {

@@ -73,12 +73,13 @@ def write_night(
 def write_history(catalog: Catalog) -> None:
     """Write the page of all nights; whatever goes wrong, the run goes on."""
     try:
-        _save_history(catalog)
+        save_history(catalog)
     except Exception as error:
         logger.warning("The page of all nights could not be made: %s", error, exc_info=True)
 
 
-def _save_history(catalog: Catalog) -> None:
+def save_history(catalog: Catalog) -> None:
+    """Write the page of all nights, from the ledger and the records beside the pages."""
     parameters = catalog["parameters"].load()
     page = render_history(
         read_entries(catalog, parameters["registered_model_name"]),
@@ -120,7 +121,7 @@ class NightPage:
         )
         self._catalog[names.NIGHT_RECORDS].save({run_id: record})
         self._catalog[names.PAGES].save({name_page(run_id): page})
-        _save_history(self._catalog)
+        save_history(self._catalog)
         tracking.log_page(run_id, page)
 
     def _gather(self) -> dict[str, Any]:
