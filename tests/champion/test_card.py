@@ -17,6 +17,7 @@ from image_classification.champion.card import (
 )
 from image_classification.gate import judgement, verdict
 from image_classification.gate.measure import MEASURES
+from image_classification.gate.verdict import MOVES
 
 FACTS = {
     "data_digest": "d1d1",
@@ -30,6 +31,7 @@ FACTS = {
     "test_digest": "e1",
     "decision": "promoted",
 }
+BREAK = "\n\n"
 LINKS = {"MLflow run": "http://mlflow/#/runs/r1", "DAG run": "http://airflow/dags/r/runs/one"}
 
 
@@ -65,7 +67,8 @@ class TestCard:
     def test_it_opens_with_what_was_decided_by_whom_and_why(self) -> None:
         text = render(promote(by="Ada", comment="looked at the smears"))
         assert text.startswith(
-            "**Promoted** on 2026-11-22 02:31 UTC, by Ada. “looked at the smears” Challenger +1.0 "
+            "Champion since 2026-11-22 02:31 UTC.\n\n"
+            "**Promoted** by Ada. “looked at the smears” Challenger +1.0 "
             "points (95 % CI 0.2 to 1.8 over 12 patients), exact McNemar p = 0.0065; all other "
             "rules are met.\n\n"
         )
@@ -256,7 +259,7 @@ class TestReadability:
         history = [promote(comment=f"the {number}th time, " * 8) for number in range(60)]
         text = render(history=history)
         assert len(text) <= LONGEST_CARD
-        assert text.startswith("**Promoted**")
+        assert text.startswith("Champion since 2026-11-22 02:31 UTC.\n\n**Promoted**")
         assert "### On what data" in text
         assert "\n- 2026-11-22 02:31: v4 promoted, by the policy: the 0th time" in text
         assert text.endswith("\n\n… cut here: `image-classification explain` tells all of it.")
@@ -279,10 +282,24 @@ class TestReplaced:
     )
 
     def test_a_former_champion_says_by_whom_when_and_why_it_was_replaced(self) -> None:
-        assert mark_replaced("**Promoted** on …\n\n### What it is", self.ENTRY) == (
-            "**Replaced by version 3** on 2026-11-22 02:31 UTC (rolled back by Ada). Misses rings."
-            "\n\n**Promoted** on …\n\n### What it is"
+        assert mark_replaced(render(), self.ENTRY) == (
+            "Was champion until 2026-11-22 02:31 UTC, then version 3.\n\n"
+            f"Rolled back by Ada: Misses rings.\n\n{render().partition(BREAK)[2]}"
         )
+
+    def test_a_card_of_an_earlier_release_is_marked_in_the_same_way(self) -> None:
+        card = "**Promoted** on …\n\n### What it is"
+        marked = mark_replaced(card, self.ENTRY)
+        assert marked.startswith("Was champion until ")
+        assert marked.endswith(f" Misses rings.\n\n{card}")
+        old = f"**Replaced by version 2** on … (promoted by Ada). Better.\n\n{card}"
+        assert mark_replaced(old, self.ENTRY) == marked
+
+    @pytest.mark.parametrize("event", [name for name in verdict.EVENTS if name not in MOVES])
+    def test_what_was_never_champion_says_so_first(self, event: str) -> None:
+        entry = make_entry(event, "4", "3", "3", reason="a `b` *c*", by="A_da_ <b>")
+        first, *_ = render(entry).partition(BREAK)
+        assert first == f"Not in use: {event} on 2026-11-22 02:31 UTC."
 
     @pytest.mark.parametrize("reason", ["misses rings", "one\n\ntwo\n\nthree", "", "ends well."])
     @pytest.mark.parametrize("description", ["", "**Promoted** on …\n\n### What it is\n\n- x"])
@@ -295,8 +312,8 @@ class TestReplaced:
     def test_the_last_replacement_is_the_one_that_is_told(self) -> None:
         marked = mark_replaced("card\n\nbody", {**self.ENTRY, "reason": "one\n\ntwo"})
         again = mark_replaced(marked, {**self.ENTRY, "version": "7"})
-        assert again.startswith("**Replaced by version 7**")
-        assert again.endswith(". Misses rings.\n\ncard\n\nbody")
+        assert again.startswith("Was champion until 2026-11-22 02:31 UTC, then version 7.")
+        assert again.endswith(": Misses rings.\n\ncard\n\nbody")
 
     def test_a_full_card_stays_within_what_can_be_kept(self) -> None:
         full = render(history=[promote(comment="again " * 9)] * 90)

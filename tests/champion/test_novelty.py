@@ -94,6 +94,14 @@ def test_skips_when_the_newest_version_saw_these_images_and_was_judged(
     assert "version 7 was trained on these 800 images" in reason
 
 
+@pytest.mark.parametrize("name", [registry.DIGEST_TAG, registry.OLD_DIGEST_TAG])
+def test_the_digest_of_an_earlier_release_is_known(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tags = {name: "tonight", registry.DECISION_TAG: "kept champion"}
+    assert not ask(monkeypatch, tags, judges=True)[0]
+
+
 def test_trains_again_when_the_night_of_the_newest_version_failed_before_it_was_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,10 +147,10 @@ def test_a_run_that_is_only_to_train_asks_for_nothing_new(monkeypatch: pytest.Mo
 def test_a_version_that_somebody_registered_by_hand_does_not_stop_a_night(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    own = SimpleNamespace(version="7", tags=OLD)
+    ours = SimpleNamespace(version="7", tags=OLD)
     stranger = SimpleNamespace(version="9", tags={})
     monkeypatch.setattr(
-        registry, "find_latest_version", lambda _, tag=None: own if tag else stranger
+        registry, "find_latest_version", lambda _, own=False: ours if own else stranger
     )
     monkeypatch.setattr(registry, "read_images", lambda *_: tabulate("a"))
     training = {"min_new_images": 1, "force": False}

@@ -12,7 +12,7 @@ from judgement import make_comparison, make_decision, make_entry, make_facts, ma
 from ledger_store import MemoryStore as Ledger
 
 from image_classification import tracking
-from image_classification.champion import record, registry
+from image_classification.champion import lineage, record, registry
 from image_classification.champion.record import Recorder
 from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.gate import judgement, verdict
@@ -31,7 +31,7 @@ class Registry:
         self.tags: dict[str, dict[str, str]] = {}
         self.outdated: dict[str, tuple[str, ...]] = {}
         self.kept: dict[str, dict[str, str]] = {}
-        self.former: dict[str, str] = {}
+        self.former: dict[str, dict[str, str]] = {}
 
     def find_champion(self, model_name: str) -> str | None:
         assert model_name == "cells"
@@ -40,8 +40,7 @@ class Registry:
     def get_version(self, model_name: str, version: str) -> Any:
         assert model_name == "cells"
         tags = {"data_digest": f"d{version}", "train_digest": "t", "images": "800"}
-        if version in self.former:
-            tags["champion_since"] = self.former[version]
+        tags |= self.former.get(version, {})
         return SimpleNamespace(
             tags=tags, run_id=f"run of {version}", description=self.cards[version]
         )
@@ -71,11 +70,8 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> Registry:
         monkeypatch.setattr(registry, name, getattr(fake, name))
     monkeypatch.setenv("IMAGE_CLASSIFICATION_COMMIT", "c0ffee")
     monkeypatch.setattr(tracking, "locate_run", lambda run_id: f"http://mlflow/{run_id}")
-    monkeypatch.setattr(
-        tracking,
-        "locate_artifact_file",
-        lambda run_id, path: None if "roc" in path else f"http://mlflow/{run_id}/{path}",
-    )
+    monkeypatch.setattr(tracking, "link_run", lambda run_id: f"#/experiments/1/runs/{run_id}")
+    monkeypatch.setattr(tracking, "read_tag", lambda run_id, tag: f"http://airflow/{run_id}/{tag}")
     return fake
 
 
@@ -93,6 +89,10 @@ def logged(versions: Registry, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
 def make_recorder(ledger: Ledger, run: DecisionRun = RUN) -> Recorder:
     plots = {"Confusion matrix": "plots/confusion_matrix.png", "ROC curve": "plots/roc_curve.png"}
     return Recorder("cells", ledger.journal, "auto", run, plots)
+
+
+def minute_of(entry: dict[str, Any]) -> str:
+    return str(entry["at"])[:16].replace("T", " ")
 
 
 def publish_move(
@@ -167,7 +167,7 @@ class TestEntry:
             make_recorder(ledger).record(verdict.KEPT, "4", decision, POLICY)
         assert len(ledger.entries) == 1
         assert logged[0] == logged[1]
-        assert versions.tags["4"]["decided_at"] == ledger.last["at"]
+        assert minute_of(dict(ledger.last)) in versions.cards["4"]
 
     def test_whatever_else_is_said_is_another_entry(self, logged: list[Any]) -> None:
         ledger, decision = Ledger(), make_decision()
@@ -219,42 +219,45 @@ class TestVersion:
         self, versions: Registry
     ) -> None:
         decision = make_decision(ours={"accuracy": 0.97126})
-        publish_move(verdict.PROMOTED, "3", decision, "2")
+        moved = publish_move(verdict.PROMOTED, "3", decision, "2")
         tags = versions.tags["3"]
-        expected = {
+        assert tags == {
             "decision": "promoted",
             "decision_reason": decision["reason"],
-            "decided_by": "the policy",
-            "git_commit": "c0ffee",
-            "compared_with_version": "3",
-            "mode": "auto",
+            "in_use": f"since {minute_of(moved)} UTC",
             "validation_accuracy": "0.9713",
-            "validation_auc": "0.9800",
-            "champion_accuracy": "0.9500",
-            "gain": "0.01",
-            "gain_low": "0.002",
-            "gain_high": "0.018",
-            "p_value": "0.0065",
         }
-        assert {name: tags[name] for name in expected} == expected
-        assert tags["champion_since"] == tags["decided_at"]
-        assert "refused_for" not in tags
         assert set(versions.outdated["3"]) == {
+            "refused_for",
             "replaced_by",
             "replaced_because",
             "champion_until",
+            "champion_since",
         }
 
     def test_the_former_champion_says_by_whom_since_when_and_why(self, versions: Registry) -> None:
+        versions.former["2"] = {"in_use": "since 2026-11-01 02:10 UTC"}
         moved = publish_move(verdict.PROMOTED, "3", make_decision(), "2")
-        tags = versions.tags["2"]
-        assert tags == {
-            "replaced_by": "3",
-            "replaced_because": f"promoted: {moved['reason']}",
-            "champion_until": moved["at"],
-        }
-        assert versions.cards["2"].startswith("**Replaced by version 3** on ")
+        until = f"{minute_of(moved)} UTC, then version 3"
+        assert versions.tags["2"] == {"in_use": f"2026-11-01 02:10 to {until}"}
+        assert versions.cards["2"].startswith(f"Was champion until {until}.")
         assert versions.cards["2"].endswith("\n\ncard of 2")
+
+    @pytest.mark.parametrize(
+        ("tags", "began"),
+        [
+            ({"champion_since": "2026-11-01T02:10:22.123+00:00"}, "2026-11-01 02:10 to "),
+            ({"in_use": "2026-11-01 02:10 to 2026-11-02 02:11 UTC, then version 3"}, None),
+            ({}, "to "),
+        ],
+    )
+    def test_since_when_is_known_of_earlier_releases_of_a_retry_and_of_none_set_by_hand(
+        self, versions: Registry, tags: dict[str, str], began: str | None
+    ) -> None:
+        versions.former["2"] = tags
+        moved = publish_move(verdict.PROMOTED, "3", make_decision(), "2")
+        until = f"{minute_of(moved)} UTC, then version 3"
+        assert versions.tags["2"]["in_use"] == f"{began or '2026-11-01 02:10 to '}{until}"
 
     def test_a_rollback_restores_one_version_and_takes_another_out(
         self, versions: Registry
@@ -268,11 +271,9 @@ class TestVersion:
         publish_move(verdict.ROLLED_BACK, "3", None, "4", said, ledger)
         restored, out = versions.tags["3"], versions.tags["4"]
         assert (restored["decision"], out["decision"]) == ("restored", "rolled back")
-        assert "champion_since" in restored
-        assert "champion_since" not in out
+        assert restored["in_use"].startswith("since ")
+        assert out["in_use"].endswith(", then version 3")
         assert out["decision_reason"] == "misses rings"
-        assert out["replaced_because"] == "rolled back: misses rings"
-        assert "compared_with_version" not in restored
         # It shows how it was judged itself, when it was promoted.
         assert "| measure | this version | champion v3 |" in versions.cards["3"]
 
@@ -289,8 +290,8 @@ class TestVersion:
     ) -> None:
         make_recorder(Ledger()).record(verdict.KEPT, "4", make_decision(), POLICY)
         assert set(versions.tags) == {"4"}
-        assert versions.outdated["4"] == ()
-        assert "champion_since" not in versions.tags["4"]
+        assert versions.outdated["4"] == ["refused_for"]
+        assert "in_use" not in versions.tags["4"]
 
     def test_a_champion_judged_against_itself_keeps_the_record_of_its_promotion(
         self, versions: Registry
@@ -299,11 +300,12 @@ class TestVersion:
         assert versions.tags == {}
         assert versions.kept["3"]["ledger_head"].startswith("1 sha256:")
 
+    @pytest.mark.parametrize("tags", [{"in_use": "to noon"}, {"champion_since": "2026-11-01"}])
     @pytest.mark.parametrize("event", verdict.FAILURES)
     def test_a_former_champion_that_fails_again_keeps_the_record_of_its_promotion(
-        self, versions: Registry, event: str
+        self, versions: Registry, event: str, tags: dict[str, str]
     ) -> None:
-        versions.former["2"] = "2026-11-01"
+        versions.former["2"] = tags
         for version in ("2", "4"):
             make_recorder(Ledger()).record(event, version, make_decision(), POLICY)
         assert "2" not in versions.tags
@@ -318,27 +320,35 @@ class TestVersion:
         make_recorder(Ledger()).record(verdict.REFUSED, "4", decision, POLICY)
         assert versions.tags["4"]["refused_for"] == "run_of_today, not_rolled_back"
 
-    def test_a_first_champion_was_compared_with_none(self, versions: Registry) -> None:
-        decision = make_decision(theirs=None)
-        publish_move(verdict.PROMOTED, "3", decision, None)
-        tags = versions.tags["3"]
-        assert tags["compared_with_version"] == "none"
-        assert tags["validation_accuracy"] == "0.9500"
-        assert not [name for name in tags if name.startswith(("gain", "champion_a", "p_value"))]
-
-    def test_the_card_leads_to_both_runs_and_shows_the_pictures_there_are(
-        self, versions: Registry
+    @pytest.mark.parametrize("event", verdict.EVENTS)
+    def test_a_version_has_at_most_eight_tags_and_the_decision_is_the_first(
+        self, versions: Registry, event: str
     ) -> None:
+        of_data = lineage.make_tags({"data_digest": "d", "images": 800})
+        decision = judgement.judge(make_comparison(), make_facts(backfill=True), make_policy())
+        ledger = Ledger()
+        recorder = make_recorder(ledger)
+        entry = recorder.make_entry(event, "4", decision, POLICY)
+        recorder.publish({**entry, "number": 7, "digest": "d"})
+        shown = sorted({**of_data, **versions.tags["4"], "in_use": "a former champion"})
+        assert "ledger_head" in shown
+        assert len(shown) <= 8
+        assert shown[0] == "decision"
+
+    def test_the_card_leads_to_both_runs_and_shows_the_pictures(self, versions: Registry) -> None:
         make_recorder(Ledger()).record(verdict.KEPT, "4", make_decision(), POLICY)
         card = versions.cards["4"]
-        assert "[MLflow run of the training](http://mlflow/run of 4)" in card
-        assert "[MLflow run of this decision](http://mlflow/r1)" in card
-        assert "[DAG run](http://airflow/runs/one)" in card
-        assert "](http://mlflow/run of 4/plots/confusion_matrix.png)" in card
-        assert "ROC" not in card
+        # Without a host: whoever serves the store, and whether a server was known to the run.
+        assert "[The night on one page](#/experiments/1/runs/r1/artifacts/night.html)" in card
+        assert "[Training run](#/experiments/1/runs/run of 4)" in card
+        assert "[DAG run](http://airflow/run of 4/airflow.url)" in card
+        assert "[Decision](#/experiments/1/runs/r1)" in card
+        assert "[its DAG run](http://airflow/runs/one)" in card
+        place = "get-artifact?path=plots%2Fconfusion_matrix.png&run_uuid=run of 4"
+        assert f"![Confusion matrix]({place})" in card
         own = DecisionRun("run of 4")
         make_recorder(Ledger(), own).record(verdict.KEPT, "4", make_decision(), POLICY)
-        assert "of this decision" not in versions.cards["4"]
+        assert "[Decision]" not in versions.cards["4"]
         assert "DAG run" not in versions.cards["4"]
 
 

@@ -207,7 +207,8 @@ def test_the_rollback_restored_the_champion_before_and_says_who_and_why(
 def test_mlflow_shows_a_card_that_tells_all_of_it(page: Page, journey: Journey) -> None:
     show_version(page, journey, journey.approved)
     for text in (
-        f"Replaced by version {journey.before}",
+        "Was champion until",
+        f"then version {journey.before}",
         WHY_BACK,
         WHY,
         f"champion v{journey.before}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -23,23 +25,24 @@ def test_the_history_holds_the_measures_that_are_marked_for_it() -> None:
 
 
 def test_a_night_is_kept_with_these_measures_of_both_models() -> None:
-    tags = {
-        f"{prefix}_{name}": "0.9" for prefix in ("validation", "champion") for name in nights.SHOWN
-    }
-    tags |= {"images": "40", "patients": "4", "decision": "promoted"}
-    row = nights._summarise(1, "first", "promoted v2\n", tags, "2")
+    metrics = {"metrics": dict.fromkeys(nights.SHOWN, 0.9)}
+    entry = {"event": "promoted", "decision": {"challenger": metrics, "champion": metrics}}
+    version: Any = SimpleNamespace(
+        version=2, tags={"data_digest": "d", "images": "40", "patients": "4"}
+    )
+    row = nights._summarise(1, "first", "promoted v2\n", version, entry)
     for name in nights.SHOWN:
         assert (row[f"challenger_{name}"], row[f"champion_{name}"]) == (0.9, 0.9)
     assert (row["images"], row["version"], row["outcome"]) == (40, "2", "promoted v2")
-    first = nights._summarise(1, "first", "", {}, None)
+    first = nights._summarise(1, "first", "", None, {})
     assert (first["challenger_accuracy"], first["decision"]) == (None, "nothing trained")
 
 
 def test_a_night_that_waits_is_told_from_one_that_was_stopped() -> None:
     said = "skipped: Waiting for more: no image is accepted yet. 0 patients are known."
-    row = nights._summarise(1, "first", f"{said}\n\nMLflow run: http://mlflow/run", {}, None)
+    row = nights._summarise(1, "first", f"{said}\n\nMLflow run: http://mlflow/run", None, {})
     assert (row["decision"], row["outcome"]) == ("waiting for more", said)
-    stopped = nights._summarise(1, "first", "failed: check_contract. ...", {}, None)
+    stopped = nights._summarise(1, "first", "failed: check_contract. ...", None, {})
     assert stopped["decision"] == "nothing trained"
 
 

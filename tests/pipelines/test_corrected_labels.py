@@ -17,6 +17,8 @@ from sessions import kedro_run
 from storage_root import put_in_force
 from terminal import call, read_table
 
+from image_classification.champion.lineage import read_facts
+
 MODEL = "test-classifier"
 OTHER = {"Parasitized": "Uninfected", "Uninfected": "Parasitized"}
 # Two whole nights with a training each.
@@ -86,7 +88,7 @@ def test_the_next_night_knows_that_there_is_something_new_and_trains(corrected: 
         for version in corrected.client.search_model_versions(f"name = '{MODEL}'")
     }
     assert set(versions) == {"1", "2"}
-    one, two = (corrected.client.get_model_version(MODEL, name).tags for name in ("1", "2"))
+    one, two = (read_facts(corrected.client.get_model_version(MODEL, name)) for name in ("1", "2"))
     for digest in ("data_digest", "train_digest", "validation_digest"):
         assert one[digest] != two[digest]
     assert one["test_digest"] == two["test_digest"]

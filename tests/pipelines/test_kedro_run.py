@@ -18,6 +18,8 @@ from mlflow import MlflowClient
 from sessions import kedro_run
 from storage_root import put_in_force
 
+from image_classification.champion.lineage import read_facts
+
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
 # Whole runs, with a fresh process each. tests/dags/test_outcomes.py has a quick one.
@@ -275,16 +277,16 @@ def test_the_run_names_the_exact_rows_it_worked_on(retrained: Retrained) -> None
     }
 
 
-def test_the_version_carries_digests_batches_and_split_rule(retrained: Retrained) -> None:
+def test_digests_batches_and_split_rule_are_known_of_the_version(retrained: Retrained) -> None:
     summary = json.loads((retrained.storage / "runs/local/data_summary.json").read_text())
-    tags = retrained.client.get_model_version(MODEL, "1").tags
-    assert tags["data_digest"] == summary["data_digest"]
-    for split, facts in summary["splits"].items():
-        assert tags[f"{split}_digest"] == facts["digest"]
-    assert tags["batches"] == "first"
-    assert (tags["images"], tags["patients"]) == ("240", "30")
-    assert tags["split_salt"] == "image-classification"
-    assert (tags["validation_share"], tags["test_share"]) == ("0.2", "0.15")
+    facts = read_facts(retrained.client.get_model_version(MODEL, "1"))
+    assert facts["data_digest"] == summary["data_digest"]
+    for split, found in summary["splits"].items():
+        assert facts[f"{split}_digest"] == found["digest"]
+    assert facts["batches"] == "first"
+    assert (facts["images"], facts["patients"]) == ("240", "30")
+    assert facts["split_salt"] == "image-classification"
+    assert (facts["validation_share"], facts["test_share"]) == ("0.2", "0.15")
 
 
 def test_promotion_alone_judges_the_registered_challenger(retrained: Retrained) -> None:

@@ -28,12 +28,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
 
 OWN_TO_A_RUN = (
-    "decided_at",
-    "champion_since",
-    "index_until",
-    "airflow.run",
-    "airflow.url",
-    "git_commit",
+    "in_use",
     "ledger_head",
 )
 """Tags of a version that another run of the same work has other values of."""

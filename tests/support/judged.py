@@ -51,7 +51,7 @@ def _judge_night(storage: Path, name: str, right: dict[str, str]) -> None:
         tracking.log_images(
             pd.DataFrame({"image_id": ["t"], "label": POSITIVE, "patient": "T1", "split": "train"})
         )
-    tags = {registry.INDEX_TAG: "2026-11-22T02:00:00+00:00", "data_digest": name}
+    tags = {"index_until": "2026-11-22T02:00:00+00:00", "data_digest": name}
     version = register_version(MODEL, run_id, tags)
     champion = registry.find_champion(MODEL)
     theirs = {None: {}, "1": FIRST, "2": SECOND}[champion]

@@ -16,6 +16,18 @@ from image_classification.champion import registry
 
 MODEL, EXPERIMENT = "cells", "experiment"
 
+SUMMARY = {
+    "data_digest": "d1d1",
+    "images": 800,
+    "patients": 40,
+    "captured_until": "2015-10-03",
+    "index_until": "2026-11-22T02:00:00+00:00",
+    "batches": ["first", "second"],
+    "splits": {"train": {"digest": "t1"}, "validation": {"digest": "v1"}},
+    "split_rule": {"split_salt": "salt"},
+}
+"""Of the images of a run, as `select_images` makes it."""
+
 
 class Store:
     """An MLflow store on SQLite, and a folder for a ledger, always at the same place.
@@ -98,5 +110,8 @@ def register(
     if images is not None:
         with tracking.resume_run(run_id):
             tracking.log_images(images)
-    tags = {registry.INDEX_TAG: index_until} if index_until else {}
+    tags = {}
+    if index_until:
+        tags = {registry.DIGEST_TAG: SUMMARY["data_digest"]}
+        tracking.log_json(run_id, SUMMARY | {"index_until": index_until}, tracking.SUMMARY_ARTIFACT)
     return run_id, str(registry.register_challenger(MODEL, model_id, tags).version)

@@ -9,6 +9,7 @@ import pytest
 from kedro.io import DataCatalog
 from shipped import read_files
 
+from image_classification import tracking
 from image_classification.configuration import names
 from image_classification.errors import ConfigurationError
 from image_classification.tracking.kept import locate_artifact_path
@@ -50,6 +51,7 @@ def test_a_dataset_that_is_kept_elsewhere_is_refused_by_name(tmp_path: Path, mad
         (names.CHALLENGER_PREDICTIONS, "promotion/challenger_predictions.csv"),
         (names.CHAMPION_PREDICTIONS, "promotion/champion_predictions.csv"),
         (names.REVIEW_SHEET, "review/contact_sheet.png"),
+        (names.DATA_SUMMARY, tracking.SUMMARY_ARTIFACT),
     ],
 )
 def test_the_paths_stay_those_of_the_runs_that_mlflow_keeps_already(name: str, path: str) -> None:

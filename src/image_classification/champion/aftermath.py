@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from image_classification import tracking
-from image_classification.champion import package, registry
+from image_classification.champion import lineage, package, registry
 from image_classification.champion.record import PLOTS
 from image_classification.champion.release import Release
 from image_classification.champion.statement import DecisionRun, Statement
@@ -131,7 +131,7 @@ class Aftermath:
         version = registry.register_challenger(
             self._model_name,
             self._catalog.load(names.LOGGED_MODEL)["model_id"],
-            registry.describe_data(self._catalog.load(names.DATA_SUMMARY)) | self.run.tags,
+            lineage.make_tags(self._catalog.load(names.DATA_SUMMARY)),
         )
         return str(version.version)
 

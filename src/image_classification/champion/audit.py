@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ from image_classification import tracking
 from image_classification.champion import ledger, registry
 from image_classification.champion.chain import Chain, Record, list_rewritten
 from image_classification.champion.journal import Journal
-from image_classification.champion.record import ENTRY_FILE, FOLDER
+from image_classification.champion.record import read_entry
 
 
 @dataclass(frozen=True)
@@ -183,21 +182,12 @@ def _compare_runs(own: list[Record]) -> tuple[list[str], list[str]]:
         if not tracking.is_active_run(run_id):
             gone.append(f"MLflow run {run_id}, of {_name(entry)}, was deleted")
             continue
-        copy = _read_copy(run_id)
+        copy = read_entry(run_id)
         if copy is None:
             gone.append(f"MLflow run {run_id} keeps no copy of {_name(entry)}: it was removed")
         elif any(entry.get(key) != value for key, value in copy.items()):
             edited.append(f"{_name(entry)} was edited, or its copy in MLflow run {run_id} was")
     return [said[0].upper() + said[1:] for said in edited], gone
-
-
-def _read_copy(run_id: str) -> dict[str, Any] | None:
-    content = tracking.read_artifact(run_id, f"{FOLDER}/{ENTRY_FILE}")
-    try:
-        found = json.loads(content) if content else None
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else None
 
 
 def _name(entry: Record) -> str:
@@ -209,5 +199,5 @@ def _name(entry: Record) -> str:
 def _list_strangers(own: list[Record], known: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     named = {entry["version"] for entry in own}
     for version, tags in known.items():
-        if registry.DIGEST_TAG not in tags and version not in named:
+        if registry.read_digest(tags) is None and version not in named:
             yield f"Version {version} was not registered by this project: it is left alone"

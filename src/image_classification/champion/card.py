@@ -10,14 +10,19 @@ from image_classification.champion.ledger import Entry, name_event
 from image_classification.gate.check import tell_value
 from image_classification.gate.measure import find_measure
 from image_classification.gate.number import format_change
-from image_classification.gate.verdict import ROLLED_BACK
+from image_classification.gate.verdict import MOVES, ROLLED_BACK
 from image_classification.text import escape_markdown, escape_text
 
-REPLACED = "**Replaced"
+IN_USE, NO_MORE, NOT_IN_USE = "Champion ", "Was champion ", "Not in use: "
+"""How a card begins: MLflow's list of versions shows the first line as it is written."""
+OLD_MARK = "**Replaced"
+"""How an earlier release began the card of a former champion."""
 SPLITS = ("train", "validation", "test")
 LONGEST_CARD = 5000
 """Characters of a description; an SQL server refuses a longer one."""
 LONGEST_CELL = 120
+LINKED = ("http", "#/", "get-artifact?")
+"""How an address begins that a browser on MLflow's page can open."""
 
 
 def render_card(
@@ -39,6 +44,7 @@ def render_card(
     """
     decision = entry["decision"]
     parts = [
+        _state_use(entry),
         _state_verdict(entry),
         _describe_model(entry, links),
         *([_describe_judgement(decision), _tabulate_checks(decision)] if decision else []),
@@ -56,13 +62,13 @@ def mark_replaced(description: str, entry: Entry) -> str:
         description: the card until now; it may carry such a mark already.
         entry: the promotion or rollback in the ledger that replaced the champion.
     """
-    mark = (
-        f"{REPLACED} by version {entry['version']}** on {entry['at'][:16].replace('T', ' ')} UTC "
-        f"({entry['event']} by {escape_markdown(entry['by'])}). {_as_sentence(entry['reason'])}"
-    )
-    if description.startswith(REPLACED):
+    use = f"{NO_MORE}until {_tell_minute(entry)} UTC, then version {entry['version']}."
+    who = f"{_capitalise(str(entry['event']))} by {escape_markdown(entry['by'])}:"
+    if description.startswith(NO_MORE):
+        description = description.partition("\n\n")[2].partition("\n\n")[2]
+    elif description.startswith((IN_USE, OLD_MARK)):
         description = description.partition("\n\n")[2]
-    return _fit(f"{mark}\n\n{description}")
+    return _fit("\n\n".join([use, f"{who} {_as_sentence(entry['reason'])}", description]))
 
 
 def render_decision(decision: Mapping[str, Any]) -> str:
@@ -70,20 +76,34 @@ def render_decision(decision: Mapping[str, Any]) -> str:
     return "\n\n".join([_describe_judgement(decision), _tabulate_checks(decision)])
 
 
+def _state_use(entry: Entry) -> str:
+    """Return the first line: whether the version is champion, in plain text."""
+    if entry["event"] not in MOVES:
+        return f"{NOT_IN_USE}{entry['event']} on {_tell_minute(entry)} UTC."
+    return f"{IN_USE}since {_tell_minute(entry)} UTC."
+
+
 def _state_verdict(entry: Entry) -> str:
     event = str(entry["event"])
     if event == ROLLED_BACK:
         event = f"restored, in place of version {entry['champion_before']}"
-    verdict = f"**{event[0].upper()}{event[1:]}** on {entry['at'][:16].replace('T', ' ')} UTC"
     said = escape_markdown(entry["comment"])
     comment = f" “{said}”" if said and entry["comment"] != entry["reason"] else ""
     who = escape_markdown(entry["by"])
-    return f"{verdict}, by {who}.{comment} {_as_sentence(entry['reason'])}"
+    return f"**{_capitalise(event)}** by {who}.{comment} {_as_sentence(entry['reason'])}"
+
+
+def _tell_minute(entry: Entry) -> str:
+    return str(entry["at"])[:16].replace("T", " ")
+
+
+def _capitalise(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _as_sentence(reason: str) -> str:
     said = escape_markdown(reason)
-    return f"{said[:1].upper()}{said[1:]}{'' if said.endswith('.') else '.'}"
+    return f"{_capitalise(said)}{'' if said.endswith('.') else '.'}"
 
 
 def _flatten(text: str) -> str:
@@ -96,12 +116,13 @@ def _fit(text: str) -> str:
         return text
     ending = "\n\n… cut here: `image-classification explain` tells all of it."
     kept = text[: LONGEST_CARD - len(ending)]
-    return (kept.rpartition("\n")[0] or kept) + ending
+    whole_lines = kept.rpartition("\n")[0]
+    return (whole_lines if len(whole_lines) > LONGEST_CARD / 2 else kept) + ending
 
 
 def _describe_model(entry: Entry, links: Mapping[str, str]) -> str:
     named = " · ".join(
-        f"[{title}]({address})" if address.startswith("http") else f"{title}: `{address}`"
+        f"[{title}]({address})" if address.startswith(LINKED) else f"{title}: `{address}`"
         for title, address in links.items()
     )
     what = (

@@ -57,13 +57,13 @@ def _compare_with_newest(
 ) -> tuple[bool, str]:
     latest = registry.find_latest_version(model_name)
     counts = _count(summary)
-    if latest is not None and registry.DIGEST_TAG not in latest.tags:
+    if latest is not None and registry.read_digest(latest.tags) is None:
         logger.warning("Version %s was not registered by this project", latest.version)
-        latest = registry.find_latest_version(model_name, tag=registry.DIGEST_TAG)
+        latest = registry.find_latest_version(model_name, own=True)
     if latest is None:
         return True, f"No model is registered yet: training on {counts}."
     version = str(latest.version)
-    if latest.tags.get(registry.DIGEST_TAG) == summary["data_digest"]:
+    if registry.read_digest(latest.tags) == summary["data_digest"]:
         if judges and (unjudged := registry.explain_unjudged(latest.tags)):
             return True, (
                 f"No new images, but version {version} {unjudged}: training on these {counts} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from image_classification import tracking
-from image_classification.champion import card, ledger, registry
+from image_classification.champion import card, ledger, lineage, registry
 from image_classification.champion.chain import DECIDED, Chain
 from image_classification.champion.journal import Journal, tell_time
 from image_classification.champion.statement import DecisionRun, Statement
@@ -26,9 +27,9 @@ FOLDER = "promotion"
 ENTRY_FILE = "ledger_entry.json"
 RESTORED = "restored"
 CHAMPION_SINCE = "champion_since"
-"""Tag of each version that is champion, or was."""
-OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until")
-"""Tags of a former champion; they are removed when it becomes champion again."""
+"""What an earlier release called the tag `in_use`: only since when."""
+OF_A_FORMER_CHAMPION = ("replaced_by", "replaced_because", "champion_until", CHAMPION_SINCE)
+"""Tags that an earlier release gave champions; they are removed when one becomes champion again."""
 PLOTS = {
     "Challenger and champion, side by side": names.COMPARISON_PLOT,
     "Confusion matrix": names.CONFUSION_MATRIX,
@@ -176,7 +177,7 @@ class Recorder:
     ) -> dict[str, Any]:
         """Return an entry about a version, which moves nothing; see `record`."""
         present = registry.find_champion(self.model_name)
-        tags = registry.get_version(self.model_name, version).tags
+        facts = lineage.read_facts(registry.get_version(self.model_name, version))
         return {
             "at": tell_time(),
             "event": event,
@@ -190,7 +191,7 @@ class Recorder:
             "mode": self.mode if decision else "",
             "reason": statement.reason or (decision or {}).get("reason", ""),
             "decision": dict(decision) if decision else None,
-            "data": {key: value for key, value in tags.items() if key.endswith("digest")},
+            "data": {key: value for key, value in facts.items() if key.endswith("digest")},
             "git_commit": read_git_commit(),
             "airflow_run": self.run.airflow_run,
             "airflow_url": self.run.airflow_url,
@@ -202,7 +203,7 @@ class Recorder:
         version, event = entry["version"], entry["event"]
         found = registry.get_version(self.model_name, version)
         judged_itself = event not in verdict.MOVES and entry["champion_after"] == version
-        was_champion = event in verdict.FAILURES and CHAMPION_SINCE in found.tags
+        was_champion = event in verdict.FAILURES and _was_champion(found.tags)
         if judged_itself or was_champion:
             # It keeps the record of its promotion.
             registry.tag_version(self.model_name, version, tags)
@@ -212,7 +213,7 @@ class Recorder:
             version,
             {**_make_tags(entry), **tags},
             self._render_card(entry),
-            outdated=OF_A_FORMER_CHAMPION if event in verdict.MOVES else (),
+            outdated=_list_outdated(event),
         )
 
     def _tag_model(self, entry: Mapping[str, Any], tags: Mapping[str, str]) -> None:  # noqa: ARG002
@@ -227,11 +228,10 @@ class Recorder:
         version, before = entry["version"], entry["champion_before"]
         if entry["event"] not in verdict.MOVES or not before or before == version:
             return
-        values = (version, f"{entry['event']}: {entry['reason']}", entry["at"])
-        replacement = dict(zip(OF_A_FORMER_CHAMPION, values, strict=True))
+        replaced = registry.get_version(self.model_name, before)
+        replacement = {registry.IN_USE_TAG: _end_use(replaced.tags, entry)}
         if entry["event"] == verdict.ROLLED_BACK:
             replacement |= _state_decision(entry, verdict.ROLLED_BACK)
-        replaced = registry.get_version(self.model_name, before)
         text = card.mark_replaced(replaced.description or "", entry)
         registry.describe_version(self.model_name, before, replacement, text)
 
@@ -239,17 +239,9 @@ class Recorder:
         found = registry.get_version(self.model_name, entry["version"])
         own = entry["mlflow_run_id"]
         run_id = found.run_id or own
-        addresses = {
-            title: tracking.locate_artifact_file(run_id, path)
-            for title, path in self._plots.items()
+        pictures = {
+            title: tracking.link_artifact_file(run_id, path) for title, path in self._plots.items()
         }
-        page = tracking.locate_page(own)
-        links = {"The night on one page": page} if page else {}
-        links["MLflow run of the training"] = tracking.locate_run(run_id)
-        if own != run_id:
-            links["MLflow run of this decision"] = tracking.locate_run(own)
-        if entry["airflow_url"]:
-            links["DAG run"] = entry["airflow_url"]
         history = ledger.select_version(self.read_entries(), entry["version"])
         judged = [
             past["decision"]
@@ -260,11 +252,38 @@ class Recorder:
         decision = entry["decision"] or (judged[-1] if judged else None)
         return card.render_card(
             {**entry, "decision": decision},
-            found.tags,
-            pictures={title: address for title, address in addresses.items() if address},
-            links=links,
+            lineage.read_facts(found),
+            pictures=pictures,
+            links=_list_links(run_id, entry),
             history=history,
         )
+
+
+def _list_links(run_id: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return the pages that a card leads to: of the training, and of the decision if apart."""
+    own = entry["mlflow_run_id"]
+    pages = {
+        "The night on one page": f"{tracking.link_run(own)}/artifacts/{tracking.PAGE_ARTIFACT}",
+        "Training run": tracking.link_run(run_id),
+        "DAG run": entry["airflow_url"],
+    }
+    if own != run_id:
+        pages["DAG run"] = tracking.read_tag(run_id, tracking.AIRFLOW_URL_TAG)
+        pages |= {"Decision": tracking.link_run(own), "its DAG run": entry["airflow_url"]}
+    return {title: address for title, address in pages.items() if address}
+
+
+def read_entry(run_id: str) -> dict[str, Any] | None:
+    """Return the copy of the last entry of the ledger that an MLflow run keeps, or None.
+
+    It is empty where it cannot be read.
+    """
+    content = tracking.read_artifact(run_id, f"{FOLDER}/{ENTRY_FILE}")
+    try:
+        found = json.loads(content) if content else None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else None
 
 
 def read_git_commit() -> str:
@@ -298,33 +317,44 @@ def _list_failed_guards(decision: Mapping[str, Any]) -> list[str]:
 
 
 def _state_decision(entry: Mapping[str, Any], decided: str) -> dict[str, str]:
-    """Return the tags that say what was decided about a version, when and by whom."""
-    return {
-        registry.DECISION_TAG: decided,
-        registry.REASON_TAG: str(entry["reason"]),
-        "decided_at": str(entry["at"]),
-        "decided_by": str(entry["by"]),
-    }
+    """Return the tags that say what was decided about a version, and why."""
+    return {registry.DECISION_TAG: decided, registry.REASON_TAG: str(entry["reason"])}
 
 
 def _make_tags(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags that a decision sets on its version."""
+    """Return the tags that a decision sets on its version: few, since MLflow shows all of them.
+
+    Everything else about the decision is in `ENTRY_FILE` of its MLflow run, and in the ledger.
+    """
     decision, event = entry["decision"], entry["event"]
     # The entry of a rollback is about the version that is put back, not the one taken out.
     tags = _state_decision(entry, RESTORED if event == verdict.ROLLED_BACK else event)
-    tags["git_commit"] = str(entry["git_commit"])
     if event in verdict.MOVES:
-        tags[CHAMPION_SINCE] = str(entry["at"])
+        tags[registry.IN_USE_TAG] = f"since {_tell_minute(entry['at'])} UTC"
     if decision and event == verdict.REFUSED:
         tags[registry.GUARDS_TAG] = ", ".join(_list_failed_guards(decision))
-    if not decision:
-        return tags
-    champion, tests = decision["champion"], decision["tests"]
-    tags["compared_with_version"] = champion["version"] if champion else "none"
-    tags["mode"] = str(entry["mode"])
-    for role, prefix in (("challenger", "validation"), ("champion", "champion")):
-        for name, value in ((decision[role] or {}).get("metrics") or {}).items():
-            tags[f"{prefix}_{name}"] = f"{value:.4f}"
-    for name in ("gain", "low", "high", "p_value") if tests else ():
-        tags[name if name in ("gain", "p_value") else f"gain_{name}"] = f"{tests[name]:.4g}"
+    if decision and "accuracy" in decision["challenger"]["metrics"]:
+        tags[registry.REFERENCE_TAG] = f"{decision['challenger']['metrics']['accuracy']:.4f}"
     return tags
+
+
+def _list_outdated(event: str) -> list[str]:
+    """Return the tags that a version must not keep after a decision about it."""
+    outdated = [] if event == verdict.REFUSED else [registry.GUARDS_TAG]
+    return [*outdated, *(OF_A_FORMER_CHAMPION if event in verdict.MOVES else ())]
+
+
+def _was_champion(tags: Mapping[str, str]) -> bool:
+    return registry.IN_USE_TAG in tags or CHAMPION_SINCE in tags
+
+
+def _end_use(tags: Mapping[str, str], entry: Mapping[str, Any]) -> str:
+    """Return from when to when a champion was in use; the same where it is asked for again."""
+    since = tags.get(registry.IN_USE_TAG, "").removeprefix("since ").removesuffix(" UTC")
+    began = since.partition(" to ")[0] or _tell_minute(tags.get(CHAMPION_SINCE, ""))
+    ended = f"{_tell_minute(entry['at'])} UTC, then version {entry['version']}"
+    return f"{began} to {ended}" if began else f"to {ended}"
+
+
+def _tell_minute(time: str) -> str:
+    return time[:16].replace("T", " ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -23,17 +22,21 @@ logger = logging.getLogger(__name__)
 
 CHAMPION = glance.CHAMPION
 CHALLENGER = "challenger"
-DIGEST_TAG = "data_digest"
+# The tags of a version: MLflow shows them in the order of their names, the decision first.
 DECISION_TAG = "decision"
 REASON_TAG = "decision_reason"
-INDEX_TAG = "index_until"
+IMAGES_TAG = "images"
+DIGEST_TAG = "images_digest"
+"""Tag of a version: digest of the images, labels and splits that it was made from."""
+OLD_DIGEST_TAG = "data_digest"
+"""What an earlier release called that tag; the ledger and the summary of a run still do."""
+IN_USE_TAG = "in_use"
+"""Tag of each version that is champion, or was: since when, or from when to when."""
 GUARDS_TAG = "refused_for"
 """Tag of a version: the guards that refused its comparison."""
 REFERENCE_TAG = "validation_accuracy"
 """Tag of a version: its accuracy on the validation images when it was judged."""
 LEDGER_TAG = glance.LEDGER_TAG
-LONGEST_LIST = 2000
-"""Characters of a tag; a longer list belongs into a file."""
 
 
 def find_version(model_name: str, alias: str) -> ModelVersion | None:
@@ -47,14 +50,14 @@ def find_version(model_name: str, alias: str) -> ModelVersion | None:
         raise
 
 
-def find_latest_version(model_name: str, tag: str | None = None) -> ModelVersion | None:
+def find_latest_version(model_name: str, *, own: bool = False) -> ModelVersion | None:
     """Return the newest version of a model by its number, or None if there is none.
 
     Args:
         model_name: the registered model.
-        tag: only versions that have this tag.
+        own: only versions that this project has registered.
     """
-    found = [one for one in list_versions(model_name) if tag is None or tag in one.tags]
+    found = [one for one in list_versions(model_name) if not own or read_digest(one.tags)]
     return max(found, key=lambda version: int(version.version), default=None)
 
 
@@ -233,26 +236,9 @@ def locate_version(model_name: str, version: str) -> str:
     return f"{tracking.hide_login(uri).rstrip('/')}/#/models/{model_name}/versions/{version}"
 
 
-def describe_data(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags of a version that say which data it was made from.
-
-    Args:
-        summary: from `select_images`.
-    """
-    batches = summary["batches"]
-    listed = ", ".join(batches)
-    if len(listed) > LONGEST_LIST:
-        listed = f"{len(batches)} batches, {batches[0]} to {batches[-1]}: see data/images.parquet"
-    return {
-        DIGEST_TAG: summary["data_digest"],
-        "images": str(summary["images"]),
-        "patients": str(summary["patients"]),
-        "captured_until": summary["captured_until"],
-        INDEX_TAG: summary["index_until"],
-        "batches": listed,
-        **{f"{split}_digest": facts["digest"] for split, facts in summary["splits"].items()},
-        **{name: str(value) for name, value in summary["split_rule"].items()},
-    }
+def read_digest(tags: Mapping[str, str]) -> str | None:
+    """Return the digest of the data of a version; None if this project has not registered it."""
+    return tags.get(DIGEST_TAG) or tags.get(OLD_DIGEST_TAG)
 
 
 def explain_unjudged(tags: Mapping[str, str]) -> str:

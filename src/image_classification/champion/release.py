@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from image_classification import tracking
-from image_classification.champion import ledger, registry
+from image_classification.champion import ledger, lineage, registry
 from image_classification.champion.audit import Audit, audit, explain_fault, read_copies
 from image_classification.champion.chain import ACCEPTED, Chain, Record
 from image_classification.champion.journal import Journal, Store
@@ -321,8 +321,8 @@ class Release:
             return None
 
     def _read_data_until(self, version: str) -> str:
-        tags = registry.get_version(self.model_name, version).tags
-        return str(tags.get(registry.INDEX_TAG, ""))
+        facts = lineage.read_facts(registry.get_version(self.model_name, version))
+        return facts.get("index_until", "")
 
     def _refuse_fault(self, event: str, chain: Chain, expected: str | None) -> None:
         """Refuse a promotion that the ledger does not allow. A person may roll back all the same.

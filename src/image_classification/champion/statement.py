@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from image_classification.tracking.tags import AIRFLOW_RUN_TAG, AIRFLOW_URL_TAG
-
 POLICY = "the policy"
 """Stands for the person if no person was asked."""
 
@@ -37,13 +35,6 @@ class DecisionRun:
     def is_shared(self) -> bool:
         """Whether several processes work on the run, and Airflow may retry each of them."""
         return bool(self.airflow_run)
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The tags of a version that lead back to the DAG run; none without Airflow."""
-        if not self.airflow_run:
-            return {}
-        return {AIRFLOW_RUN_TAG: self.airflow_run, AIRFLOW_URL_TAG: self.airflow_url}
 
 
 @dataclass(frozen=True)

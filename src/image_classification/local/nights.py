@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pandas as pd
 
 from image_classification import figures, tracking, words
 from image_classification.champion import registry
+from image_classification.champion.lineage import read_facts
+from image_classification.champion.record import read_entry
 from image_classification.commands.project import look_at, render_project
 from image_classification.configuration import names
 from image_classification.configuration.plain import PlainConfiguration
@@ -28,6 +30,9 @@ from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.ports import ServiceError
 from image_classification.local.services import Stack
 from image_classification.local.synthetic import make_cells
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 DAG_ID = "retraining"
 FIRST_PATIENTS, FURTHER_PATIENTS, CELLS = 80, 40, 20
@@ -189,32 +194,37 @@ def _run_night(
             f"DAG run {run_id} failed: {note} See {stack.folder / 'airflow' / 'logs'}"
         )
     newest = registry.find_latest_version(model_name)
-    own = newest is not None and newest.tags.get(tracking.AIRFLOW_URL_TAG) == url
-    tags = newest.tags if own and newest is not None else {}
-    if tags and newest is not None:
-        _print_comparison(tags, newest.version)
+    made_by = newest.run_id if newest else None
+    if made_by is None or tracking.read_tag(made_by, tracking.AIRFLOW_URL_TAG) != url:
+        newest, made_by = None, None
+    entry = (read_entry(made_by) if made_by else None) or {}
+    if newest and entry.get("decision"):
+        _print_comparison(entry["decision"], newest.version)
     print("\n  " + "\n  ".join(line for line in note.splitlines() if line))
-    return _summarise(number, batch, note, tags, newest.version if tags and newest else None)
+    return _summarise(number, batch, note, newest, entry)
 
 
 def _summarise(
-    number: int, batch: str, note: str, tags: dict[str, str], version: str | None
+    number: int, batch: str, note: str, newest: ModelVersion | None, entry: dict[str, Any]
 ) -> dict[str, Any]:
     """Return a row of the history; its measures are empty where nothing was trained."""
     outcome = note.splitlines()[0] if note else ""
+    facts = read_facts(newest) if newest else {}
+    decision = entry.get("decision") or {}
     measured = {
-        f"{role}_{name}": float(tags[f"{prefix}_{name}"]) if f"{prefix}_{name}" in tags else None
-        for role, prefix in (("challenger", "validation"), ("champion", "champion"))
+        f"{role}_{name}": ((decision.get(role) or {}).get("metrics") or {}).get(name)
+        for role in ("challenger", "champion")
         for name in SHOWN
     }
+    waits = WAITING if outcome.startswith(SKIPPED) else STOPPED
     return {
         "night": number,
         "batch": batch,
-        "images": int(tags["images"]) if tags else None,
-        "patients": int(tags["patients"]) if tags else None,
-        "version": version,
+        "images": int(facts["images"]) if newest else None,
+        "patients": int(facts["patients"]) if newest else None,
+        "version": str(newest.version) if newest else None,
         **measured,
-        "decision": tags.get("decision", WAITING if outcome.startswith(SKIPPED) else STOPPED),
+        "decision": entry.get("event", waits),
         "outcome": outcome,
     }
 
@@ -232,17 +242,16 @@ def _print_task(task: dict[str, Any]) -> None:
     print(f"  {task['task_id']:<24} {task['state']:<16} {length}", flush=True)
 
 
-def _print_comparison(tags: dict[str, str], version: str) -> None:
-    champion = tags.get("compared_with_version", "none")
+def _print_comparison(decision: dict[str, Any], version: str) -> None:
     title = f"On the validation {words.current().groups}"
     print(f"\n  {title:<28}  {'  '.join(f'{name:>11}' for name in SHOWN)}")
-    _print_row(f"challenger, version {version}", [tags[f"validation_{name}"] for name in SHOWN])
-    if champion != "none":
-        _print_row(f"champion, version {champion}", [tags[f"champion_{name}"] for name in SHOWN])
+    _print_row(f"challenger, version {version}", decision["challenger"]["metrics"])
+    if champion := decision["champion"]:
+        _print_row(f"champion, version {champion['version']}", champion["metrics"])
 
 
-def _print_row(title: str, values: Sequence[str]) -> None:
-    print(f"  {title:<28}  {'  '.join(f'{value:>11}' for value in values)}")
+def _print_row(title: str, metrics: dict[str, float]) -> None:
+    print(f"  {title:<28}  {'  '.join(f'{metrics[name]:>11.4f}' for name in SHOWN)}")
 
 
 def _print_registry(model_name: str) -> None:

@@ -30,6 +30,9 @@ IMAGES_ARTIFACT = "data/images.parquet"
 PAGE_ARTIFACT = "night.html"
 """The page of a night, among the artifacts of its run."""
 
+SUMMARY_ARTIFACT = "data/data_summary.json"
+"""What the dataset `data_summary` leaves with a run: the facts about its images."""
+
 
 def log_images(images: pd.DataFrame) -> None:
     """Log the images of the active run: a dataset for each split, and the whole table.
@@ -145,8 +148,21 @@ def locate_artifact_file(run_id: str, path: str) -> str | None:
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme not in ("http", "https"):
         return None
-    server = hide_login(uri).rstrip("/")
-    return f"{server}/get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
+    return f"{hide_login(uri).rstrip('/')}/{link_artifact_file(run_id, path)}"
+
+
+def link_run(run_id: str) -> str:
+    """Return the address of a run's page as MLflow's own pages link it.
+
+    It has no host, so that it holds wherever the store is served, also where no server is known.
+    """
+    experiment_id = MlflowClient().get_run(run_id).info.experiment_id
+    return f"#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def link_artifact_file(run_id: str, path: str) -> str:
+    """Return the address of an artifact's file as MLflow's own pages link it."""
+    return f"get-artifact?path={quote(path, safe='')}&run_uuid={run_id}"
 
 
 def locate_run(run_id: str, experiment_id: str | None = None) -> str:
