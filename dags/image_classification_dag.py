@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='__default__',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": 'Part: intake and training',
             "description": 'Take in new images and train a challenger. Nothing is promoted.',
             "schedule": None,
             "on_new_images": False,
@@ -21,7 +22,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'part of retraining'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
@@ -40,6 +41,7 @@ dag: DAG = build_dag(
             "params": {
                 'force': {
                     'title': 'Train without new images',
+                    'section': 'careful',
                     'description': 'A run that finds no new images trains all the same.',
                     'type': 'boolean',
                     'parameter': 'training.force',
@@ -47,6 +49,8 @@ dag: DAG = build_dag(
                 },
                 'epochs': {
                     'title': 'Epochs',
+                    'section': 'network',
+                    'unit': 'epochs',
                     'description': 'Passes over the training images.',
                     'type': 'integer',
                     'minimum': 1,
@@ -56,6 +60,8 @@ dag: DAG = build_dag(
                 },
                 'learning_rate': {
                     'title': 'Learning rate',
+                    'section': 'network',
+                    'unit': '(no unit)',
                     'description': 'Peak of the schedule.',
                     'type': 'number',
                     'minimum': 1e-06,
@@ -65,6 +71,7 @@ dag: DAG = build_dag(
                 },
                 'network': {
                     'title': 'Network',
+                    'section': 'network',
                     'description': 'The network that is trained.',
                     'type': 'string',
                     'enum': ['large', 'medium', 'mobilenet', 'residual', 'small'],
@@ -73,6 +80,8 @@ dag: DAG = build_dag(
                 },
                 'seed': {
                     'title': 'Seed',
+                    'section': 'network',
+                    'unit': '(no unit)',
                     'description': 'Of the weights, the order and the augmentation.',
                     'type': 'integer',
                     'minimum': 0,
@@ -82,7 +91,9 @@ dag: DAG = build_dag(
                 },
                 'image_size_px': {
                     'title': 'Image size',
-                    'description': 'Side of the square images that the network reads, in pixels.',
+                    'section': 'network',
+                    'unit': 'pixels',
+                    'description': 'Side of the square images that the network reads.',
                     'type': 'integer',
                     'minimum': 16,
                     'maximum': 512,

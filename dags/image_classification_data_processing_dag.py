@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='data_processing',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": 'Part: intake',
             "description": ('Take in the batches that have arrived: check, index and pack them, and '
  'announce new images.'),
             "schedule": '*/10 * * * *',
@@ -22,7 +23,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'part of retraining'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
@@ -41,7 +42,9 @@ dag: DAG = build_dag(
             "params": {
                 'image_size_px': {
                     'title': 'Image size',
-                    'description': 'Side of the square images that the network reads, in pixels.',
+                    'section': 'network',
+                    'unit': 'pixels',
+                    'description': 'Side of the square images that the network reads.',
                     'type': 'integer',
                     'minimum': 16,
                     'maximum': 512,

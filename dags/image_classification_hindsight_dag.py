@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='hindsight',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": 'Part: judging past decisions',
             "description": ('Judge the last decisions of the ledger again, by images that came after '
  'them. The nightly retraining does the same.'),
             "schedule": None,
@@ -22,7 +23,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'part of retraining'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,

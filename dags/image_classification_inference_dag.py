@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='inference',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": '3 Scoring: classify images',
             "description": ('Score a folder or a list of images with the champion. Runs whenever there is '
  'a new champion, and by hand.'),
             "schedule": None,
@@ -22,7 +23,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'by hand'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,

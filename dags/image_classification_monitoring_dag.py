@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='monitoring',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": 'Part: watching the champion',
             "description": ('Measure the champion on the newest labelled days. The nightly retraining '
  'does the same.'),
             "schedule": None,
@@ -22,7 +23,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'part of retraining'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,

@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='promotion',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": 'Part: promotion',
             "description": ('Compare the registered challenger with the champion, and promote it only if '
  'it is better.'),
             "schedule": None,
@@ -22,7 +23,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'part of retraining'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
@@ -41,6 +42,7 @@ dag: DAG = build_dag(
             "params": {
                 'mode': {
                     'title': 'If the challenger is better',
+                    'section': 'careful',
                     'description': 'auto: promote it. approve: ask a person. dry_run: record it, move nothing.',
                     'type': 'string',
                     'enum': ['as configured', 'auto', 'approve', 'dry_run'],
@@ -49,7 +51,10 @@ dag: DAG = build_dag(
                 },
                 'minimum_gain': {
                     'title': 'Required gain',
-                    'description': 'Share of accuracy; the rule in force (improvement.rule) judges how sure it is.',
+                    'section': 'careful',
+                    'unit': 'of accuracy, where 0.01 is one point',
+                    'description': ('How much better it must be; the rule in force (improvement.rule) judges how '
+ 'sure it is.'),
                     'type': 'number',
                     'minimum': -1,
                     'maximum': 1,

@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='retraining',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": '1 Retraining: the whole night',
             "description": ('Take in new images, train a challenger, compare it with the champion, '
  'promote it only if it is better. A night without enough new images is '
  'skipped.'),
@@ -23,7 +24,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification', 'nightly'],
+            "tags": ['image-classification', 'start here'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
@@ -42,6 +43,7 @@ dag: DAG = build_dag(
             "params": {
                 'mode': {
                     'title': 'If the challenger is better',
+                    'section': 'careful',
                     'description': 'auto: promote it. approve: ask a person. dry_run: record it, move nothing.',
                     'type': 'string',
                     'enum': ['as configured', 'auto', 'approve', 'dry_run'],
@@ -50,7 +52,10 @@ dag: DAG = build_dag(
                 },
                 'minimum_gain': {
                     'title': 'Required gain',
-                    'description': 'Share of accuracy; the rule in force (improvement.rule) judges how sure it is.',
+                    'section': 'careful',
+                    'unit': 'of accuracy, where 0.01 is one point',
+                    'description': ('How much better it must be; the rule in force (improvement.rule) judges how '
+ 'sure it is.'),
                     'type': 'number',
                     'minimum': -1,
                     'maximum': 1,
@@ -59,6 +64,7 @@ dag: DAG = build_dag(
                 },
                 'force': {
                     'title': 'Train without new images',
+                    'section': 'careful',
                     'description': 'A run that finds no new images trains all the same.',
                     'type': 'boolean',
                     'parameter': 'training.force',
@@ -66,6 +72,8 @@ dag: DAG = build_dag(
                 },
                 'epochs': {
                     'title': 'Epochs',
+                    'section': 'network',
+                    'unit': 'epochs',
                     'description': 'Passes over the training images.',
                     'type': 'integer',
                     'minimum': 1,
@@ -75,6 +83,8 @@ dag: DAG = build_dag(
                 },
                 'learning_rate': {
                     'title': 'Learning rate',
+                    'section': 'network',
+                    'unit': '(no unit)',
                     'description': 'Peak of the schedule.',
                     'type': 'number',
                     'minimum': 1e-06,
@@ -84,6 +94,7 @@ dag: DAG = build_dag(
                 },
                 'network': {
                     'title': 'Network',
+                    'section': 'network',
                     'description': 'The network that is trained.',
                     'type': 'string',
                     'enum': ['large', 'medium', 'mobilenet', 'residual', 'small'],
@@ -92,6 +103,8 @@ dag: DAG = build_dag(
                 },
                 'seed': {
                     'title': 'Seed',
+                    'section': 'network',
+                    'unit': '(no unit)',
                     'description': 'Of the weights, the order and the augmentation.',
                     'type': 'integer',
                     'minimum': 0,
@@ -101,8 +114,9 @@ dag: DAG = build_dag(
                 },
                 'min_new_images': {
                     'title': 'New images',
-                    'description': ('Fewer images than this new or gone since the newest version, and nothing is '
- 'trained.'),
+                    'section': 'images',
+                    'unit': 'images',
+                    'description': 'If fewer are new or gone since the newest version, nothing is trained.',
                     'type': 'integer',
                     'minimum': 0,
                     'maximum': 1000000,
@@ -111,7 +125,9 @@ dag: DAG = build_dag(
                 },
                 'image_size_px': {
                     'title': 'Image size',
-                    'description': 'Side of the square images that the network reads, in pixels.',
+                    'section': 'network',
+                    'unit': 'pixels',
+                    'description': 'Side of the square images that the network reads.',
                     'type': 'integer',
                     'minimum': 16,
                     'maximum': 512,

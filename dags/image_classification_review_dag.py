@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='review',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": 'Asked: a question about a batch',
             "description": ('Ask a person about a batch that is held, or about labels that it corrects. '
  'Runs are started by the intake, one per question.'),
             "schedule": None,
@@ -22,7 +23,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 100,
             "owner": 'ml-engineering',
-            "tags": ['image-classification', 'review'],
+            "tags": ['image-classification', 'asked by the system'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,

@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='rollback',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": '2 Rollback: an earlier champion again',
             "description": 'Make an earlier version champion again: verified, recorded, with a reason.',
             "schedule": None,
             "on_new_images": False,
@@ -21,7 +22,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'by hand'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,

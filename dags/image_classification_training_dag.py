@@ -12,6 +12,7 @@ dag: DAG = build_dag(
         pipeline='training',
         project_path=Path(__file__).resolve().parents[1],
         settings={
+            "title": 'Part: training',
             "description": ('Train a challenger on the images already taken in, log it and register it. '
  'Nothing is promoted.'),
             "schedule": None,
@@ -22,7 +23,7 @@ dag: DAG = build_dag(
             "catchup": False,
             "max_active_runs": 1,
             "owner": 'ml-engineering',
-            "tags": ['image-classification'],
+            "tags": ['image-classification', 'part of retraining'],
             "retries": 2,
             "retry_delay_s": 10,
             "maximum_retry_delay_s": 300,
@@ -41,6 +42,8 @@ dag: DAG = build_dag(
             "params": {
                 'epochs': {
                     'title': 'Epochs',
+                    'section': 'network',
+                    'unit': 'epochs',
                     'description': 'Passes over the training images.',
                     'type': 'integer',
                     'minimum': 1,
@@ -50,6 +53,8 @@ dag: DAG = build_dag(
                 },
                 'learning_rate': {
                     'title': 'Learning rate',
+                    'section': 'network',
+                    'unit': '(no unit)',
                     'description': 'Peak of the schedule.',
                     'type': 'number',
                     'minimum': 1e-06,
@@ -59,6 +64,7 @@ dag: DAG = build_dag(
                 },
                 'network': {
                     'title': 'Network',
+                    'section': 'network',
                     'description': 'The network that is trained.',
                     'type': 'string',
                     'enum': ['large', 'medium', 'mobilenet', 'residual', 'small'],
@@ -67,6 +73,8 @@ dag: DAG = build_dag(
                 },
                 'seed': {
                     'title': 'Seed',
+                    'section': 'network',
+                    'unit': '(no unit)',
                     'description': 'Of the weights, the order and the augmentation.',
                     'type': 'integer',
                     'minimum': 0,
@@ -76,7 +84,9 @@ dag: DAG = build_dag(
                 },
                 'image_size_px': {
                     'title': 'Image size',
-                    'description': 'Side of the square images that the network reads, in pixels.',
+                    'section': 'network',
+                    'unit': 'pixels',
+                    'description': 'Side of the square images that the network reads.',
                     'type': 'integer',
                     'minimum': 16,
                     'maximum': 512,

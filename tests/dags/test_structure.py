@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from shipped import read_files
+
+from image_classification.orchestration.settings import SECTIONS
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -391,6 +394,80 @@ def test_dag_explains_itself(
         assert f"`{node.name}`" in dag.doc_md
     for field in dag.params:
         assert f"(`{field}`)" in dag.doc_md
+
+
+def test_the_list_begins_with_what_is_started_by_hand_and_tells_parts_from_it(
+    dags: dict[str, DAG],
+) -> None:
+    # Airflow's list is sorted by the display name.
+    listed = sorted(NAMES, key=lambda name: dags[name].dag_display_name)
+    assert listed[:4] == ["retraining", "rollback", "inference", "review"]
+    kinds = {"start here", "by hand", "asked by the system", "part of retraining"}
+    (first, second, third, asked), parts = (
+        [dags[name].tags & kinds for name in some] for some in (listed[:4], listed[4:])
+    )
+    assert (first, second, third) == ({"start here"}, {"by hand"}, {"by hand"})
+    assert asked == {"asked by the system"}
+    assert parts == [{"part of retraining"}] * 6
+    for name in NAMES:
+        assert "\n" not in dags[name].description
+        assert len(dags[name].description) <= 110
+
+
+PARTS = ("intake", "training", "promotion", "watching")
+
+
+@pytest.mark.parametrize(("name", "parts"), [("retraining", PARTS), ("__default__", PARTS[:2])])
+def test_a_composed_graph_reads_as_one_line_when_its_parts_are_closed(
+    dags: dict[str, DAG], name: str, parts: tuple[str, ...]
+) -> None:
+    dag = dags[name]
+    groups = {
+        key: group for key, group in dag.task_group.children.items() if key not in dag.task_ids
+    }
+    assert set(groups) == set(parts)
+    box = {task: key for key, group in groups.items() for task in group.children}
+    assert set(dag.task_ids) - set(box) == {"open_run", "close_run"}
+    edges = {
+        (box.get(task.task_id, task.task_id), box.get(after, after))
+        for task in dag.tasks
+        for after in task.downstream_task_ids
+    }
+    edges = {(before, after) for before, after in edges if before != after}
+    line = ["open_run", *parts[:3], "close_run"]
+    # Each leads to the next, none leads back, and the watch stands beside the line.
+    assert set(pairwise(line)) <= edges
+    assert all(line.index(a) < line.index(b) for a, b in edges if "watching" not in (a, b))
+    beside = {pair for pair in edges if "watching" in pair}
+    assert beside == ({("intake", "watching"), ("watching", "close_run")} if parts[3:] else set())
+
+
+@each_dag
+def test_a_dag_that_is_one_part_has_no_groups(dags: dict[str, DAG], name: str) -> None:
+    has_groups = set(dags[name].task_group.children) != set(dags[name].task_ids)
+    assert has_groups == (name in ("retraining", "__default__"))
+
+
+@each_dag
+def test_every_number_of_the_form_tells_its_unit_and_its_range(
+    dags: dict[str, DAG], name: str
+) -> None:
+    for field, told in dags[name].get_task("open_run").settings.params.items():
+        if told.type not in ("integer", "number"):
+            continue
+        assert told.unit
+        assert told.minimum is not None
+        assert told.maximum is not None
+        shown = dags[name].params.get_param(field).description or ""
+        assert shown.endswith(f" {told.minimum:.15g} to {told.maximum:.15g} {told.unit}.")
+
+
+def test_the_fields_are_in_groups_and_the_dangerous_ones_are_the_last(dags: dict[str, DAG]) -> None:
+    form = dags["retraining"].params
+    sections = [form.get_param(field).schema["section"] for field in form]
+    assert [section for section, _ in groupby(sections)] == list(SECTIONS.values())[1:]
+    careful = {field for field in form if "With care" in form.get_param(field).schema["section"]}
+    assert careful == {"mode", "minimum_gain", "force"}
 
 
 @each_dag

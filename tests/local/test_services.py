@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -76,6 +77,18 @@ def test_binds_every_service_to_localhost(tmp_path: Path) -> None:
     environment = Stack("main", tmp_path, 5000, 8080).environment()
     assert environment["AIRFLOW__API__HOST"] == HOST
     assert environment["MLFLOW_TRACKING_URI"] == f"http://{HOST}:5000"
+
+
+def test_airflow_looks_as_the_project_says_where_it_says_so(tmp_path: Path) -> None:
+    assert Stack("main", tmp_path).environment()["AIRFLOW__API__THEME"] == "{}"
+    project = Path(__file__).resolve().parents[2]
+    (tmp_path / "airflow").mkdir()
+    shutil.copy(project / "airflow" / "theme.json", tmp_path / "airflow")
+    theme = json.loads(Stack("main", tmp_path).environment()["AIRFLOW__API__THEME"])
+    # Airflow colours what is skipped by its pink.
+    assert {key.rpartition("-")[0] for key in theme["globalCss"][":root"]} == {
+        "--chakra-colors-pink"
+    }
 
 
 def test_of_the_settings_of_another_airflow_only_connections_reach_this_one(

@@ -259,3 +259,31 @@ def test_a_schedule_without_a_next_hour_is_refused(cron: str) -> None:
 @pytest.mark.parametrize("cron", [None, "0 2 * * *", "*/10 * * * *", "0 2 * * MON-FRI", "@daily"])
 def test_a_schedule_that_airflow_knows_is_taken(cron: str | None) -> None:
     read_settings("counting", change("schedule", cron)).check_schedule()
+
+
+# The form
+
+
+def test_a_field_tells_what_it_does_then_its_range_and_its_unit() -> None:
+    described = change("params.epochs.description", "Passes.")
+    described["params"]["epochs"]["unit"] = "epochs"
+    params = read_settings("counting", described).params
+    assert params["epochs"].explain() == "Passes. 1 to 9 epochs."
+    assert params["seed"].explain() == ""
+    described["params"]["epochs"] |= {"maximum": None, "unit": ""}
+    assert read_settings("counting", described).params["epochs"].explain() == "Passes. At least 1."
+
+
+def test_fields_stand_by_section_whatever_their_order_in_the_file() -> None:
+    settings = deepcopy(SETTINGS)
+    for name, section in (("epochs", "careful"), ("seed", "network"), ("size", "network")):
+        settings["params"][name]["section"] = section
+    params = read_settings("counting", settings).dag_arguments()["params"]
+    assert list(params) == ["force", "seed", "size", "epochs"]
+    assert params["epochs"].schema["section"].startswith("With care")
+
+
+def test_the_title_is_shown_where_there_is_one() -> None:
+    assert "dag_display_name" not in read_settings("counting", SETTINGS).dag_arguments()
+    titled = read_settings("counting", SETTINGS | {"title": "Counting"}).dag_arguments()
+    assert (titled["dag_display_name"], titled["description"]) == ("Counting", "Count the cells")

@@ -18,16 +18,17 @@ one machine the api-server reads the log files, and nothing needs those servers.
 EXECUTOR = "image_classification.orchestration.executor.PreloadedLocalExecutor"
 
 
-def configure_airflow(dags: Path, url: str) -> dict[str, str]:
+def configure_airflow(project_path: Path, url: str) -> dict[str, str]:
     """Return Airflow's settings, without ``AIRFLOW__``; users, keys and database have their own.
 
     Args:
-        dags: the folder of the generated files.
+        project_path: the project, with the generated files in `dags/`.
         url: on which host and port it is served.
     """
     address = urlsplit(url)
+    theme = project_path / "airflow" / "theme.json"
     return {
-        "CORE__DAGS_FOLDER": str(dags),
+        "CORE__DAGS_FOLDER": str(project_path / "dags"),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__EXECUTOR": EXECUTOR,
         "CORE__PARALLELISM": "4",
@@ -36,6 +37,7 @@ def configure_airflow(dags: Path, url: str) -> dict[str, str]:
         "API__PORT": str(address.port),
         "API__BASE_URL": url,
         "API__WORKERS": "1",
+        "API__THEME": theme.read_text("utf-8") if theme.exists() else "{}",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         # A task whose worker has died is tried again within a minute, not after five.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",

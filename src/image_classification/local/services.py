@@ -223,7 +223,7 @@ class Stack:
         airflow = (
             self.accounts.configure_airflow()
             | self.database.configure(self.database_port)
-            | configure_airflow(self.project_path / "dags", self.airflow_url)
+            | configure_airflow(self.project_path, self.airflow_url)
         )
         ours = self.accounts.log_tasks_in() | {
             "AIRFLOW_HOME": str(self.folder / "airflow"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, Label, TriggerRule
+from airflow.sdk import DAG, BaseOperator, Label, TaskGroup, TriggerRule
 
 from image_classification.configuration.tag import (
     DECIDES,
@@ -26,6 +26,7 @@ from image_classification.orchestration.notices.failure import (
     CloseFailureNotifier,
     FailureNotifier,
 )
+from image_classification.orchestration.part import make_groups
 from image_classification.orchestration.settings import (
     NEW_CHAMPION,
     NEW_IMAGES,
@@ -128,8 +129,9 @@ class _Builder:
         self.spec = spec
         self.settings = settings
         self.nodes = {node.name: node for node in spec.nodes}
+        self.groups = make_groups({tag for node in spec.nodes for tag in node.tags})
         self.tasks = {
-            node.name: self._make(KedroNodeOperator, node.name, node_name=node.name)
+            node.name: self._make(KedroNodeOperator, node.name, *node.tags, node_name=node.name)
             for node in spec.nodes
         }
 
@@ -152,14 +154,21 @@ class _Builder:
             work.append(self._append_restoration())
         self._enclose(work)
 
-    def _make(self, operator: type[PipelineOperator], name: str, **arguments: Any) -> Any:
+    def _make(
+        self, operator: type[PipelineOperator], name: str, *tags: str, **arguments: Any
+    ) -> Any:
+        """Make a task, in the group of the part that one of these tags is of."""
         return operator(
             task_id=name,
+            task_group=self._find_group(*tags),
             pipeline=self.spec.pipeline,
             project_path=str(self.spec.project_path),
             settings=self.settings,
             **arguments,
         )
+
+    def _find_group(self, *tags: str) -> TaskGroup | None:
+        return next((self.groups[tag] for tag in tags if tag in self.groups), None)
 
     def _connect_nodes(self) -> None:
         for node in self.spec.nodes:
@@ -170,6 +179,7 @@ class _Builder:
         check: BaseOperator = self._make(
             CheckNewImagesOperator,
             task_id.CHECK_NEW_IMAGES,
+            TRAINING,
             judges=bool(self._tagged(DECIDES)),
             always=not self._tagged(PROCESSING),
         )
@@ -177,10 +187,10 @@ class _Builder:
         return check
 
     def _append_reviews(self) -> list[BaseOperator]:
-        held = self._make(ListHeldBatchesOperator, task_id.LIST_HELD_BATCHES)
-        ask = RequestReviewOperator.partial(task_id=task_id.REQUEST_REVIEWS).expand_kwargs(
-            held.output
-        )
+        held = self._make(ListHeldBatchesOperator, task_id.LIST_HELD_BATCHES, PROCESSING)
+        ask = RequestReviewOperator.partial(
+            task_id=task_id.REQUEST_REVIEWS, task_group=self._find_group(PROCESSING)
+        ).expand_kwargs(held.output)
         self._last(SCREENS) >> held
         return [held, ask]
 
@@ -202,7 +212,7 @@ class _Builder:
         return announce
 
     def _insert_log_model(self) -> BaseOperator:
-        log_model: BaseOperator = self._make(LogModelOperator, task_id.LOG_MODEL)
+        log_model: BaseOperator = self._make(LogModelOperator, task_id.LOG_MODEL, TRAINING)
         self._last(TRAINING) >> log_model
         if promotion := self._first(PROMOTION):
             log_model >> promotion
@@ -214,16 +224,20 @@ class _Builder:
             AskApproverOperator,
         )
 
-        measure = self._make(MeasurePackageOperator, task_id.MEASURE_PACKAGE)
-        choose = self._make(ChooseChampionOperator, task_id.CHOOSE_CHAMPION)
-        ask = self._make(AskApproverOperator, task_id.ASK_APPROVER)
+        measure = self._make(MeasurePackageOperator, task_id.MEASURE_PACKAGE, PROMOTION)
+        choose = self._make(ChooseChampionOperator, task_id.CHOOSE_CHAMPION, PROMOTION)
+        ask = self._make(AskApproverOperator, task_id.ASK_APPROVER, PROMOTION)
         # Each follows one of two branches: the other is skipped.
         either = {"trigger_rule": TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS}
         promote = self._make(
-            PromoteChallengerOperator, ACTIONS["promote"].task, outlets=[NEW_CHAMPION], **either
+            PromoteChallengerOperator,
+            ACTIONS["promote"].task,
+            PROMOTION,
+            outlets=[NEW_CHAMPION],
+            **either,
         )
-        keep = self._make(KeepChampionOperator, ACTIONS["keep"].task, **either)
-        refuse = self._make(RefuseChallengerOperator, ACTIONS["refuse"].task)
+        keep = self._make(KeepChampionOperator, ACTIONS["keep"].task, PROMOTION, **either)
+        refuse = self._make(RefuseChallengerOperator, ACTIONS["refuse"].task, PROMOTION)
         self._last(PROMOTION) >> measure >> choose
         choose >> Label("better") >> promote
         choose >> Label("better: ask a person") >> ask

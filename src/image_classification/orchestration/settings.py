@@ -95,8 +95,30 @@ class NotificationSettings(BaseModel):
         return self
 
 
+SECTIONS = {
+    "asked": "What this run is about",
+    "network": "What is trained",
+    "images": "When it trains",
+    "careful": "With care: beyond an ordinary night",
+}
+"""Groups of fields of the trigger form, in the order in which it shows them."""
+
+
 class ParamSettings(BaseModel):
-    """One field of the trigger form. `parameter` names the Kedro parameter that it sets."""
+    """One field of the trigger form.
+
+    Attributes:
+        default: what the form shows; left alone, it changes nothing.
+        type: of JSON schema.
+        title: of the field.
+        description: what it does, in a sentence.
+        unit: of a number, as "pixels".
+        section: key of `SECTIONS`: the group of fields that it stands in.
+        parameter: the Kedro parameter that it sets.
+        minimum: of a number.
+        maximum: of a number.
+        enum: the values to choose from.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -104,6 +126,8 @@ class ParamSettings(BaseModel):
     type: str | list[str]
     title: str
     description: str = ""
+    unit: str = ""
+    section: Literal["asked", "network", "images", "careful"] = "asked"
     parameter: str | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -111,8 +135,21 @@ class ParamSettings(BaseModel):
 
     def as_param(self) -> Param:
         """Return the Airflow Param, validated by Airflow as JSON schema."""
-        schema = self.model_dump(exclude_none=True, exclude={"default", "parameter"})
-        return Param(self.default, **schema)
+        schema = self.model_dump(exclude_none=True, exclude={"default", "parameter", "unit"})
+        told = {"description": self.explain(), "section": SECTIONS[self.section]}
+        return Param(self.default, **schema | told)
+
+    def explain(self) -> str:
+        """Return what the field does, its unit and its range."""
+        allowed = [
+            f"{word} {bound:.15g}"
+            for word, bound in (("at least", self.minimum), ("at most", self.maximum))
+            if bound is not None
+        ]
+        if len(allowed) == 2:
+            allowed = [f"{self.minimum:.15g} to {self.maximum:.15g}"]
+        told = " ".join([*allowed, *([self.unit] if self.unit else [])])
+        return f"{self.description} {told[:1].upper()}{told[1:]}." if told else self.description
 
 
 class ApprovalSettings(BaseModel):
@@ -130,10 +167,16 @@ class ApprovalSettings(BaseModel):
 
 
 class DagSettings(BaseModel):
-    """Everything that `airflow.yml` says of one DAG."""
+    """Everything that `airflow.yml` says of one DAG; here, what needs a word.
+
+    Attributes:
+        title: what Airflow shows instead of the id, and sorts its list by; "" for the id.
+        description: what the page of the DAG says of it; the list shows the first sentence.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
+    title: str = ""
     description: str
     schedule: str | None
     on_new_images: bool = False
@@ -196,9 +239,10 @@ class DagSettings(BaseModel):
             "catchup": self.catchup,
             "max_active_runs": self.max_active_runs,
             "dagrun_timeout": self.run_timeout_hours and timedelta(hours=self.run_timeout_hours),
+            **({"dag_display_name": self.title} if self.title else {}),
             "description": self.description.split(". ")[0].rstrip("."),
             "tags": self.tags,
-            "params": {name: param.as_param() for name, param in self.params.items()},
+            "params": {name: param.as_param() for name, param in self._sort_params()},
             "default_args": {
                 "owner": self.owner,
                 "retries": self.retries,
@@ -208,6 +252,11 @@ class DagSettings(BaseModel):
                 "execution_timeout": timedelta(minutes=self.task_timeout_minutes),
             },
         }
+
+    def _sort_params(self) -> list[tuple[str, ParamSettings]]:
+        """Return the fields by section: the form shows them, and their groups, in this order."""
+        order = list(SECTIONS)
+        return sorted(self.params.items(), key=lambda named: order.index(named[1].section))
 
     def _schedule(self) -> Any:
         """Return when runs start by themselves: by the clock, or when an asset has news."""
