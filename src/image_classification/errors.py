@@ -50,6 +50,13 @@ class TrackingError(ImageClassificationError):
     """The MLflow tracking store cannot be used."""
 
 
+def find_cause(error: BaseException | None) -> ImageClassificationError | None:
+    """Return our error, which Kedro's catalog may have wrapped into its own; None for any other."""
+    while error is not None and not isinstance(error, ImageClassificationError):
+        error = error.__cause__
+    return error
+
+
 def name_near_misses(received: str, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` when `received` looks like one of `allowed`, else ``""``."""
     matches = get_close_matches(received, list(allowed), n=1)

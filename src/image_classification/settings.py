@@ -6,15 +6,18 @@ from image_classification.hooks import (
     ChallengerHook,
     CheckHook,
     NightSession,
+    ProgressHook,
     TimingHook,
     WriterHook,
 )
 from image_classification.machine.environment import settle
+from image_classification.vendor.quiet import silence_libraries
 
 settle()
+silence_libraries()
 
 SESSION_CLASS = NightSession
-HOOKS = (CheckHook(), WriterHook(), ChallengerHook(), TRACKING_HOOK, TimingHook())
+HOOKS = (CheckHook(), WriterHook(), ChallengerHook(), TRACKING_HOOK, TimingHook(), ProgressHook())
 # Its hook is TRACKING_HOOK's base.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow")
 CONFIG_LOADER_CLASS = ReadOnceConfigLoader

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from image_classification.commands import entry, group
+from image_classification.vendor.quiet import QUIET
 
 
 @pytest.fixture
@@ -29,14 +30,14 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def test_the_libraries_are_told_to_be_quiet(called: list[dict[str, Any]]) -> None:
-    for name in (*entry.QUIET, "KEDRO_LOGGING_CONFIG"):
+    for name in (*QUIET, "KEDRO_LOGGING_CONFIG"):
         os.environ.pop(name, None)
     with pytest.raises(SystemExit) as ended:
         entry.main()
     assert ended.value.code == 3
     (options,) = called
     assert options["prog_name"] == "image-classification"
-    assert options["environment"].items() >= entry.QUIET.items()
+    assert options["environment"].items() >= QUIET.items()
     assert Path(options["environment"]["KEDRO_LOGGING_CONFIG"]).is_file()
 
 

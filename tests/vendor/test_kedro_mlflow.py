@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -41,3 +43,21 @@ def test_the_command_names_pipelines_and_nodes() -> None:
     assert told.startswith("kedro run")
     assert "training" in told
     assert "train_network" in told
+
+
+@pytest.mark.parametrize("on_databricks", [False, True])
+def test_autologging_is_switched_off_where_it_is_on(
+    on_databricks: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Elsewhere MLflow would look into each library as it is imported, Keras half imported too."""
+    asked: list[object] = []
+    monkeypatch.setattr(mlflow, "autolog", lambda **options: asked.append(options))
+    for name in ("set_tracking_uri", "set_registry_uri"):
+        monkeypatch.setattr(mlflow, name, lambda _: None)
+    monkeypatch.delenv("DATABRICKS_RUNTIME_VERSION", raising=False)
+    if on_databricks:
+        monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16")
+    server = {"mlflow_tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}
+    config = kedro_mlflow.QuietMlflowConfig.model_validate({"server": server})
+    config.setup(SimpleNamespace(project_path=tmp_path, _get_config_credentials=dict))
+    assert asked == ([{"disable": True}] if on_databricks else [])

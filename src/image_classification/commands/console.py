@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from image_classification.configuration.location import find_project_path
-from image_classification.errors import DataError, ImageClassificationError
+from image_classification.errors import DataError, find_cause
+from image_classification.progress import progress
 from image_classification.text import escape_lines
 
 if TYPE_CHECKING:
@@ -41,18 +44,11 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*arguments, **options)
         except Exception as error:
-            if (ours := _unwrap(error)) is None:
+            if (ours := find_cause(error)) is None:
                 raise
             raise click.ClickException(escape_lines(str(ours))) from None
 
     return run
-
-
-def _unwrap(error: BaseException | None) -> ImageClassificationError | None:
-    """Return our error, which Kedro's catalog may have wrapped into its own; None for any other."""
-    while error is not None and not isinstance(error, ImageClassificationError):
-        error = error.__cause__
-    return error
 
 
 def show_table(
@@ -179,3 +175,6 @@ def _prepare_kedro(project_path: Path) -> None:
     from kedro.framework.startup import bootstrap_project
 
     bootstrap_project(project_path)
+    for handler in progress.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)  # a table may go to stdout

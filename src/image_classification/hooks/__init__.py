@@ -2,6 +2,7 @@
 
 from image_classification.hooks.challenger import ChallengerHook
 from image_classification.hooks.check import CheckHook
+from image_classification.hooks.progress import ProgressHook
 from image_classification.hooks.session import NightSession
 from image_classification.hooks.timing import TimingHook
 from image_classification.hooks.tracking import TRACKING_HOOK, TrackingHook
@@ -12,6 +13,7 @@ __all__ = [
     "ChallengerHook",
     "CheckHook",
     "NightSession",
+    "ProgressHook",
     "TimingHook",
     "TrackingHook",
     "WriterHook",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -15,12 +14,12 @@ from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun, name_user
 from image_classification.configuration import names
+from image_classification.gate.summary import summarise_decision
 from image_classification.gate.trend import describe_watch
 from image_classification.hooks.session import read_waiting
 from image_classification.pages.night import write_history, write_night
 from image_classification.pipelines.purpose import read_purpose, split_at_training
-
-logger = logging.getLogger(__name__)
+from image_classification.progress import progress
 
 SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
 """Options of a run that leave nodes out. No step follows a part of a pipeline."""
@@ -93,14 +92,12 @@ class ChallengerHook:
                 decides=purpose.decides,
                 rolls_back=purpose.rolls_back,
             )
-            if outcome:
-                logger.info("%s", outcome)
-        if purpose.watches:
-            # All runs without Airflow share a folder: it may hold the decision of an earlier run.
-            has_decided = purpose.decides and not waiting
-            decision = catalog.load(names.DECISION) if has_decided else None
-            if sentence := describe_watch(catalog.load(names.CHAMPION_WATCH), decision):
-                tracking.tag_run(run_id, {tracking.WATCH_TAG: sentence})
+        decided = catalog.load(names.DECISION) if purpose.decides and not waiting else None
+        _tell(outcome, decided)
+        watch = catalog.load(names.CHAMPION_WATCH) if purpose.watches else None
+        # All runs without Airflow share a folder: it may hold the decision of an earlier run.
+        if watch and (sentence := describe_watch(watch, decided)):
+            tracking.tag_run(run_id, {tracking.WATCH_TAG: sentence})
         if purpose.decides:
             # All runs without Airflow share a folder: it may hold what an earlier run has made.
             parts = split_at_training(pipeline) if waiting else None
@@ -108,6 +105,13 @@ class ChallengerHook:
             write_night(catalog, _describe_run(run_id), outcome, done.all_outputs())
         elif purpose.rolls_back:
             write_history(catalog)
+
+
+def _tell(outcome: str, decision: Mapping[str, Any] | None) -> None:
+    """Tell who waits for the run what has come of it."""
+    summary = ["", *summarise_decision(decision), ""] if decision else []
+    for line in [*summary, outcome] if outcome else summary:
+        progress.info("%s", line)
 
 
 def _write_failed_night(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, cast
 
+import click
 from kedro.framework.session import KedroSession
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
@@ -14,11 +15,13 @@ from kedro.runner import AbstractRunner, SequentialRunner
 
 from image_classification.champion.novelty import check_new_images
 from image_classification.configuration import names
+from image_classification.errors import find_cause
 from image_classification.pipelines.purpose import (
     read_purpose,
     split_at_training,
     takes_images_in,
 )
+from image_classification.text import escape_lines
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,13 @@ class NightSession(KedroSession):
         token = _waiting.set("")
         try:
             return super().run(runner=runner, **options)
+        except Exception as error:
+            ours = find_cause(error)
+            if ours is None or click.get_current_context(silent=True) is None:
+                raise
+            # On a command line, one line says what to do; the log has the rest.
+            logger.info("The run has failed", exc_info=True)
+            raise click.ClickException(escape_lines(str(ours))) from ours
         finally:
             _waiting.reset(token)
 

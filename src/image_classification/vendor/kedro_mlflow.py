@@ -9,12 +9,15 @@ Relied on, tried with kedro-mlflow 2.0.3:
   a public function, since no task of a DAG runs a whole pipeline.
 - `KedroMlflowConfig._set_experiment` asks MLflow three times for the experiment at each session:
   it can go when the experiment is opened with the run.
+- `KedroMlflowConfig.setup` calls `mlflow.autolog(disable=True)`, which fails while Keras is half
+  imported: it can go when MLflow's hook waits until Keras is whole.
 - `_generate_kedro_command`: the command that is shown with a run.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +41,18 @@ COMMAND_OPTIONS = (
 
 class QuietMlflowConfig(KedroMlflowConfig):
     """kedro-mlflow's configuration, which opens no experiment before a run needs it."""
+
+    def setup(self, context: Any) -> None:
+        """Point MLflow to the configured store.
+
+        By default kedro-mlflow switches autologging off. MLflow then waits for each library that it
+        could log, to switch it off there: while TensorFlow imports Keras it imports it, too, half
+        as it is, fails, and warns ("cannot import name 'cast'"). Nothing is lost by that, for
+        autologging is off: only Databricks switches it on.
+        """
+        if not os.environ.get("DATABRICKS_RUNTIME_VERSION"):
+            self.tracking.disable_tracking.disable_autologging = False
+        super().setup(context)
 
     def _set_experiment(self) -> None:
         """Leave the experiment alone."""

@@ -6,8 +6,11 @@ imported at their first use, so that ``from image_classification import vision``
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from image_classification.vendor.tensorflow import quiet_import
 
 Network: TypeAlias = Any
 """A Keras model: pixels ``(n, size, size, 3)``, 0 to 255, to probabilities ``(n, classes)``."""
@@ -81,4 +84,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    home = f"{__name__}.{_HOMES[name]}"
+    if "tensorflow" in sys.modules:
+        return getattr(import_module(home), name)
+    with quiet_import():
+        return getattr(import_module(home), name)

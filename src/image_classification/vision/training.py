@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from image_classification.progress import progress as lines
 from image_classification.vision import feed
 from image_classification.vision.colour import mark_learnt_colours
 from image_classification.vision.feed import Targets
@@ -264,7 +265,7 @@ class _Progress(keras.callbacks.Callback):
         self.fitted_at = time.monotonic()
         if self.fitted_at - self.spoke_at > self.seconds_between_lines and logs:
             self.spoke_at = self.fitted_at
-            logger.info(
+            lines.info(
                 "Epoch %d/%d, step %d/%d: training loss %.4f",
                 *(self.epoch + 1, self.epochs, batch + 1, self.steps_per_epoch, logs["loss"]),
             )
@@ -278,7 +279,7 @@ class _Progress(keras.callbacks.Callback):
         self.history.validation_loss.append(float(logs["val_loss"]))
         self.history.learning_rate.append(float(self.model.optimizer.learning_rate))
         self.history.images_per_second.append(rate)
-        logger.info(
+        lines.info(
             "Epoch %d/%d: accuracy %.4f, loss %.4f; validation accuracy %.4f, loss %.4f; "
             "%.0f images/s",
             *(epoch + 1, self.epochs, logs["accuracy"], logs["loss"]),
