@@ -16,6 +16,9 @@ from image_classification.pipelines import monitoring, promotion, rollback
 
 WATCH = {"version": "3", "sentence": "champion v3 holds its level", "alert": False}
 
+MODEL = {"version": "1", "metrics": {}}
+DECISION = {"verdict": "promote", "challenger": MODEL, "champion": None}
+
 
 class Aftermath:
     """Stands for what follows: remembers what it was asked, or fails."""
@@ -54,7 +57,7 @@ def end(pipeline: Pipeline, **run_params: Any) -> None:
     catalog = DataCatalog(
         {
             "champion_watch": MemoryDataset(WATCH),
-            "decision": MemoryDataset({"verdict": "promote"}),
+            "decision": MemoryDataset(DECISION),
         }
     )
     hook = ChallengerHook().after_pipeline_run(run_params, pipeline, catalog)
