@@ -32,8 +32,11 @@ class Bin:
     images: int
 
 
-def measure_reliability(predictions: pd.DataFrame, positive_class: str) -> list[Bin]:
-    """Return, for each tenth of the probabilities given to a class, how often it was that class."""
+def measure_reliability(predictions: pd.DataFrame, positive_class: str | None) -> list[Bin]:
+    """Return, for each tenth of the probabilities given to a class, how often it was that class.
+
+    Without a positive class it is the one that is called, image by image.
+    """
     scores, positive = _read_scores(predictions, positive_class)
     place = np.minimum((scores * BINS).astype(int), BINS - 1)
     found = []
@@ -94,7 +97,11 @@ def measure_thresholds(
 
 
 def _read_scores(
-    predictions: pd.DataFrame, positive_class: str
+    predictions: pd.DataFrame, positive_class: str | None
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_]]:
+    if positive_class is None:
+        columns = [name for name in map(str, predictions) if name.startswith(PROBABILITY_PREFIX)]
+        called = predictions[columns].max(axis=1).clip(0, 1).to_numpy(float)
+        return called, (predictions["label"] == predictions["category"]).to_numpy(bool)
     scores = predictions[f"{PROBABILITY_PREFIX}{positive_class}"].clip(0, 1).to_numpy(float)
     return scores, (predictions["label"] == positive_class).to_numpy(bool)

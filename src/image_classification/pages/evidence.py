@@ -182,14 +182,15 @@ def _name_rule(name: str) -> str:
 def list_figures(
     history: Mapping[str, Sequence[float]] | None,
     predictions: Mapping[str, pd.DataFrame],
-    positive_class: str,
+    positive_class: str | None,
 ) -> list[Figure]:
     """Return the charts of training, calibration and thresholds.
 
     Args:
         history: accuracy and loss by epoch; None where the run has trained nothing.
         predictions: of validation images, by role.
-        positive_class: the class whose recall is the sensitivity.
+        positive_class: the class whose recall is the sensitivity; None for none, and then there is
+            no threshold to choose.
     """
     figures = []
     if history:
@@ -203,16 +204,19 @@ def list_figures(
     if not predictions:
         return figures
     shown = tuple(key for key in BOTH_KEYS if key[0] in predictions)
+    named = positive_class or "the class that is called"
     bins = {role: measure_reliability(table, positive_class) for role, table in predictions.items()}
     figures.append(
         Figure(
             "Calibration",
-            f"Of the {words.current().images} that get 80 % for {positive_class}, some 80 % should "
+            f"Of the {words.current().images} that get 80 % for {named}, some 80 % should "
             "be it: a model that knows how sure it is lies on the dotted line.",
-            draw_reliability(bins, positive_class),
+            draw_reliability(bins, named),
             (*shown, ("perfect", "ideal")),
         )
     )
+    if positive_class is None:
+        return figures
     levels = {
         role: measure_thresholds(table, positive_class) for role, table in predictions.items()
     }
@@ -230,9 +234,11 @@ def list_figures(
 
 
 def tabulate_thresholds(
-    predictions: Mapping[str, pd.DataFrame], positive_class: str
+    predictions: Mapping[str, pd.DataFrame], positive_class: str | None
 ) -> list[dict[str, Any]]:
     """Return what a few thresholds would lead to: missed and false alarms, of each model."""
+    if positive_class is None:
+        return []
     found = {
         role: measure_thresholds(table, positive_class, TOLD_THRESHOLDS)
         for role, table in predictions.items()
