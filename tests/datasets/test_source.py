@@ -141,7 +141,7 @@ class TestImageSource:
             ("cells/readme.md", b"", r"holds no image: expected files ending in.*found 1 other"),
             ("cells.txt", b" \n\n", r"list '.*cells\.txt' is empty"),
             ("cells.csv", b"path,image_name\n", r"list '.*cells\.csv' is empty"),
-            ("cells.csv", b"", r"cells\.csv' cannot be read as \.csv: No columns"),
+            ("cells.csv", b"", r"cells\.csv' has no column 'path'. Received columns: none"),
             ("cells.csv", b"file\n1.png\n", r"no column 'path'\. Received columns: file\."),
             ("cells.csv", b"path,n\n1.png,1\n,2\n,3\n", r"2 rows without a path, first row 2"),
             ("cells.parquet", b"PAR1", r"cells\.parquet' cannot be read as \.parquet"),
