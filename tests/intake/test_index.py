@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import pandas as pd
 import pytest
@@ -260,6 +261,15 @@ class TestQuarantine:
         ]
         assert listed.index.tolist() == [0, 1]
         assert listed.columns.tolist() == index.QUARANTINE_COLUMNS
+
+    @pytest.mark.parametrize("label", ["P", "U"])
+    def test_to_deliver_everything_again_costs_little(self, label: str) -> None:
+        ids = [str(number) for number in range(4000)]
+        known = tabulate(*((f"a/{name}", name, "P", ACCEPTED) for name in ids))
+        batch = inspect(*((f"b/{name}", label, name, "") for name in ids))
+        began = time.process_time()
+        assert len(index.describe_quarantine(batch, known)) == len(ids)
+        assert time.process_time() - began < 5  # a tenth of a second, and not a minute
 
     def test_a_content_repeated_within_the_batch_is_a_duplicate_of_its_first_file(self) -> None:
         batch = inspect(("b/1", "P", "1", ""), ("b/2", "P", "1", ""), ("b/3", "P", "3", ""))

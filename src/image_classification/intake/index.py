@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from image_classification.intake.split import TEST, TRAIN, VALIDATION
@@ -198,8 +198,18 @@ def describe_quarantine(batch: pd.DataFrame, others: pd.DataFrame) -> pd.DataFra
 
     files = pd.concat([known, usable])
     repeated = files[files["image_id"].duplicated(keep=False)]
-    rows = [_explain(group, set(usable["path"])) for _, group in repeated.groupby("image_id")]
-    return pd.concat([refused, *rows], ignore_index=True)
+    same: dict[str, list[tuple[str, str]]] = {}
+    for image_id, path, label in repeated[["image_id", "path", "label"]].itertuples(index=False):
+        same.setdefault(image_id, []).append((path, label))
+    own = set(usable["path"])
+    rows = [
+        (path, label, image_id, reason)
+        for image_id in sorted(same)
+        for path, label, reason in _explain(same[image_id], own)
+    ]
+    return pd.concat(
+        [refused, pd.DataFrame(rows, columns=QUARANTINE_COLUMNS, dtype=object)], ignore_index=True
+    )
 
 
 def settle_same(log: pd.DataFrame, image_ids: pd.Series) -> pd.DataFrame:
@@ -214,19 +224,25 @@ def describe_refusals(batch: pd.DataFrame) -> pd.DataFrame:
     return refused.set_axis(QUARANTINE_COLUMNS, axis=1).reset_index(drop=True)
 
 
-def _explain(group: pd.DataFrame, own: set[str]) -> pd.DataFrame:
-    """Say which of the files with one content counts; `own` are those of the new batch."""
-    first, is_own = group.iloc[0], group["path"].isin(own)
-    if group["label"].nunique() > 1:
-        files = ", ".join(
-            f"{path} ({label or 'no label'})" for path, label in group[["path", "label"]].values
-        )
-        reason = f"the same image has more than one label: {files}"
-        if first["path"] not in own and first["label"]:
-            return group[is_own].assign(reason=f"{reason}. It keeps the label {first['label']}")
-        return group.assign(reason=reason)
-    extra = group.iloc[1:][is_own.iloc[1:]]
-    return extra.assign(reason=f"duplicate of {first['path']}")
+def _explain(files: list[tuple[str, str]], own: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Say which of the files with one content counts: path, label and reason of the others.
+
+    Args:
+        files: path and label of each; the one that is known first.
+        own: the paths of those of the new batch.
+    """
+    first, held = files[0]
+    if len({label for _, label in files}) == 1:
+        reason = f"duplicate of {first}"
+        files = files[1:]
+    else:
+        named = ", ".join(f"{path} ({label or 'no label'})" for path, label in files)
+        reason = f"the same image has more than one label: {named}"
+        if first in own or not held:
+            yield from ((path, label, reason) for path, label in files)
+            return
+        reason += f". It keeps the label {held}"
+    yield from ((path, label, reason) for path, label in files if path in own)
 
 
 def digest_images(images: pd.DataFrame) -> str:
