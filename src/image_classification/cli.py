@@ -65,6 +65,16 @@ def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
     from kedro.framework.project import pipelines  # noqa: PLC0415
 
     check_settings(settings, list(pipelines))
+    from image_classification.orchestration import task_id  # noqa: PLC0415
+    from image_classification.orchestration.settings import check_tasks  # noqa: PLC0415
+
+    nodes = [node for pipeline in pipelines.values() for node in pipeline.nodes]
+    around = [name for key, name in vars(task_id).items() if key.isupper()]
+    check_tasks(
+        settings,
+        [*around, *(node.name for node in nodes)],
+        {tag for node in nodes for tag in node.tags},
+    )
 
 
 def check_settings(settings: Mapping[str, Any], pipelines: Sequence[str]) -> None:

@@ -110,3 +110,24 @@ def test_header_says_that_the_file_is_generated_and_how(file: Path) -> None:
     assert "kedro airflow create --all" in header[0]
     assert "Do not edit" in header[0]
     assert "make dags" in header[1]
+
+
+def test_what_is_said_of_a_task_is_in_its_file(
+    project_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from image_classification.cli import cli
+
+    said = "default:\n  tasks: {train_network: {queue: gpu, resources: {gpu: 1, memory: 16Gi}}}\n"
+    settings = (project_copy / "conf" / "base" / "airflow.yml").read_text()
+    other = project_copy / "conf" / "cards"
+    other.mkdir()
+    (other / "airflow.yml").write_text(settings.replace("  tasks: {}\n", said.partition("\n")[2]))
+    monkeypatch.chdir(project_copy)
+    metadata = bootstrap_project(PROJECT)._replace(project_path=project_copy)
+    command = ["airflow", "create", "-e", "cards", "-p", "training", "-t", str(tmp_path)]
+    answer = CliRunner().invoke(cli, command, obj=metadata)
+    assert answer.exit_code == 0, answer.output
+    (file,) = tmp_path.glob("*.py")
+    assert "'train_network': {'queue': 'gpu', 'resources': {'gpu': 1, 'memory': '16Gi'}}" in (
+        " ".join(file.read_text().split())
+    )

@@ -118,7 +118,7 @@ def has_tensorflow(process: psutil.Process) -> bool:
 
 def list_ended(stack: CeleryStack) -> set[str]:
     """Return the tasks that Celery has noted as ended well."""
-    with closing(psycopg2.connect(stack.database)) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(stack.address)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT instance.task_id FROM task_instance AS instance JOIN celery_taskmeta AS result "
             "ON result.task_id = instance.external_executor_id WHERE result.status = 'SUCCESS'"

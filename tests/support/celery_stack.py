@@ -43,13 +43,21 @@ class CeleryStack(Stack):
     redis_port: int = field(default_factory=lambda: find_port(26379))
     postgres_port: int = field(default_factory=lambda: find_port(25432))
 
+    # It would start a plain stack's services.
+    is_watched = False
+
     @property
-    def database(self) -> str:
+    def address(self) -> str:
         return f"postgresql://airflow@{HOST}:{self.postgres_port}/postgres"
 
     def environment(self) -> dict[str, str]:
         concurrency = {"AIRFLOW__CELERY__WORKER_CONCURRENCY": str(self.concurrency)}
-        return super().environment() | self._read_settings() | concurrency
+        given = {
+            name: value
+            for name, value in super().environment().items()
+            if "SQL_ALCHEMY_CONNECT_ARGS" not in name  # they are SQLite's
+        }
+        return given | self._read_settings() | concurrency
 
     def find_pool(self) -> list[psutil.Process]:
         """Return the processes that the worker has forked, before they have run any task."""
@@ -61,7 +69,7 @@ class CeleryStack(Stack):
         chapter = manual.split("### Celery workers\n")[1].split("\n##")[0]
         ours = {
             "redis.example.org:6379": f"{HOST}:{self.redis_port}",
-            "airflow:...@db.example.org/airflow": self.database.split("//")[1],
+            "airflow:...@db.example.org/airflow": self.address.split("//")[1],
         }
         for theirs, address in ours.items():
             chapter = chapter.replace(theirs, address)

@@ -14,7 +14,7 @@ class _Cursor(sqlite3.Cursor):
     met that, and the scheduler died of it.
     """
 
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+    def execute(self, sql: str, *parameters: Any) -> Any:
         """Execute a statement."""
         if sql.startswith("SAVEPOINT") and not self.connection.in_transaction:
             super().execute("BEGIN IMMEDIATE")

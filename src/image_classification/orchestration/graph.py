@@ -27,6 +27,7 @@ from image_classification.orchestration.notices.failure import (
     FailureNotifier,
 )
 from image_classification.orchestration.part import make_groups
+from image_classification.orchestration.resource import make_arguments
 from image_classification.orchestration.settings import (
     NEW_CHAMPION,
     NEW_IMAGES,
@@ -158,6 +159,7 @@ class _Builder:
         self, operator: type[PipelineOperator], name: str, *tags: str, **arguments: Any
     ) -> Any:
         """Make a task, in the group of the part that one of these tags is of."""
+        arguments |= self._read_arguments(name)
         return operator(
             task_id=name,
             task_group=self._find_group(*tags),
@@ -169,6 +171,10 @@ class _Builder:
 
     def _find_group(self, *tags: str) -> TaskGroup | None:
         return next((self.groups[tag] for tag in tags if tag in self.groups), None)
+
+    def _read_arguments(self, name: str) -> dict[str, Any]:
+        tags = self.nodes[name].tags if name in self.nodes else ()
+        return make_arguments(self.settings.tasks, name, tags)
 
     def _connect_nodes(self) -> None:
         for node in self.spec.nodes:
@@ -189,7 +195,9 @@ class _Builder:
     def _append_reviews(self) -> list[BaseOperator]:
         held = self._make(ListHeldBatchesOperator, task_id.LIST_HELD_BATCHES, PROCESSING)
         ask = RequestReviewOperator.partial(
-            task_id=task_id.REQUEST_REVIEWS, task_group=self._find_group(PROCESSING)
+            task_id=task_id.REQUEST_REVIEWS,
+            task_group=self._find_group(PROCESSING),
+            **self._read_arguments(task_id.REQUEST_REVIEWS),
         ).expand_kwargs(held.output)
         self._last(SCREENS) >> held
         return [held, ask]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -19,6 +19,12 @@ from pydantic import (
 )
 
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.orchestration.resource import (
+    BY_TAG,
+    ResourceSettings,
+    TaskSettings,
+    Toleration,
+)
 
 NEW_IMAGES = Asset(name="new_images", group="image-classification")
 """Images that have joined the training set: the intake and the review announce them."""
@@ -194,6 +200,7 @@ class DagSettings(BaseModel):
     run_timeout_hours: float | None = Field(default=None, gt=0)
     approval: ApprovalSettings = ApprovalSettings()
     notifications: NotificationSettings = NotificationSettings()
+    tasks: dict[str, TaskSettings] = {}
     params: dict[str, ParamSettings] = {}
 
     @field_validator("timezone")
@@ -317,6 +324,27 @@ def read_settings(pipeline: str, settings: Mapping[str, Any]) -> DagSettings:
         raise ConfigurationError(f"conf/*/airflow.yml, DAG '{pipeline}':\n{faults}") from None
 
 
+def check_tasks(settings: Mapping[str, Any], names: Iterable[str], tags: Iterable[str]) -> None:
+    """Check that the section `tasks` of each DAG names tasks and tags that there are.
+
+    Args:
+        settings: of all DAGs, by pipeline.
+        names: of all tasks.
+        tags: of all nodes.
+
+    Raises:
+        ConfigurationError: a name or a tag is unknown.
+    """
+    allowed = sorted({*names, *(f"{BY_TAG}{tag}" for tag in tags)})
+    for dag, each in settings.items():
+        for name in each.get("tasks") or {}:
+            if name not in allowed:
+                raise ConfigurationError(
+                    f"conf/*/airflow.yml, '{dag}': tasks: there is no task and no tag '{name}'."
+                    f"{name_near_misses(name, allowed)} Allowed: {', '.join(allowed)}."
+                )
+
+
 def _describe(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
@@ -344,7 +372,10 @@ def _find_model(place: tuple[str | int, ...]) -> type[BaseModel]:
         "params": ParamSettings,
         "approval": ApprovalSettings,
         "notifications": NotificationSettings,
+        "tasks": TaskSettings,
     }
+    if parents[0] == "tasks" and "resources" in parents:
+        return Toleration if "tolerations" in parents else ResourceSettings
     nested: dict[str, type[BaseModel]] = {
         "notifications.mail": MailSettings,
         "notifications.slack": SlackSettings,
