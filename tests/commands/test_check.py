@@ -28,7 +28,12 @@ def test_what_is_whole_is_said_and_what_is_not_is_mended(laboratory: Path) -> No
     part.write_bytes(part.read_bytes()[:100])
     result = call("check")
     assert result.exit_code == 1
-    assert f"index/images/{part.name}: " in result.output
+    assert result.stdout.splitlines()[0].startswith(f"index/images/{part.name}: ")
+    # It is told once, and what cannot be looked at is said.
+    assert result.stdout.splitlines()[1:] == [
+        "  - its rows are made again from the inspections",
+        "The images are not looked at: which there are, only a whole index tells.",
+    ]
     assert "is damaged" in call("batches").output
 
     result = call("check", "--repair")

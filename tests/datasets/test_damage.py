@@ -26,9 +26,10 @@ TABLE = pd.DataFrame({"image_id": ["a", "b"], "recorded_at": "2026-01-01"})
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A storage root with a file of each kind."""
-    AppendedTableDataset(
-        filepath=f"{tmp_path}/index/images", columns=list(TABLE), order_by="recorded_at"
-    ).save(TABLE)
+    for folder in ("index/images", "trend", "references"):
+        AppendedTableDataset(
+            filepath=f"{tmp_path}/{folder}", columns=list(TABLE), order_by="recorded_at"
+        ).save(TABLE)
     BatchTablesDataset(filepath=f"{tmp_path}/index/inspections").save({"first": TABLE})
     for folder in ("index/screenings", "index/reviews", "ledger"):
         RecordsDataset(filepath=f"{tmp_path}/{folder}").save({"first": {"verdict": "accepted"}})
@@ -48,7 +49,7 @@ def list_files(root: Path) -> list[Path]:
 
 def test_a_sound_storage_is_sound(root: Path) -> None:
     assert find_damage(root) == []
-    assert len(list_files(root)) == 9
+    assert len(list_files(root)) == 11
 
 
 @pytest.mark.parametrize("left", [0.5, 0.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -41,19 +42,18 @@ def check(*, repair: bool) -> None:
     if "://" in root:
         raise DataError(f"'{root}' is an object store: check looks over a folder. Copy it to one.")
     found = find_damage(Path(root))
-    left = [damage for damage in found if not (repair and damage.can_repair)]
     for damage in found:
         say(f"{damage.path}: {damage.fault}\n  - {damage.remedy}")
+    left = found
     if repair:
+        left = [damage for damage in found if not damage.can_repair]
         _repair(context, Path(root), [damage for damage in found if damage.can_repair])
-    lost = ["the index" if names_index(left) else "", *_find_lost_images(context, left)]
-    lost += _find_broken_champion(context)
-    for sentence in filter(None, lost):
+    lost = [*_find_lost_images(context, left), *_find_broken_champion(context)]
+    for sentence in lost:
         say(sentence)
-    count = len(left) + len([sentence for sentence in lost if sentence])
-    if count:
+    if left or lost:
         raise click.exceptions.Exit(1)
-    say("All that was looked at is what was written." if not found else "All else is whole.")
+    say("All else is whole." if found else "All that was looked at is what was written.")
 
 
 def names_index(damages: list[Damage]) -> bool:
@@ -110,11 +110,13 @@ def _read_splits(context: KedroContext, log: pd.DataFrame) -> pd.DataFrame:
 def _find_lost_images(context: KedroContext, left: list[Damage]) -> list[str]:
     """Return a sentence for each accepted image whose file is gone, or was changed."""
     if names_index(left):
+        say("The images are not looked at: which there are, only a whole index tells.")
         return []
     images = index.select_accepted(load_entry(context, names.IMAGE_INDEX))
     batches = load_entry(context, names.IMAGE_BATCHES)
     lost = []
-    with click.progressbar(range(0, len(images), PART_IMAGES), label="images") as starts:
+    parts = range(0, len(images), PART_IMAGES)
+    with click.progressbar(parts, label="images", file=sys.stderr) as starts:
         for start in starts:
             part = images.iloc[start : start + PART_IMAGES]
             contents = batches.try_read_images(part)

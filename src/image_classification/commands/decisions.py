@@ -44,7 +44,7 @@ VIEW = (
     Column("when (UTC)", lambda row: show_time(row["at"])),
     Column("decision", lambda row: f"{ledger.name_event(row)}\n{row['reason']}", whole=False),
     Column("champion", _name_champion),
-    Column("by", lambda row: row["by"], whole=False),
+    Column("by", lambda row: row["by"], whole=False, widest=14),
 )
 """Columns of the ledger in a terminal."""
 

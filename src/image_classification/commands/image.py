@@ -10,7 +10,10 @@ import click
 import pandas as pd
 
 from image_classification.champion import registry
+from image_classification.commands.completion import complete_version
 from image_classification.commands.console import (
+    RUN_A_NIGHT,
+    as_json_option,
     load_entry,
     open_context,
     report_errors,
@@ -35,22 +38,32 @@ SHORTEST_ID = 8
 @click.command()
 @click.option("--status", type=click.Choice(["accepted", "held", "rejected", "conflict"]))
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@as_json_option
 @report_errors
-def images(status: str | None, to: Path | None) -> None:
+def images(status: str | None, to: Path | None, as_json: bool) -> None:
     """List the index: one line per image, its status, batch and split."""
     table = index.settle_index(load_entry(open_context(), names.IMAGE_INDEX))
     if status:
         table = table[table["status"] == status]
-    show_table(table[index.LOG_COLUMNS], [*SHOWN, "status"], to)
+    if table.empty:
+        say(f"No image{f' is {status}' if status else ' yet'}. {RUN_A_NIGHT}", err=True)
+    show_table(table[index.LOG_COLUMNS], [*SHOWN, "status"], to, as_json=as_json)
 
 
 @click.command()
-@click.option("--version", help="List the images that this model version was made from.")
+@click.option(
+    "--version",
+    shell_complete=complete_version,
+    help="List the images that this model version was made from.",
+)
 @click.option("--image", help="List the versions that saw this image: a file, its sha256 or path.")
 @click.option("--split", type=click.Choice(index.SPLITS), help="Of the images listed.")
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@as_json_option
 @report_errors
-def lineage(version: str | None, image: str | None, split: str | None, to: Path | None) -> None:
+def lineage(
+    version: str | None, image: str | None, split: str | None, to: Path | None, as_json: bool
+) -> None:
     """Trace a model version to its images, or an image to the model versions that saw it.
 
     The column label is the one that the version has learned or was judged by, label_now the one
@@ -64,13 +77,13 @@ def lineage(version: str | None, image: str | None, split: str | None, to: Path 
     if version is not None:
         table = _add_present(registry.read_images(model_name, version), log)
         table = table if split is None else table[table["split"] == split]
-        show_table(table, [*SHOWN, PRESENT], to)
+        show_table(table, [*SHOWN, PRESENT], to, as_json=as_json)
         return
     rows = _add_present(_trace_image(model_name, str(image)), log)
     if rows.empty:
         say(f"No version of '{model_name}' saw '{image}'.")
     else:
-        show_table(rows, ["version", "aliases", *SHOWN, PRESENT], to)
+        show_table(rows, ["version", "aliases", *SHOWN, PRESENT], to, as_json=as_json)
     known = log[log["status"] != index.STATED]
     ids = {*rows["image_id"], *known.loc[match_image(known, str(image)), "image_id"]}
     records = sort_corrections(load_entry(context, names.LABEL_CORRECTIONS))

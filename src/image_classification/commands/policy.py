@@ -13,9 +13,17 @@ import yaml
 from kedro.framework.context import KedroContext
 
 from image_classification import figures, tracking
-from image_classification.commands.console import open_context, report_errors, say, show_table
+from image_classification.commands.console import (
+    RUN_A_NIGHT,
+    as_json_option,
+    open_context,
+    report_errors,
+    say,
+    show_table,
+)
 from image_classification.commands.decisions import read_entries
 from image_classification.commands.hindsight import ADDED, add_hindsight, look_back, tell_hindsight
+from image_classification.commands.table import Column, is_missing
 from image_classification.configuration import names
 from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.path import nest_value
@@ -23,11 +31,41 @@ from image_classification.configuration.project import fill_in
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate import judgement, verdict
 from image_classification.gate.comparison import compare_predictions
+from image_classification.gate.number import format_points
 from image_classification.gate.prediction import PROBABILITY_PREFIX, read_predictions
 from image_classification.tracking.kept import locate_artifact_path
 
 JUDGED = ["at", "version", "champion", "gain", "gain_low", "gain_high", "then", "now", "reason"]
 REPORTED = [*JUDGED, *ADDED]
+
+
+def _show_points(row: Mapping[str, Any], *keys: str) -> str:
+    gain, low, high = (row[key] for key in keys)
+    if is_missing(gain):
+        return ""
+    interval = "" if is_missing(low) else f"\n{format_points(low)} to {format_points(high)}"
+    return f"{format_points(gain)}{interval}"
+
+
+def _name_versions(row: Mapping[str, Any]) -> str:
+    return f"v{row['version']}" + (f"\nto v{row['champion']}" if row["champion"] else "")
+
+
+REPORT_VIEW = (
+    Column("decided on", lambda row: row["at"][:10]),
+    Column("version", _name_versions, whole=False),
+    Column("points", lambda row: _show_points(row, "gain", "gain_low", "gain_high"), right=True),
+    Column("then", lambda row: row["then"]),
+    Column("now", lambda row: row["now"]),
+    Column("hindsight", lambda row: row["hindsight"] or "", whole=False),
+    Column(
+        "later points",
+        lambda row: _show_points(row, "later_gain", "later_gain_low", "later_gain_high"),
+        right=True,
+        whole=False,
+    ),
+)
+"""Columns of the report in a terminal."""
 
 PREDICTIONS = (names.CHALLENGER_PREDICTIONS, names.CHAMPION_PREDICTIONS)
 """What a run has kept of both models, to be compared again."""
@@ -44,6 +82,7 @@ PREDICTIONS = (names.CHALLENGER_PREDICTIONS, names.CHAMPION_PREDICTIONS)
 @click.option("--to", type=click.Path(path_type=Path), help="A .parquet or .csv file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="A .png or .svg file.")
 @click.option("--hindsight", is_flag=True, help="First look back on every decision; may take long.")
+@as_json_option
 @report_errors
 def gate_report(
     policy_file: Path | None,
@@ -51,6 +90,7 @@ def gate_report(
     to: Path | None,
     plot: Path | None,
     hindsight: bool,
+    as_json: bool,
 ) -> None:
     """Judge all stored comparisons again, under another policy, and tell what later images say.
 
@@ -67,7 +107,9 @@ def gate_report(
     policy = _read_policy(context, policy_file, changes)
     rows = add_hindsight(context, list(_judge_again(context, policy)))
     report = pd.DataFrame(rows, columns=REPORTED)
-    show_table(report, REPORTED, to)
+    if report.empty:
+        say(f"No comparison yet: one needs a champion. {RUN_A_NIGHT}", err=True)
+    show_table(report, REPORTED, to, REPORT_VIEW, as_json=as_json)
     then, now = (int((report[name] == verdict.PROMOTE).sum()) for name in ("then", "now"))
     say(
         f"{len(report)} comparisons: {then} to be promoted by the policies of their time, {now} by "

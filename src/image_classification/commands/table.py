@@ -38,12 +38,14 @@ class Column:
         show: returns the text of a row; its second line and those after it are said more quietly.
         right: whether it is aligned to the right, as numbers are.
         whole: whether it may not be broken into lines.
+        widest: at most so many characters; None for as many as there are.
     """
 
     title: str
     show: Callable[[Row], str]
     right: bool = False
     whole: bool = True
+    widest: int | None = None
 
 
 def is_terminal() -> bool:
@@ -95,13 +97,14 @@ def render_view(rows: Sequence[Row], view: Sequence[Column], console: Console) -
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
     for column in view:
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             no_wrap=column.whole,
             overflow="ellipsis" if column.whole else "fold",
+            max_width=column.widest,
         )
     for row in rows:
         cells = []
@@ -117,7 +120,7 @@ def render_view(rows: Sequence[Row], view: Sequence[Column], console: Console) -
 
 def view_all(columns: Iterable[str]) -> list[Column]:
     """Return columns that show each key as it is; digests are cut short."""
-    return [Column(name.replace("_", " "), _shower(name)) for name in columns]
+    return [Column(name.replace("_", " "), _shower(name), whole=False) for name in columns]
 
 
 def render_csv(rows: Iterable[Row], columns: Sequence[str]) -> str:

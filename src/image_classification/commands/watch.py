@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from image_classification import words
 from image_classification.commands.console import (
     RUN_A_NIGHT,
     as_json_option,
@@ -29,23 +30,23 @@ TREND_SHOWN = TREND_COLUMNS[: TREND_COLUMNS.index("alert") + 1]
 
 def _show_days(row: Mapping[str, Any]) -> str:
     first, last = row["days_from"] or "", row["days_to"] or ""
-    return first if first == last else f"{first} to {last}"
+    return first if first == last else f"{first}\nto {last}"
 
 
-def _show_interval(row: Mapping[str, Any]) -> str:
+def _show_accuracy(row: Mapping[str, Any]) -> str:
     low, high = show_share(row["low"]), show_share(row["high"])
-    return f"{low} to {high}" if low and high else ""
+    return show_share(row["accuracy"]) + (f"\n{low} to {high}" if low and high else "")
 
 
 TREND_VIEW = (
     Column("night", lambda row: row["recorded_at"][:10]),
-    Column("champion", lambda row: f"v{row['model_version']}"),
-    Column("newest days", _show_days, whole=False),
-    Column("images", lambda row: str(row["images"]), right=True),
-    Column("patients", lambda row: str(row["patients"]), right=True),
-    Column("accuracy", lambda row: show_share(row["accuracy"]), right=True),
-    Column("interval", _show_interval, right=True),
-    Column("promoted with", lambda row: show_share(row["reference"]), right=True, whole=False),
+    Column("model", lambda row: f"v{row['model_version']}"),
+    Column("newest days", _show_days),
+    Column(
+        "images", lambda row: f"{row['images']}\n{words.current().count_groups(row['patients'])}"
+    ),
+    Column("accuracy", _show_accuracy),
+    Column("promoted with", lambda row: show_share(row["reference"]), whole=False, widest=8),
     Column("", lambda row: "ALERT" if row["alert"] else ""),
 )
 """Columns of the trend in a terminal."""

@@ -22,8 +22,13 @@ MADE_AGAIN = {
     "index/quarantine": "which files of the batch were refused stands in its inspections",
     "index/contract.json": "the next intake writes it",
     "hindsight": "the next look back scores its images again",
+    "references": "the next watch measures the champion's labels again",
+    "trend": "its nights are missing from the trend from now on",
 }
 """What becomes of a file that is moved aside, by the beginning of its path."""
+
+FOLDERS = ("index", "pixels", "hindsight", "images", "ledger", "references", "trend")
+"""Folders of the storage root whose files are all read."""
 
 ONLY_A_BACKUP = "it cannot be made again: restore it from a backup"
 
@@ -52,17 +57,17 @@ def find_damage(root: Path) -> list[Damage]:
 
     What runs have left for people, the store of MLflow and the images are not looked at here.
     """
-    found = [
-        _describe(root, path, fault)
-        for folder in ("index", "pixels", "hindsight", "images", "ledger")
-        for path in sorted((root / folder).rglob("*"))
-        if path.suffix in READERS
-        and PARTIAL not in path.name
-        and _is_ours(root, path)
-        and (fault := _try(path))
-    ]
+    found = list(_find_unreadable(root))
     known = {damage.path for damage in found}
     return found + [damage for damage in _find_shards(root) if damage.path not in known]
+
+
+def _find_unreadable(root: Path) -> Iterator[Damage]:
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            read = path.suffix in READERS and PARTIAL not in path.name and _is_ours(root, path)
+            if read and (fault := _try(path)):
+                yield _describe(root, path, fault)
 
 
 def move_aside(root: Path, damage: Damage) -> None:
