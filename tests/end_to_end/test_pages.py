@@ -5,9 +5,11 @@ With SCREENSHOT_FOLDER set, the pictures of the documentation are written there.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 import pytest
+import requests
 from browser import PATIENCE_MS, close_assistant, keep_picture
 from nights import DAG_ID, Nights
 from playwright.sync_api import Page, expect
@@ -74,6 +76,44 @@ def test_the_note_of_a_run_says_what_was_decided(airflow: Page, nights: Nights) 
     expect(airflow.get_by_text("promoted v1: first champion").first).to_be_visible(
         timeout=PATIENCE_MS
     )
+
+
+def find_night(nights: Nights) -> str:
+    """Return the MLflow run of the first night, by the link in the note of its DAG run."""
+    note = str(nights.runs[0]["note"])
+    (found,) = set(re.findall(r"/nights/([0-9a-f]{32})\.html", note))
+    return found
+
+
+def test_the_history_is_one_click_away_in_airflow(airflow: Page, nights: Nights) -> None:
+    airflow.goto(nights.stack.airflow_url)
+    airflow.get_by_text("Nights", exact=True).first.click(timeout=PATIENCE_MS)
+    expect(airflow.locator("iframe[title=Nights]")).to_be_visible(timeout=PATIENCE_MS)
+    airflow.wait_for_url("**/nights/index.html")  # Airflow follows what its frame shows
+    keep_picture(airflow, "airflow-nights")
+
+
+def test_the_pages_are_for_who_is_logged_in(airflow: Page, nights: Nights) -> None:
+    night = f"{nights.stack.airflow_url}/nights/{find_night(nights)}.html"
+    for page in (f"{nights.stack.airflow_url}/nights/index.html", night):
+        stranger = requests.get(page, timeout=30)
+        assert stranger.status_code == 401
+        assert "Version 1" not in stranger.text
+        seen = airflow.request.get(page)
+        assert seen.status == 200
+        assert "sandbox" in seen.headers["content-security-policy"]
+        assert "Version 1 is " in seen.text()
+    run_id = quote(nights.runs[0]["dag_run_id"], safe="")
+    by_run = f"{nights.stack.airflow_url}/nights/run/{DAG_ID}/{run_id}"
+    assert airflow.request.get(by_run).url == night
+
+
+def test_mlflow_shows_the_page_of_a_night(page: Page, nights: Nights) -> None:
+    address = f"{nights.stack.mlflow_url}/#/experiments/1/runs/{find_night(nights)}/artifacts"
+    page.goto(f"{address}/night.html")
+    expect(page.get_by_text("night.html").first).to_be_visible(timeout=PATIENCE_MS)
+    shown = page.frame_locator("iframe").get_by_text("Version 1 is now in use")
+    expect(shown.first).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_mlflow_shows_the_run_with_its_plots(page: Page, nights: Nights) -> None:
