@@ -14,6 +14,7 @@ import requests
 from nights import BAD, PROJECT, Nights
 
 from image_classification.local.services import HOST, ServiceError, Stack
+from image_classification.machine.stack import read_state
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
@@ -38,7 +39,7 @@ def tags_of(run: dict[str, Any]) -> dict[str, str]:
 
 
 def test_every_component_runs_and_is_healthy(nights: Nights) -> None:
-    components = {"mlflow", "api-server", "scheduler", "dag-processor", "triggerer"}
+    components = {"mlflow", "api-server", "scheduler", "dag-processor", "triggerer", "watcher"}
     assert set(nights.stack.running()) == components
     health = requests.get(f"{nights.stack.airflow_url}/api/v2/monitor/health", timeout=30).json()
     assert {part["status"] for part in health.values()} == {"healthy"}
@@ -192,3 +193,16 @@ def test_a_run_stops_at_once_when_the_mlflow_server_is_not_there(nights: Nights)
     assert done.returncode != 0
     assert "http://127.0.0.1:9" in done.stdout + done.stderr
     assert "does not answer" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_what_has_died_is_started_again_and_written_down(nights: Nights) -> None:
+    psutil.Process(nights.stack.processes["triggerer"][0]).kill()
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        state = read_state(nights.stack.name, PROJECT)
+        if state is not None and state.restarts and not state.list_dead():
+            break
+        time.sleep(1)
+    assert state is not None
+    assert [name for _, name in state.restarts] == ["triggerer"]
+    assert state.list_dead() == []
