@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -68,6 +69,14 @@ def test_runs_that_start_together_on_a_new_storage_make_its_tables_once(tmp_path
         list(pool.map(tracking.prepare_store, [uri] * 4))
     assert MlflowClient(uri).search_experiments()
     assert [path.name for path in (tmp_path / "mlflow").iterdir()] == ["mlflow.db"]
+
+
+def test_a_server_on_a_file_serves_the_artifacts_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(store.SERVED_FROM, "elsewhere")
+    tracking.prepare_store(f"sqlite:///{tmp_path}/a b/mlflow.db")
+    assert os.environ[store.SERVED_FROM] == f"file://{tmp_path}/a%20b/artifacts"
 
 
 def test_a_store_that_has_runs_is_left_as_it_is(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ SQLITE = "sqlite:///"
 HALF_MADE_TIMEOUT_S = 20
 """How long another process may take to make the tables of an SQLite file."""
 
+SERVED_FROM = "MLFLOW_ARTIFACTS_DESTINATION"
+"""Says to a server of MLflow in which folder its artifacts lie."""
+
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 """The variables by which MLflow's client logs in."""
 
@@ -68,6 +71,8 @@ def _prepare_file(path: Path) -> None:
             f"The MLflow store '{path}' cannot be made: {error}. Name another in "
             "MLFLOW_TRACKING_URI, or another storage root in IMAGE_CLASSIFICATION_STORAGE."
         ) from error
+    # For `kedro mlflow ui`, whose server is started from here.
+    os.environ[SERVED_FROM] = (path.parent / "artifacts").absolute().as_uri()
     deadline = time.monotonic() + HALF_MADE_TIMEOUT_S
     while not is_whole(path):
         # A server of MLflow may be making the tables.
