@@ -18,6 +18,10 @@ class DataError(ImageClassificationError):
     """The images or the tables made from them cannot be used."""
 
 
+class StorageError(ImageClassificationError):
+    """The storage was not to be had in time: another try may succeed."""
+
+
 class ContractError(DataError):
     """The data are not what the contract requires."""
 

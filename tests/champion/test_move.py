@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from bucket import make_bucket, serve_store
 from judgement import make_decision
 from kills import Killed, kill_at
 from mlflow import MlflowClient
@@ -366,6 +368,23 @@ class TestRaces:
     def test_of_some_on_an_object_store_one_wins(self, store: Store) -> None:
         fsspec.filesystem("memory").store.clear()
         self.race("memory://bucket/ledger", 4)
+
+    @pytest.mark.slow
+    def test_of_twenty_promotions_at_once_in_a_bucket_one_wins(self, store: Store) -> None:
+        """Over a real S3 interface, which is slow, loses answers, and lists late."""
+        numbers = itertools.count(1)
+
+        def trouble(method: str, _: str) -> str:
+            number = next(numbers)
+            if number % 11 == 0:
+                return "slow down"
+            return "lost answer" if method == "PUT" and number % 5 == 0 else ""
+
+        with pytest.MonkeyPatch.context() as patch, serve_store(patch) as gate:
+            address = f"{make_bucket()}/ledger"
+            gate.fault, gate.lag_s = trouble, 0.3
+            self.race(address)
+            assert gate.requests["PUT"] > 2 * 20
 
 
 class TestFullDisk:

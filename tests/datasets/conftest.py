@@ -7,6 +7,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from image_classification.datasets import cache
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what the tests read from object stores in a folder of the tests."""
+    cache.use(str(tmp_path_factory.mktemp("cache")), 10)
+
 
 @pytest.fixture(params=["disk", "memory"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:

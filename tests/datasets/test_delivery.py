@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import fsspec
 import pytest
 
-from image_classification.datasets import delivery
+from image_classification.datasets import delivery, file
 from image_classification.datasets.archive import REMEDY, open_archive
 from image_classification.datasets.delivery import Source, deliver, split_by_date
 from image_classification.errors import DataError
@@ -106,7 +106,7 @@ def test_a_delivery_that_was_killed_is_not_seen_and_can_be_repeated(
     from image_classification.datasets import InboxDataset
 
     data, incoming = lay_out(tmp_path / "data", *NAMES), str(tmp_path / "incoming")
-    write, count = delivery.write_whole, 0
+    write, count = file.write_whole, 0
 
     def killed(filesystem: object, path: str, content: bytes) -> None:
         nonlocal count
@@ -116,7 +116,7 @@ def test_a_delivery_that_was_killed_is_not_seen_and_can_be_repeated(
         write(filesystem, path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(delivery, "write_whole", killed)
+        patch.setattr(file, "write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
             deliver(Source(data), incoming, "night")
     assert InboxDataset(filepath=incoming).load().batches == []
@@ -139,12 +139,13 @@ def test_an_object_store_gets_the_marker_last(
 ) -> None:
     fsspec.filesystem("memory").store.clear()
     data = lay_out(tmp_path / "data", *NAMES)
-    written, write = [], delivery.write_whole
+    written, write = [], file.write_whole
 
     def record(filesystem: object, path: str, content: bytes) -> None:
         written.append(path)
         write(filesystem, path, content)
 
+    monkeypatch.setattr(file, "write_whole", record)
     monkeypatch.setattr(delivery, "write_whole", record)
     deliver(Source(data), "memory://bucket/incoming", "night", labelled_by="Ada")
     assert written[-1].endswith("night/_READY")

@@ -77,12 +77,15 @@ class TestFilesystem:
             fsspec, "filesystem", lambda protocol, **more: given.update(more, protocol=protocol)
         )
         open_filesystem("memory://bucket", {"key": "k"})
-        assert given == {"protocol": "memory", "key": "k"}
+        assert given == {"protocol": "memory", "key": "k", "use_listings_cache": False}
         given.clear()
         open_filesystem("memory://bucket")
-        assert given == {"protocol": "memory"}
+        assert given == {"protocol": "memory", "use_listings_cache": False}
+        given.clear()
+        open_filesystem("/a")
+        assert given == {"protocol": "file"}
         RecordsDataset(filepath="memory://bucket", credentials={"key": "k"})
-        assert given == {"protocol": "memory", "key": "k"}
+        assert given == {"protocol": "memory", "key": "k", "use_listings_cache": False}
 
     def test_a_filesystem_of_one_name_or_several_is_told(self) -> None:
         class One:

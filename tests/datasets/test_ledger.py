@@ -56,6 +56,17 @@ def test_only_later_files_are_read_where_asked(root: str) -> None:
     assert list(open_ledger(root).read_files(after="00000002.json")) == ["00000003.json"]
 
 
+def test_a_list_that_lags_behind_hides_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.filesystem("memory").store.clear()
+    opened = open_ledger("memory://bucket/ledger")
+    for number in range(1, 6):
+        opened.create(f"{number:08}.json", b"%d" % number)
+    listed = [{"name": "/ledger/00000001.json"}, {"name": "/ledger/00000003.json"}]
+    monkeypatch.setattr(ledger, "list_entries", lambda *_: listed)
+    assert [*opened.read_files().values()] == [b"1", b"2", b"3", b"4", b"5"]
+    assert list(opened.read_files(after="00000003.json")) == ["00000004.json", "00000005.json"]
+
+
 def test_what_is_no_entry_or_cannot_be_read_is_no_hindrance(tmp_path: Path) -> None:
     write_earlier(tmp_path, "r1-kept", make_entry(verdict.KEPT, "4"))
     (tmp_path / ".lock").touch()
@@ -72,8 +83,7 @@ def test_a_kill_leaves_no_half_file_under_its_name(
     def killed(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    place = os if step != "write" else ledger.os
-    monkeypatch.setattr(place, "fdopen" if step == "write" else step, killed)
+    monkeypatch.setattr(os, "fdopen" if step == "write" else step, killed)
     with pytest.raises(KeyboardInterrupt):
         open_ledger(str(tmp_path)).create("1.json", b"content")
     assert not (tmp_path / "1.json").exists()

@@ -160,7 +160,9 @@ class TestPackedPixels:
         dataset = PackedPixelsDataset(filepath=str(tmp_path))
         dataset.save(shard(0, 2))
         (path,) = tmp_path.rglob("*.npy")
-        opened = dataset.load().open_shard(str(path))
+        packed = dataset.load()
+        packed.image_ids(4)
+        opened = packed.open_shard(str(path))
         assert isinstance(opened, np.memmap)
         assert not opened.flags.writeable
 

@@ -272,7 +272,7 @@ class TestImageSource:
         source.read(["/1.png", "s3://bucket/2.png"])
         with pytest.raises(ValueError, match="not now"):
             source.list_images("s3://bucket")
-        assert asked.pop() == ("s3", {"key": "k"})
+        assert asked.pop() == ("s3", {"key": "k", "use_listings_cache": False})
         assert sorted(asked, key=str) == [("file", {"key": "k"}), ("s3", {"key": "k"})]
 
     def test_files_of_a_disk_are_tried_without_threads_and_addresses_are_not(

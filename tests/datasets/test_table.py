@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import pandas as pd
@@ -17,7 +19,7 @@ from image_classification.datasets import (
     WholeJSONDataset,
     appended,
 )
-from image_classification.datasets.appended import AppendedTable
+from image_classification.datasets.cache import open_entry
 from image_classification.datasets.file import open_filesystem, write_whole
 
 
@@ -30,13 +32,12 @@ def _nothing_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
 def count_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows with each part of an appended table that is opened."""
     opened: list[str] = []
-    open_part = AppendedTable._open
 
-    def note(dataset: AppendedTable, path: str) -> object:
-        opened.append(path)
-        return open_part(dataset, path)
+    def note(filesystem: Any, entry: Mapping[str, Any], read: Any) -> object:
+        opened.append(entry["name"])
+        return open_entry(filesystem, entry, read)
 
-    monkeypatch.setattr(AppendedTable, "_open", note)
+    monkeypatch.setattr(appended, "open_entry", note)
     return opened
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fsspec
 import pytest
 from filelock import FileLock
 
+from image_classification.datasets.lease import Lease
+from image_classification.errors import StorageError
 from image_classification.hooks import WriterHook
 from image_classification.pipelines import data_processing, review, training
 
@@ -71,7 +74,28 @@ def test_a_run_that_reads_does_not_wait(tmp_path: Path, other: FileLock) -> None
     assert goes_on.wait(10)
 
 
-def test_an_object_store_has_no_lock(tmp_path: Path) -> None:
-    hook = make_hook("s3://bucket/cells")
-    hook.before_pipeline_run(data_processing.create_pipeline())
-    hook.after_pipeline_run()
+def test_in_a_bucket_a_run_waits_too_and_saves_nothing_once_it_has_lost_its_turn() -> None:
+    fsspec.filesystem("memory").store.clear()
+    first, second = make_hook("memory://bucket"), make_hook("memory://bucket")
+    first.before_pipeline_run(data_processing.create_pipeline())
+    first.before_dataset_saved("image_index")
+    _, goes_on = start(second, data_processing.create_pipeline())
+    assert not goes_on.wait(0.5)
+    turn = first._turn
+    assert isinstance(turn, Lease)
+    turn._number = 0  # as of a run that was held up for longer than a lease
+    first.before_dataset_saved("intake_report")
+    with pytest.raises(StorageError, match="Nothing was written"):
+        first.before_dataset_saved("image_index")
+    first.on_pipeline_error()
+    reader = make_hook("memory://bucket")
+    reader.before_pipeline_run(training.create_pipeline())
+    reader.before_dataset_saved("image_index")
+
+
+def test_a_run_in_a_bucket_that_ends_lets_others_write() -> None:
+    fsspec.filesystem("memory").store.clear()
+    for end in (WriterHook.after_pipeline_run, WriterHook.on_pipeline_error):
+        hook = make_hook("memory://bucket")
+        hook.before_pipeline_run(data_processing.create_pipeline())
+        end(hook)

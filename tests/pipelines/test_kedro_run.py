@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,7 @@ import mlflow
 import pandas as pd
 import pytest
 from arrivals import deliver_cells
+from bucket import Fault, make_bucket, serve_store
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
@@ -19,6 +23,8 @@ from sessions import kedro_run
 from storage_root import put_in_force
 
 from image_classification.champion.lineage import read_facts
+from image_classification.datasets import LedgerDataset
+from image_classification.datasets.file import open_filesystem
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
@@ -410,3 +416,68 @@ def test_a_wrong_parameter_stops_the_run_before_training(
 ) -> None:
     with pytest.raises(Exception, match=message):
         kedro_run("__default__", **params)
+
+
+def test_a_night_in_a_bucket_comes_to_the_same_as_one_in_a_folder(
+    retrained: Retrained, cells: Path, tmp_path: Path, empty_store: Path
+) -> None:
+    """The store is slow now and then, and loses answers to what it has done."""
+    with pytest.MonkeyPatch.context() as patch, serve_store(patch) as gate:
+        storage = f"{make_bucket()}/laboratory"
+        put_in_force(patch, storage)
+        patch.setenv("IMAGE_CLASSIFICATION_CACHE", str(tmp_path / "cache"))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        shutil.copy(empty_store, tmp_path / "mlflow.db")
+        batch = f"{storage.removeprefix('s3://')}/incoming/first"
+        filesystem = open_filesystem(storage)[0]
+        filesystem.put(str(cells), batch, recursive=True)
+        filesystem.pipe_file(f"{batch}/_READY", b"")
+        gate.fault = make_trouble()
+        kedro_run("retraining", **ANY_GAIN)
+        gate.forget()
+        filesystem.get(f"{storage.removeprefix('s3://')}/", f"{tmp_path}/copy/", recursive=True)
+        assert filesystem.find(batch) == []
+    assert list(PROJECT.glob("s3:*")) == []
+    copy = tmp_path / "copy"
+    here, there = (read_results(root / "runs" / "local") for root in (retrained.storage, copy))
+    # Keras numbers the layers of a process, and writes their names into the file.
+    assert there | {"network": here["network"]} == here
+    assert read_index(copy) == read_index(retrained.storage)
+    (entry,) = LedgerDataset(filepath=f"{copy}/ledger").load().values()
+    assert (entry["event"], entry["version"]) == ("promoted", "1")
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs(["1"])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics.keys() == retrained.run.data.metrics.keys()
+    assert client.get_model_version_by_alias(MODEL, "champion").version == "1"
+    artifacts = copy / "mlflow" / "artifacts" / run.info.run_id / "artifacts"
+    assert (artifacts / "plots" / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
+    assert (artifacts / "promotion" / "decision.json").exists()
+
+
+def read_results(folder: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PROJECT / "benchmarks")
+        return importlib.import_module("retraining").read_results(folder)
+
+
+def make_trouble() -> Fault:
+    numbers = itertools.count(1)
+
+    def answer(method: str, _: str) -> str:
+        number = next(numbers)
+        if number % 23 == 0:
+            return "slow down"
+        return "lost answer" if number % 29 == 0 and method in ("PUT", "DELETE") else ""
+
+    return answer
+
+
+def read_index(storage: Path) -> list[dict[str, Any]]:
+    """Return what is known of each image, without the times at which it was recorded."""
+    log = pd.concat([pd.read_parquet(path) for path in (storage / "index" / "images").iterdir()])
+    facts = log.drop(columns=["first_seen", "recorded_at"]).sort_values("path")
+    return [
+        {str(name): value for name, value in row.items() if value == value}  # noqa: PLR0124 - NaN
+        for row in facts.to_dict("records")
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,12 +11,12 @@ import pytest
 from mlflow import MlflowClient
 
 from image_classification.champion import move, registry
-from image_classification.datasets import LedgerDataset, ledger
+from image_classification.datasets import LedgerDataset
 
 STEPS: tuple[tuple[Any, str], ...] = (
     (LedgerDataset, "create"),
-    (ledger.os, "link"),
-    (ledger.os, "fsync"),
+    (os, "link"),
+    (os, "fsync"),
     (MlflowClient, "set_registered_model_alias"),
     (MlflowClient, "delete_registered_model_alias"),
     (MlflowClient, "log_dict"),

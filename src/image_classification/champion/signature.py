@@ -65,10 +65,24 @@ def make_key() -> Iterator[bool]:
     with FileLock(private.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
         is_first = needs_key()
         if is_first and not private.exists():
-            _write(private, _make_private_key(), 0o600)
+            _write(private, make_private_key(), 0o600)
         yield is_first
         if is_first:
-            _write(public, _derive_public_key(private.read_bytes()), 0o644)
+            _write(public, derive_public_key(private.read_bytes()), 0o644)
+
+
+def place_key(path: Path, private: bytes) -> None:
+    """Write both halves of a key that is kept elsewhere, where they are not there already.
+
+    Args:
+        path: of the private half, in a folder that is nobody else's.
+        private: the private half, as PEM.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(path.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
+        if not path.exists() or path.read_bytes() != private:
+            _write(path.with_suffix(".pub"), derive_public_key(private), 0o644)
+            _write(path, private, 0o600)
 
 
 def sign_folder(folder: Path) -> None:
@@ -171,7 +185,8 @@ def _hash(folder: Path) -> Any:
     return config.set_ignored_paths(paths=left_out, ignore_git_paths=False)
 
 
-def _make_private_key() -> bytes:
+def make_private_key() -> bytes:
+    """Return a new private key, as PEM."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
 
@@ -182,7 +197,8 @@ def _make_private_key() -> bytes:
     )
 
 
-def _derive_public_key(private: bytes) -> bytes:
+def derive_public_key(private: bytes) -> bytes:
+    """Return the public half of a private key, as PEM."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
     return (

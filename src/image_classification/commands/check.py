@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 import pandas as pd
@@ -19,7 +18,7 @@ from image_classification.commands.console import (
 )
 from image_classification.configuration import names
 from image_classification.datasets.damage import ASIDE, Damage, find_damage, move_aside
-from image_classification.errors import DataError, RegistryError
+from image_classification.errors import RegistryError
 from image_classification.intake import index
 from image_classification.pipelines.data_processing.nodes import index_images
 
@@ -39,15 +38,13 @@ def check(*, repair: bool) -> None:
     """
     context = open_context()
     root = str(context.config_loader["globals"]["storage_root"])
-    if "://" in root:
-        raise DataError(f"'{root}' is an object store: check looks over a folder. Copy it to one.")
-    found = find_damage(Path(root))
+    found = find_damage(root)
     for damage in found:
         say(f"{damage.path}: {damage.fault}\n  - {damage.remedy}")
     left = found
     if repair:
         left = [damage for damage in found if not damage.can_repair]
-        _repair(context, Path(root), [damage for damage in found if damage.can_repair])
+        _repair(context, root, [damage for damage in found if damage.can_repair])
     lost = [*_find_lost_images(context, left), *_find_broken_champion(context)]
     for sentence in lost:
         say(sentence)
@@ -61,7 +58,7 @@ def names_index(damages: list[Damage]) -> bool:
     return any(damage.path.startswith("index/images/") for damage in damages)
 
 
-def _repair(context: KedroContext, root: Path, damages: list[Damage]) -> None:
+def _repair(context: KedroContext, root: str, damages: list[Damage]) -> None:
     for damage in damages:
         move_aside(root, damage)
         say(f"{damage.path}: moved to {ASIDE}/")

@@ -49,6 +49,7 @@ def diagnose(project: Path) -> Iterator[Finding]:
         yield from examine_services(project)
         return
     yield from examine(project, str(settings["storage_root"]))
+    yield from examine_bucket(str(settings["storage_root"]))
     yield from examine_configuration(configuration)
     yield from examine_services(project)
     yield from examine_store(uri, model_name)
@@ -65,6 +66,16 @@ def examine_configuration(configuration: PlainConfiguration) -> Iterator[Finding
             read_mode(name, configuration["globals"][name])
     except ConfigurationError as error:
         yield Finding("configuration", str(error), "Correct the files in conf/.")
+
+
+def examine_bucket(root: str) -> Iterator[Finding]:
+    """Look whether an object store can be relied on; of a folder, say nothing."""
+    from image_classification.datasets.store import check_store
+
+    try:
+        check_store(root)
+    except (ConfigurationError, OSError) as error:
+        yield Finding("storage", str(error), "Do as this sentence says.")
 
 
 def examine_services(project: Path) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from image_classification.datasets.arrival import IncomingBatch
+    from image_classification.datasets.artifact import MlflowArtifactDataset
     from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
     from image_classification.datasets.correction import CorrectionsDataset
     from image_classification.datasets.dataset import InboxDataset, LedgerDataset, PagesDataset
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "IncomingBatch": "arrival",
+    "MlflowArtifactDataset": "artifact",
     "ImageBatches": "batch",
     "ImageBatchesDataset": "batch",
     "CorrectionsDataset": "correction",
@@ -97,6 +99,7 @@ __all__ = [
     "IncomingBatch",
     "LedgerDataset",
     "MetricCurvesDataset",
+    "MlflowArtifactDataset",
     "MlflowMetricDataset",
     "MlflowMetricHistoryDataset",
     "MlflowMetricsHistoryDataset",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -11,8 +11,9 @@ import fsspec
 import pyarrow as pa
 from pyarrow import parquet
 
+from image_classification.datasets.cache import open_entry
 from image_classification.datasets.file import is_local, read_in_parts
-from image_classification.datasets.record import FAULTS, explain_fault, list_names
+from image_classification.datasets.record import FAULTS, explain_fault, list_files
 
 SUFFIX = ".parquet"
 
@@ -60,12 +61,12 @@ class AppendedTable:
 
         A part never changes, so those who read the same table in one process read it once.
         """
-        names = list_names(self._filesystem, self._root, SUFFIX)
-        if not names:
+        entries = list(list_files(self._filesystem, self._root, SUFFIX).values())
+        if not entries:
             return None
         alone = is_local(self._filesystem)
         readers = LOCAL_READERS if alone else READERS
-        parts = read_in_parts(self._find_parts, names, readers, alone=alone)
+        parts = read_in_parts(self._find_parts, entries, readers, alone=alone)
         self._parts = parts if sum(part.num_rows for part in parts) <= HELD_ROWS else []
         if not self._more_columns:
             parts = [part.select(self._columns) for part in parts]
@@ -75,21 +76,21 @@ class AppendedTable:
         """Keep nothing in memory."""
         self._parts = []
 
-    def _find_parts(self, names: Sequence[str]) -> list[pa.Table]:
-        return [self._find_part(posixpath.join(self._root, f"{name}{SUFFIX}")) for name in names]
+    def _find_parts(self, entries: Sequence[Mapping[str, Any]]) -> list[pa.Table]:
+        return [self._find_part(entry) for entry in entries]
 
-    def _find_part(self, path: str) -> pa.Table:
-        address = self._filesystem.unstrip_protocol(path)
+    def _find_part(self, entry: Mapping[str, Any]) -> pa.Table:
+        address = self._filesystem.unstrip_protocol(entry["name"])
         columns = None if self._more_columns else tuple(self._columns)
         part = _held.get((address, None)) or _held.get((address, columns))
         if part is None:
-            # Opened instead of fetched, so that columns nobody asked for are not read.
-            with explain_fault(path, (*FAULTS, pa.ArrowException)), self._open(path) as file:
-                part = parquet.ParquetFile(file).read(columns=columns, use_threads=False)
+
+            def read(path: Path) -> pa.Table:
+                # Opened, so that columns nobody asked for are not read.
+                with pa.OSFile(str(path)) as file:
+                    return parquet.ParquetFile(file).read(columns=columns, use_threads=False)
+
+            with explain_fault(entry["name"], (*FAULTS, pa.ArrowException)):
+                part = open_entry(self._filesystem, entry, read)
             _held[address, columns] = part
         return part
-
-    def _open(self, path: str) -> Any:
-        if is_local(self._filesystem):
-            return pa.OSFile(path)
-        return self._filesystem.open(path, "rb")

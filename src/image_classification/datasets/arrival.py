@@ -7,7 +7,7 @@ import hashlib
 import io
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,13 +20,19 @@ from image_classification.datasets.budget import BudgetError
 from image_classification.datasets.file import (
     NotRegularError,
     encode_name,
+    exists,
     is_local,
+    list_entries,
     read_file,
+    read_in_parts,
     restore_name,
 )
 from image_classification.datasets.guarded import open_guarded, read_guarded
 from image_classification.datasets.taken import Delivery
 from image_classification.intake.limit import DEFAULT_LIMITS, ArrivalLimits, find_excess
+
+READERS = 16
+"""Batches that are looked at at the same time in an object store."""
 
 READY = "_READY"
 """A file of this name in a batch, or ``<batch>.zip._READY`` beside a zip: it is complete."""
@@ -216,18 +222,19 @@ def list_taken(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
 
     `glob` would look at every file below to match two levels.
     """
-    filesystem.invalidate_cache()
-    try:
-        entries = filesystem.ls(root, detail=True)
-    except FileNotFoundError:
-        return []
-    folders = sorted(entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory")
-    return [
-        posixpath.basename(folder)
-        for folder in folders
-        if not posixpath.basename(folder).startswith(".")
-        and filesystem.exists(posixpath.join(folder, MANIFEST))
+
+    def have_manifests(names: Sequence[str]) -> list[bool]:
+        return [exists(filesystem, posixpath.join(root, name, MANIFEST)) for name in names]
+
+    entries = list_entries(filesystem, root)
+    names = [
+        posixpath.basename(entry["name"])
+        for entry in entries
+        if entry.get("type", "directory") == "directory"
     ]
+    names = [name for name in names if not name.startswith(".")]
+    taken = read_in_parts(have_manifests, names, READERS, alone=is_local(filesystem))
+    return [name for name, is_taken in zip(names, taken, strict=True) if is_taken]
 
 
 def clean_name(name: str) -> str:

@@ -31,6 +31,7 @@ from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import (
     PARTIAL,
     NotRegularError,
+    exists,
     is_local,
     read_file,
     write_whole,
@@ -273,7 +274,7 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     def _find_place(self, batch: IncomingBatch) -> tuple[str, bool]:
         """Return the batch's name here, and whether an interrupted save has copied all of it."""
         number, name = 1, batch.name
-        while self._filesystem.exists(self._locate(name, MANIFEST)):
+        while exists(self._filesystem, self._locate(name, MANIFEST)):
             if self.load().read_manifest(name)["delivery"] == batch.digest:
                 return name, True
             number += 1

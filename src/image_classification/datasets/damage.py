@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from image_classification.datasets.file import PARTIAL, open_filesystem
+import fsspec
+
+from image_classification.datasets.fault import describe_error
+from image_classification.datasets.file import (
+    PARTIAL,
+    exists,
+    is_local,
+    list_entries,
+    move_file,
+    open_filesystem,
+    read_file,
+    read_in_parts,
+)
+from image_classification.datasets.folder import find_files
 from image_classification.datasets.parquet import decode_table
 from image_classification.datasets.pixel import IDS, PackedPixels
 
@@ -32,6 +45,8 @@ FOLDERS = ("index", "pixels", "hindsight", "images", "ledger", "references", "tr
 
 ONLY_A_BACKUP = "it cannot be made again: restore it from a backup"
 
+READERS_AT_ONCE = 16
+
 READERS: dict[str, Callable[[bytes], object]] = {".parquet": decode_table, ".json": json.loads}
 
 
@@ -52,63 +67,80 @@ class Damage:
     can_repair: bool
 
 
-def find_damage(root: Path) -> list[Damage]:
+def find_damage(root: str) -> list[Damage]:
     """Return the files below a storage root that cannot be read, and shards that were changed.
 
     What runs have left for people, the store of MLflow and the images are not looked at here.
+
+    Args:
+        root: a folder or an fsspec URL.
     """
-    found = list(_find_unreadable(root))
+    filesystem, place = open_filesystem(root)
+    names = [
+        name
+        for folder in FOLDERS
+        for path in find_files(filesystem, f"{place}/{folder}")
+        if _is_ours(name := f"{folder}/{path}")
+    ]
+
+    def look(some: Sequence[str]) -> list[str]:
+        return [_try(filesystem, place, name) for name in some]
+
+    faults = read_in_parts(look, names, READERS_AT_ONCE, alone=is_local(filesystem))
+    found = [_describe(name, fault) for name, fault in zip(names, faults, strict=True) if fault]
     known = {damage.path for damage in found}
-    return found + [damage for damage in _find_shards(root) if damage.path not in known]
+    shards = _find_shards(filesystem, place)
+    return found + [damage for damage in shards if damage.path not in known]
 
 
-def _find_unreadable(root: Path) -> Iterator[Damage]:
-    for folder in FOLDERS:
-        for path in sorted((root / folder).rglob("*")):
-            read = path.suffix in READERS and PARTIAL not in path.name and _is_ours(root, path)
-            if read and (fault := _try(path)):
-                yield _describe(root, path, fault)
-
-
-def move_aside(root: Path, damage: Damage) -> None:
+def move_aside(root: str, damage: Damage) -> None:
     """Move a damaged file, and what belongs to it, out of the way; nothing is deleted."""
-    paths = [root / damage.path]
+    filesystem, place = open_filesystem(root)
+    names = [damage.path]
     if damage.path.startswith("pixels/"):
-        stem = (root / damage.path).with_suffix("")
-        paths = [stem.with_suffix(IDS), stem.with_suffix(".npy")]
-    for path in paths:
-        if path.exists():
-            place = root / ASIDE / path.relative_to(root)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(place)
+        stem = posixpath.splitext(damage.path)[0]
+        names = [f"{stem}{IDS}", f"{stem}.npy"]
+    for name in names:
+        if exists(filesystem, f"{place}/{name}"):
+            move_file(filesystem, f"{place}/{name}", f"{place}/{ASIDE}/{name}")
 
 
-def _is_ours(root: Path, path: Path) -> bool:
+def _is_ours(name: str) -> bool:
     """Return whether a file is one of the system: of a batch, only what lies at its top is."""
-    parts = path.relative_to(root).parts
-    return parts[0] != "images" or (len(parts) == 3 and path.name.startswith("_"))
+    folder, *_, file = parts = name.split("/")
+    is_whole = posixpath.splitext(file)[1] in READERS and PARTIAL not in file
+    return is_whole and (folder != "images" or (len(parts) == 3 and file.startswith("_")))
 
 
-def _try(path: Path) -> str:
-    """Return why a file cannot be read, or ""."""
+def _try(filesystem: fsspec.AbstractFileSystem, root: str, name: str) -> str:
+    """Return why a file cannot be read, or "".
+
+    Raises:
+        OSError: an object store does not give it, which says nothing of the file.
+    """
     try:
-        READERS[path.suffix](path.read_bytes())
+        content = read_file(filesystem, f"{root}/{name}")
+    except OSError as error:
+        if not is_local(filesystem):
+            raise
+        return describe_error(error)
+    try:
+        READERS[posixpath.splitext(name)[1]](content)
     except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of a library
-        return " ".join(str(error).split()) or type(error).__name__
+        return describe_error(error)
     return ""
 
 
-def _find_shards(root: Path) -> Iterator[Damage]:
-    filesystem, place = open_filesystem(str(root / "pixels"))
-    for folder in sorted((root / "pixels").glob("*px")):
-        packed = PackedPixels(place, filesystem)
-        size_px = int(folder.name.removesuffix("px"))
-        packed.image_ids(size_px)
-        for shard, fault in (packed.cut | packed.find_damaged(size_px)).items():
-            yield _describe(root, Path(shard), fault)
+def _find_shards(filesystem: fsspec.AbstractFileSystem, root: str) -> Iterator[Damage]:
+    packed = PackedPixels(f"{root}/pixels", filesystem)
+    for entry in list_entries(filesystem, f"{root}/pixels"):
+        size = posixpath.basename(entry["name"]).removesuffix("px")
+        if size.isdigit():
+            packed.image_ids(int(size))
+            for shard, fault in (packed.cut | packed.find_damaged(int(size))).items():
+                yield _describe(shard.removeprefix(f"{root}/"), fault)
 
 
-def _describe(root: Path, path: Path, fault: str) -> Damage:
-    name = path.relative_to(root).as_posix()
+def _describe(name: str, fault: str) -> Damage:
     remedy = next((what for begin, what in MADE_AGAIN.items() if name.startswith(begin)), "")
     return Damage(name, fault, remedy or ONLY_A_BACKUP, bool(remedy))

@@ -11,7 +11,7 @@ from typing import Any, Generic, Never, TypeVar
 from kedro.io import AbstractDataset, DatasetError
 
 from image_classification.champion.chain import Record
-from image_classification.datasets.file import open_filesystem
+from image_classification.datasets.file import exists, open_filesystem
 from image_classification.datasets.inbox import Inbox, IncomingFolder
 from image_classification.datasets.ledger import LedgerFiles
 from image_classification.datasets.page import Pages
@@ -41,7 +41,7 @@ class FilesystemDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
         self.metadata = metadata
 
     def _exists(self) -> bool:
-        return bool(self._filesystem.exists(self._root))
+        return exists(self._filesystem, self._root)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._root, "filesystem": type(self._filesystem).__name__}

@@ -24,10 +24,12 @@ from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
     PARTIAL,
     encode_name,
+    exists,
     is_local,
     open_filesystem,
     read_file,
     restore_name,
+    write_many,
     write_whole,
 )
 from image_classification.datasets.folder import CLOSED_FILE, CLOSED_FOLDER, LINK_OUT, find_files
@@ -202,7 +204,7 @@ def deliver(
     name = clean_name(name or f"{today}-{source.path.stem}")
     filesystem, root = open_filesystem(incoming)
     folder = posixpath.join(root, name)
-    if filesystem.exists(folder) or filesystem.exists(f"{folder}.zip"):
+    if exists(filesystem, folder) or exists(filesystem, f"{folder}.zip"):
         raise DataError(
             f"A batch '{name}' lies in {incoming} already, and was not taken in yet. Choose "
             "another name: --name"
@@ -212,11 +214,15 @@ def deliver(
     try:
         budget = Budget(source.limits, filesystem, root)
         budget.check_space(source.total_bytes)
-        for file, content in zip(files, source.read(files), strict=True):
-            budget.spend(len(content))
-            below = "/".join(_clean_parts(file))
-            below = below if is_local(filesystem) else encode_name(below)
-            write_whole(filesystem, posixpath.join(aside, below), content)
+
+        def read() -> Iterator[tuple[str, bytes]]:
+            for file, content in zip(files, source.read(files), strict=True):
+                budget.spend(len(content))
+                below = "/".join(_clean_parts(file))
+                below = below if is_local(filesystem) else encode_name(below)
+                yield posixpath.join(aside, below), content
+
+        write_many(filesystem, read())
         if labels := _write_labels(source, files, labelled_by, today):
             write_whole(filesystem, posixpath.join(aside, LABELS), labels)
         _make_ready(filesystem, aside, folder)

@@ -6,8 +6,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -19,6 +19,11 @@ PARTIAL = ".partial"
 
 PIECE_BYTES = 2**16
 """Files are written in pieces of this size."""
+
+LOCAL_PROTOCOLS = ("file", "local")
+
+WRITERS = 16
+"""Files that are written to an object store at the same time."""
 
 TRIED_ALONE = 16
 """Files that are read without threads before it is decided whether threads help."""
@@ -42,26 +47,69 @@ KINDS = {
 }
 """What may lie in the place of a file."""
 
+Asked = TypeVar("Asked")
 Loaded = TypeVar("Loaded")
 
 
 def open_filesystem(
     filepath: str, credentials: dict[str, Any] | None = None
 ) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the filesystem of a local path or fsspec URL, and the path on it."""
+    """Return the filesystem of a local path or fsspec URL, and the path on it.
+
+    What an object store has listed is not kept: other machines write there, too.
+    """
     protocol, path = "file", filepath
     if "://" in filepath:
         # Half a second, which no command that reads a folder must pay.
         from kedro.io.core import get_protocol_and_path  # noqa: PLC0415
 
         protocol, path = get_protocol_and_path(filepath)
-    return fsspec.filesystem(protocol, **(credentials or {})), path.rstrip("/")
+    options = {} if protocol in LOCAL_PROTOCOLS else {"use_listings_cache": False}
+    return fsspec.filesystem(protocol, **options, **(credentials or {})), path.rstrip("/")
 
 
 def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
     """Return whether the files lie on a disk of this machine, or one that it has mounted."""
     protocol = filesystem.protocol
     return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+
+def exists(filesystem: fsspec.AbstractFileSystem, path: str) -> bool:
+    """Return whether there is such a file or folder.
+
+    fsspec's own `exists` and `isdir` take each error for a "no": an index that a store does not
+    show for a moment would be begun anew.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    try:
+        filesystem.info(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def list_entries(filesystem: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
+    """Return what the filesystem tells of all that lies directly in a folder, sorted by name.
+
+    Of a local file this is its `name` alone, a path; of others also `type`, `size` and what tells
+    one content from the next. A folder that does not exist holds nothing.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    try:
+        if is_local(filesystem):
+            with os.scandir(folder) as listing:
+                return [{"name": path} for path in sorted(entry.path for entry in listing)]
+        listed: list[dict[str, Any]] = filesystem.ls(folder, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [entry | {"name": entry["name"].rstrip("/")} for entry in listed]
+    return sorted(
+        (entry for entry in found if entry["name"] != folder), key=lambda entry: entry["name"]
+    )
 
 
 def encode_name(name: str) -> str:
@@ -155,8 +203,8 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def read_in_parts(
-    read: Callable[[Sequence[str]], list[Loaded]],
-    paths: Sequence[str],
+    read: Callable[[Sequence[Asked]], list[Loaded]],
+    paths: Sequence[Asked],
     readers: int,
     *,
     alone: bool = False,
@@ -165,7 +213,7 @@ def read_in_parts(
 
     Args:
         read: reads some of the files.
-        paths: the files.
+        paths: the files, by their paths or as `list_entries` tells of them.
         readers: how many threads. Each gets a part of the files: to hand them over one by one
             takes as long as reading them.
         alone: start without threads, and do without them as long as the files come from memory.
@@ -186,16 +234,88 @@ def read_in_parts(
         return contents + [content for part in pool.map(read, parts) for content in part]
 
 
+def create_file(
+    filesystem: fsspec.AbstractFileSystem, path: str, content: bytes, mode: int = 0o666
+) -> None:
+    """Create a file that appears whole or not at all, once, and stays after a loss of power.
+
+    On a disk it is written aside and linked to its name, which the operating system does once. An
+    object store keeps the condition of the write, or was refused at the start (`check_store`).
+
+    Args:
+        filesystem: where it shall lie.
+        path: of the file.
+        content: of the file.
+        mode: who may read and write a local file, less what the umask of the process takes away.
+
+    Raises:
+        FileExistsError: there is such a file, and it stays as it is. If a store's answer got lost,
+            it may be this one.
+    """
+    if not is_local(filesystem):
+        filesystem.pipe_file(path, content, mode="create")
+        return
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    aside = place.with_name(f"{place.name}.{uuid4().hex}{PARTIAL}")
+    try:
+        opened = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(opened, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(aside, place)
+    finally:
+        aside.unlink(missing_ok=True)
+    _flush(place.parent)
+
+
+def write_many(filesystem: fsspec.AbstractFileSystem, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write files as `write_whole` does, to an object store several at a time.
+
+    Args:
+        filesystem: where they shall lie.
+        files: path and content of each; few are held at a time.
+    """
+    if is_local(filesystem):
+        for path, content in files:
+            write_whole(filesystem, path, content)
+        return
+    waiting: list[Future[None]] = []
+    with ThreadPoolExecutor(max_workers=WRITERS) as pool:
+        for path, content in files:
+            waiting.append(pool.submit(write_whole, filesystem, path, content))
+            if len(waiting) >= WRITERS:
+                waiting.pop(0).result()
+        for written in waiting:
+            written.result()
+
+
+def move_file(filesystem: fsspec.AbstractFileSystem, source: str, target: str) -> None:
+    """Give a file another name; an object store may have it under both for a moment."""
+    if is_local(filesystem):
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(source).replace(target)
+    else:
+        filesystem.cp_file(source, target)
+        filesystem.rm_file(source)
+
+
 def write_lasting(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
     """Write a file as `write_whole` does, and wait until a power cut would spare it."""
     write_whole(filesystem, path, content)
     if is_local(filesystem):
-        for place in (path, Path(path).parent):
-            handle = os.open(place, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        _flush(Path(path))
+        _flush(Path(path).parent)
+
+
+def _flush(place: Path) -> None:
+    """Wait until what is in a file or folder is on the disk."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_whole(

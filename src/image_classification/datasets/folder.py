@@ -62,7 +62,6 @@ def find_files(
     """
     if is_local(filesystem):
         return dict(sorted(_walk(root, folders=folders)))
-    filesystem.invalidate_cache()
     found = filesystem.find(root, detail=True)
     return dict(_name_below(filesystem, root, path, info) for path, info in found.items())
 

@@ -20,6 +20,7 @@ from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
     encode_name,
     is_local,
+    list_entries,
     name_kind,
     open_filesystem,
 )
@@ -107,9 +108,6 @@ class IncomingFolder:
         ]
 
     def _list(self) -> Inbox:
-        self._filesystem.invalidate_cache()
-        if not self._filesystem.isdir(self._root):
-            return Inbox()
         batches, stray, aside = [], [], {}
         entries = self._list_entries()
         for name in sorted(entries):
@@ -134,11 +132,13 @@ class IncomingFolder:
     def _list_entries(self) -> dict[str, dict[str, Any]]:
         """Return what lies directly in the incoming folder, by name. No link is followed."""
         if not is_local(self._filesystem):
-            listed = self._filesystem.ls(self._root, detail=True)
-            return {posixpath.basename(entry["name"].rstrip("/")): entry for entry in listed}
+            listed = list_entries(self._filesystem, self._root)
+            return {posixpath.basename(entry["name"]): entry for entry in listed}
         found: dict[str, dict[str, Any]] = {}
         try:
             listing = os.scandir(self._root)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
         except PermissionError as error:
             raise DataError(
                 f"The incoming folder '{self._root}' cannot be opened: {describe_error(error)}. "

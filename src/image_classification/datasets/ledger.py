@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import posixpath
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import fsspec
 
-from image_classification.champion.chain import Chain, read_chain
+from image_classification.champion.chain import Chain, name_record, read_chain
 from image_classification.datasets.file import (
-    PARTIAL,
+    create_file,
+    exists,
     is_local,
+    list_entries,
     read_file,
     read_in_parts,
 )
@@ -61,19 +62,31 @@ class LedgerFiles:
         Args:
             after: leave out the files up to this name.
         """
-        self._filesystem.invalidate_cache()
-        if not self._filesystem.isdir(self._root):
-            return {}
-        listed = sorted(self._filesystem.ls(self._root, detail=False))
+        listed = [entry["name"] for entry in list_entries(self._filesystem, self._root)]
         paths = [
             path for path in listed if path.endswith(".json") and posixpath.basename(path) > after
         ]
         contents = read_in_parts(self._read_some, paths, READERS, alone=self.is_local)
-        return {
+        found = {
             posixpath.basename(path): content
             for path, content in zip(paths, contents, strict=True)
             if not isinstance(content, FileNotFoundError)
         }
+        if not self.is_local:
+            stem = after.partition(".")[0]
+            found |= self._find_unlisted(found, int(stem) + 1 if stem.isdigit() else 1)
+        return dict(sorted(found.items()))
+
+    def _find_unlisted(self, found: Mapping[str, Any], number: int) -> dict[str, bytes | OSError]:
+        """Return the records that a list which lags behind does not name yet."""
+        more: dict[str, bytes | OSError] = {}
+        while True:
+            if (name := name_record(number)) not in found:
+                content = self._try_read(posixpath.join(self._root, name))
+                if isinstance(content, FileNotFoundError):
+                    return more
+                more[name] = content
+            number += 1
 
     def create(self, name: str, content: bytes) -> None:
         """Create a file, whole and on the disk when this returns.
@@ -81,11 +94,7 @@ class LedgerFiles:
         Raises:
             FileExistsError: there is such a file; it stays as it is.
         """
-        path = posixpath.join(self._root, name)
-        if self.is_local:
-            create_file(Path(path), content)
-        else:
-            self._filesystem.pipe_file(path, content, mode="create")
+        create_file(self._filesystem, posixpath.join(self._root, name), content)
 
     def remove(self, name: str) -> None:
         """Remove a file."""
@@ -98,16 +107,12 @@ class LedgerFiles:
         on; no entry changes.
         """
         path = posixpath.join(posixpath.dirname(self._root), "keys", "patients.key")
-        if not self._filesystem.exists(path):
+        if not exists(self._filesystem, path):
             key = secrets.token_hex(KEY_BYTES).encode()
-            try:
-                if self.is_local:
-                    Path(path).parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-                    create_file(Path(path), key, PRIVATE_FILE)
-                else:
-                    self._filesystem.pipe_file(path, key, mode="create")
-            except FileExistsError:
-                logger.debug("Another process has made the key")
+            if self.is_local:
+                Path(path).parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # another process was faster
+                create_file(self._filesystem, path, key, PRIVATE_FILE)
         return read_file(self._filesystem, path)
 
     def _read_some(self, paths: Any) -> list[bytes | OSError]:
@@ -118,38 +123,3 @@ class LedgerFiles:
             return read_file(self._filesystem, path)
         except OSError as error:
             return error
-
-
-def create_file(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Create a local file that appears whole or not at all, and stays after a loss of power.
-
-    It is written aside and linked to its name, which the operating system does once.
-
-    Args:
-        path: of the file.
-        content: of the file.
-        mode: who may read and write it, less what the umask of the process takes away.
-
-    Raises:
-        FileExistsError: there is such a file; it stays as it is.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{uuid4().hex}{PARTIAL}")
-    try:
-        opened = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(opened, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

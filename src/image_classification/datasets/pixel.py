@@ -7,8 +7,10 @@ import io
 import logging
 import math
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -16,10 +18,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from image_classification.datasets.cache import forget_entry, open_entry, read_entry
 from image_classification.datasets.dataset import FilesystemDataset
 from image_classification.datasets.file import (
     is_local,
-    read_file,
+    list_entries,
+    read_in_parts,
     write_whole,
 )
 from image_classification.datasets.parquet import decode_table, encode_table
@@ -32,6 +36,9 @@ IDS = ".parquet"
 
 DIGEST = "sha256"
 """Column of that file: the sha256 of the shard."""
+
+READERS = 16
+"""Lists of shards that are read at the same time from an object store."""
 
 READ_BYTES = 2**22
 
@@ -61,6 +68,7 @@ class PackedPixels:
         self._filesystem = filesystem
         self._places: dict[int, dict[str, tuple[str, int]]] = {}
         self._digests: dict[str, str] = {}
+        self._entries: dict[str, dict[str, Any]] = {}
         self._checked: set[str] = set()
         self.cut: dict[str, str] = {}
         """Shards that are not whole, and why, of the sizes that were listed."""
@@ -110,18 +118,51 @@ class PackedPixels:
     def _list_places(self, size_px: int) -> dict[str, tuple[str, int]]:
         """Return shard and row of each image packed at this size, listed at the first call."""
         if size_px not in self._places:
-            self._filesystem.invalidate_cache()
             places: dict[str, tuple[str, int]] = {}
-            found = self._filesystem.glob(f"{self._root}/{size_px}px/*", detail=True)
-            for path in sorted(path for path in found if path.endswith(IDS)):
-                shard = path.removesuffix(IDS) + ".npy"
-                size = found[shard]["size"] if shard in found else 0
-                ids = self._read_ids(path, size, size_px)
+            listed = list_entries(self._filesystem, f"{self._root}/{size_px}px")
+            found = {entry["name"]: entry for entry in listed}
+            lists = [entry for path, entry in found.items() if path.endswith(IDS)]
+            alone = is_local(self._filesystem)
+            tables = read_in_parts(self._read_tables, lists, READERS, alone=alone)
+            for entry, table in zip(lists, tables, strict=True):
+                shard = entry["name"].removesuffix(IDS) + ".npy"
+                size = self._measure_file(found.get(shard))
+                ids = self._accept_ids(entry["name"], table, size, size_px)
                 places.update({image_id: (shard, row) for row, image_id in enumerate(ids)})
+            self._entries |= found
             self._places[size_px] = places
         return self._places[size_px]
 
-    def _read_ids(self, path: str, size: int, size_px: int) -> list[str]:
+    def _read_tables(self, entries: Sequence[Mapping[str, Any]]) -> list[pd.DataFrame | Exception]:
+        return [self._try_read_table(entry) for entry in entries]
+
+    def _try_read_table(self, entry: Mapping[str, Any]) -> pd.DataFrame | Exception:
+        """Return the ids of a shard, or what is wrong with the file.
+
+        Raises:
+            OSError: an object store does not give it; another try may succeed.
+        """
+        try:
+            content = read_entry(self._filesystem, entry)
+        except OSError as error:
+            if not is_local(self._filesystem):
+                raise
+            return error
+        try:
+            table = decode_table(content)
+        except pa.ArrowException as error:
+            return error
+        return table if "image_id" in table else KeyError("image_id")
+
+    def _measure_file(self, entry: Mapping[str, Any] | None) -> int:
+        """Return the size of a file that was listed, 0 where there is none."""
+        if entry is None:
+            return 0
+        return int(entry["size"] if "size" in entry else Path(entry["name"]).stat().st_size)
+
+    def _accept_ids(
+        self, path: str, table: pd.DataFrame | Exception, size: int, size_px: int
+    ) -> list[str]:
         """Return the ids of a shard; none, with a warning, where it is not whole.
 
         A file may be cut or empty after a power cut. Its images then count as not packed, and the
@@ -129,16 +170,15 @@ class PackedPixels:
 
         Args:
             path: the file of the ids.
+            table: what it holds, or why it cannot be read.
             size: of the file of the pixels, in bytes.
             size_px: side of the images.
         """
-        try:
-            table = decode_table(read_file(self._filesystem, path))
-            ids: list[str] = table["image_id"].tolist()
-        except (pa.ArrowException, KeyError, OSError) as error:
-            logger.warning("'%s' cannot be read: its images are packed again: %s", path, error)
-            self.cut[path] = str(error)
+        if isinstance(table, Exception):
+            logger.warning("'%s' cannot be read: its images are packed again: %s", path, table)
+            self.cut[path] = str(table)
             return []
+        ids: list[str] = table["image_id"].tolist()
         if size < _measure((len(ids), size_px, size_px, 3)):
             logger.warning("The pixels of '%s' are cut or gone: they are packed again", path)
             self.cut[path] = "the file of its pixels is cut or gone"
@@ -156,11 +196,11 @@ class PackedPixels:
         expected = self._digests.get(path)
         if expected is None or path in self._checked:
             return
-        digest = hashlib.sha256()
-        with self._filesystem.open(path, "rb") as file:
-            while piece := file.read(READ_BYTES):
-                digest.update(piece)
-        if digest.hexdigest() != expected:
+        entry = self._entries[path]
+        if open_entry(self._filesystem, entry, _digest) != expected:
+            # What was kept of it here may be damaged, and not the store's own file.
+            forget_entry(self._filesystem, entry)
+        if open_entry(self._filesystem, entry, _digest) != expected:
             raise DataError(
                 f"The pixels in '{path}' are not those that were packed: the file was changed or "
                 "damaged since. Run 'image-classification check --repair', which makes them again "
@@ -169,17 +209,18 @@ class PackedPixels:
         self._checked.add(path)
 
     def open_shard(self, path: str) -> npt.NDArray[np.uint8]:
-        """Return a shard, memory-mapped where it is a local file.
+        """Return a shard, memory-mapped; one of an object store is fetched once.
 
         Raises:
             DataError: it is not what was packed.
         """
         self._check(path)
-        if is_local(self._filesystem):
-            opened: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
-        else:
-            opened = np.load(io.BytesIO(self._filesystem.cat_file(path)))
-        return opened
+
+        def load(file: Path) -> npt.NDArray[np.uint8]:
+            shard: npt.NDArray[np.uint8] = np.load(file, mmap_mode="r")
+            return shard
+
+        return open_entry(self._filesystem, self._entries[path], load)
 
 
 class PixelSelection:
@@ -251,7 +292,15 @@ class PackedPixelsDataset(FilesystemDataset[PixelShard, PackedPixels]):
         data.release()
 
     def _exists(self) -> bool:
-        return bool(self._filesystem.glob(f"{self._root}/*px/*.parquet"))
+        return bool(list_entries(self._filesystem, self._root))
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _measure(shape: tuple[int, ...]) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 import fsspec
 
+from image_classification.datasets.cache import read_entry
 from image_classification.datasets.fault import explain_damage
-from image_classification.datasets.file import read_file
+from image_classification.datasets.file import list_entries
 
 FAULTS = (ValueError, KeyError)
 """What reading a damaged file of JSON raises."""
@@ -23,22 +24,20 @@ class Records(Mapping[str, dict[str, Any]]):
     def __init__(self, root: str, filesystem: fsspec.AbstractFileSystem) -> None:
         self._root = root
         self._filesystem = filesystem
-        self._names = list_names(filesystem, root, ".json")
+        self._entries = list_files(filesystem, root, ".json")
 
     def __getitem__(self, name: str) -> dict[str, Any]:
-        if name not in self._names:
-            raise KeyError(name)
-        path = posixpath.join(self._root, f"{name}.json")
-        content = read_file(self._filesystem, path)
-        with explain_fault(path):
+        entry = self._entries[name]
+        content = read_entry(self._filesystem, entry)
+        with explain_fault(entry["name"]):
             record: dict[str, Any] = json.loads(content)
         return record
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._entries)
 
 
 @contextmanager
@@ -58,10 +57,12 @@ def explain_fault(path: str, faults: tuple[type[Exception], ...] = FAULTS) -> It
         raise explain_damage(path, error) from error
 
 
-def list_names(filesystem: fsspec.AbstractFileSystem, root: str, suffix: str) -> list[str]:
-    """Return the names of the files of a folder that have an ending, without it, sorted."""
-    filesystem.invalidate_cache()
-    if not filesystem.isdir(root):
-        return []
-    names = (posixpath.basename(path) for path in filesystem.ls(root, detail=False))
-    return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+def list_files(
+    filesystem: fsspec.AbstractFileSystem, root: str, suffix: str
+) -> dict[str, dict[str, Any]]:
+    """Return the files of a folder that have an ending, by their name without it, sorted."""
+    return {
+        posixpath.basename(entry["name"]).removesuffix(suffix): entry
+        for entry in list_entries(filesystem, root)
+        if entry["name"].endswith(suffix)
+    }

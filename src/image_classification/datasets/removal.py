@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
 
 from image_classification.datasets.arrival import MANIFEST, READY, IncomingBatch
-from image_classification.datasets.file import is_local, read_file, restore_name
+from image_classification.datasets.file import is_local, read_file, read_in_parts, restore_name
+from image_classification.datasets.folder import READERS
 from image_classification.datasets.guarded import read_guarded, remove_guarded
 from image_classification.datasets.taken import Delivery
 
@@ -46,14 +48,16 @@ def remove_taken(
         return _remove_zip(batch, taken)
     # The marker last: with it, the next intake sees what is left and goes on.
     left = {}
+    gone = []
     for path in taken:
         place = _locate(batch, path)
         if path in known.kept:
             left[path] = f"was not taken in ({known.kept[path]}): take it away"
         elif _is_older(batch, place, known.before) or _is_copy(batch, place, path, copies):
-            _remove_file(batch, place)
+            gone.append(place)
         else:
             left[path] = CHANGED
+    _remove_files(batch, gone)
     for path in (MANIFEST, READY):
         _remove_file(batch, _locate(batch, path))
     if is_local(batch.filesystem):
@@ -82,6 +86,17 @@ def _is_as_seen(batch: IncomingBatch, path: str) -> bool:
         return True
     moved_s = abs(status.st_mtime - (batch.carried.get(path) or 0.0))
     return status.st_size == batch.files[path] and moved_s < TIME_TOLERANCE_S
+
+
+def _remove_files(batch: IncomingBatch, places: Sequence[str]) -> None:
+    """Remove files of a batch, several at a time where each waits for an object store."""
+
+    def remove(some: Sequence[str]) -> list[str]:
+        for place in some:
+            _remove_file(batch, place)
+        return []
+
+    read_in_parts(remove, places, 1 if is_local(batch.filesystem) else READERS)
 
 
 def _locate(batch: IncomingBatch, path: str) -> str:
@@ -114,8 +129,9 @@ def _remove_file(batch: IncomingBatch, place: str) -> None:
     """Remove a file of a batch. A link may have taken the place of a folder: it is not followed."""
     if is_local(batch.filesystem):
         remove_guarded(place, posixpath.dirname(batch.path))
-    elif batch.filesystem.exists(place):
-        batch.filesystem.rm_file(place)
+    else:
+        with suppress(FileNotFoundError):
+            batch.filesystem.rm_file(place)
 
 
 def _remove_empty_folders(root: Path) -> None:

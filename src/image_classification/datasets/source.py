@@ -127,7 +127,6 @@ class ImageSource:
         filesystem, root = open_filesystem(place, self.credentials)
         if is_local(filesystem):
             root = str(Path(root).resolve())
-        filesystem.invalidate_cache()
         if filesystem.isdir(root):
             return list_folder(filesystem, root)
         if not filesystem.exists(root):

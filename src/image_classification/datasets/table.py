@@ -14,13 +14,14 @@ import pyarrow as pa
 from kedro_datasets.json import JSONDataset
 
 from image_classification.datasets.appended import SUFFIX, AppendedTable
+from image_classification.datasets.cache import read_entry
 from image_classification.datasets.dataset import FilesystemDataset
 from image_classification.datasets.file import (
     read_file,
     write_lasting,
 )
 from image_classification.datasets.parquet import as_frame, decode_table, encode_table
-from image_classification.datasets.record import FAULTS, Records, explain_fault, list_names
+from image_classification.datasets.record import FAULTS, Records, explain_fault, list_files
 
 
 class _IndexDataset(FilesystemDataset[Any, Any]):
@@ -38,15 +39,22 @@ class BatchTables:
     def __init__(self, root: str, filesystem: fsspec.AbstractFileSystem) -> None:
         self._root = root
         self._filesystem = filesystem
+        self._entries: dict[str, dict[str, Any]] = {}
 
     def names(self) -> list[str]:
         """Return the batches that have a part."""
-        return list_names(self._filesystem, self._root, SUFFIX)
+        self._entries = list_files(self._filesystem, self._root, SUFFIX)
+        return list(self._entries)
 
     def read(self, batch: str) -> pd.DataFrame:
         """Return the part of one batch."""
         path = posixpath.join(self._root, f"{batch}.parquet")
-        content = read_file(self._filesystem, path)
+        entry = self._entries.get(batch)
+        content = (
+            read_file(self._filesystem, path)
+            if entry is None
+            else read_entry(self._filesystem, entry)
+        )
         with explain_fault(path, (*FAULTS, pa.ArrowException)):
             return decode_table(content)
 

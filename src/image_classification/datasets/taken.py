@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 
 from image_classification.datasets.fault import describe_error
-from image_classification.datasets.file import is_local, read_file, write_whole
+from image_classification.datasets.file import exists, is_local, read_file, write_whole
 
 if TYPE_CHECKING:
     from image_classification.datasets.arrival import IncomingBatch
@@ -64,10 +64,10 @@ class Deliveries:
         """Return what is remembered of a delivery, None for nothing."""
         path = self._locate(batch)
         try:
-            if not self._filesystem.exists(path):
-                return None
             known: dict[str, Any] = json.loads(read_file(self._filesystem, path))
             return Delivery(**known)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except (PermissionError, ValueError, TypeError) as error:
             logger.warning("'%s' is read as no record at all: %s", path, describe_error(error))
             return None
@@ -79,7 +79,7 @@ class Deliveries:
     def forget(self, batch: IncomingBatch) -> None:
         """Remove what is remembered: nothing of it lies in the incoming folder any more."""
         path = self._locate(batch)
-        if self._filesystem.exists(path):
+        if exists(self._filesystem, path):
             self._filesystem.rm_file(path)
         if is_local(self._filesystem):
             with suppress(OSError):  # another one is remembered

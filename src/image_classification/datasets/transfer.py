@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,14 @@ from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import (
     PIECE_BYTES,
     NotRegularError,
+    exists,
     is_local,
+    read_in_parts,
     restore_name,
+    write_many,
     write_whole,
 )
-from image_classification.datasets.folder import CLOSED_FILE, CLOSED_FOLDER
+from image_classification.datasets.folder import CLOSED_FILE, CLOSED_FOLDER, READERS, find_files
 from image_classification.datasets.guarded import open_guarded
 from image_classification.datasets.spelling import Spellings
 from image_classification.errors import DataError
@@ -86,15 +89,37 @@ class Transfer:
 
     def _write_files(self, total: int) -> dict[str, str]:
         self._budget.check_space(total)
-        skipped, spellings = dict(self._batch.others), Spellings(self._filesystem, self._folder)
+        skipped = dict(self._batch.others)
+        if is_local(self._filesystem):
+            self._write_to_disk(skipped)
+        elif self._batch.filesystem is self._filesystem and not self._batch.is_zip:
+            self._copy_on_store()
+        else:
+            files = self._read_files(skipped)
+            write_many(
+                self._filesystem,
+                ((posixpath.join(self._folder, path), content) for path, content in files),
+            )
+        return skipped
+
+    def _read_files(self, skipped: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+        """Yield path and content of each file; `skipped` gets those that have no content."""
         for path, content in self._batch.read_files():
-            if path.partition("/")[0] in MARKERS:
-                raise self._refuse(path, "a folder has the name of a mark of the system: rename it")
+            self._check_path(path)
             if isinstance(content, NotRegularError):
                 skipped[path] = str(content)
                 continue
             self._budget.spend(len(content))
-            name = restore_name(path) if is_local(self._filesystem) else path
+            yield path, content
+
+    def _check_path(self, path: str) -> None:
+        if path.partition("/")[0] in MARKERS:
+            raise self._refuse(path, "a folder has the name of a mark of the system: rename it")
+
+    def _write_to_disk(self, skipped: dict[str, str]) -> None:
+        spellings = Spellings(self._filesystem, self._folder)
+        for path, content in self._read_files(skipped):
+            name = restore_name(path)
             if other := spellings.find_other(name):
                 raise self._refuse(path, f"this disk takes its name for '{other}'")
             try:
@@ -103,7 +128,27 @@ class Transfer:
                 if error.errno in IMPOSSIBLE_NAMES:
                     raise self._refuse(path, describe_error(error)) from error
                 raise
-        return skipped
+
+    def _copy_on_store(self) -> None:
+        """Let an object store copy the files by itself: no content comes this way.
+
+        Raises:
+            OSError: a file changes meanwhile.
+        """
+
+        def copy(paths: Sequence[str]) -> list[None]:
+            for path in paths:
+                self._check_path(path)
+                source, target = (posixpath.join(f, path) for f in (self._batch.path, self._folder))
+                self._filesystem.cp_file(source, target)
+                self._budget.spend(self._batch.files[path])
+            return [None] * len(paths)
+
+        read_in_parts(copy, list(self._batch.files), READERS)
+        copied = find_files(self._filesystem, self._folder)
+        for path, size in self._batch.files.items():
+            if copied[path]["size"] != size:
+                raise OSError(errno.EAGAIN, f"'{path}' changes while it is copied")
 
     def _keep_zip(self) -> None:
         source, files = self._batch.path, self._batch.filesystem
@@ -138,7 +183,7 @@ class Transfer:
             raise
 
     def _clear(self) -> None:
-        if self._filesystem.exists(self._folder):
+        if exists(self._filesystem, self._folder):
             self._filesystem.rm(self._folder, recursive=True)
 
 

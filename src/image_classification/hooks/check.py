@@ -15,6 +15,9 @@ from image_classification.configuration.bounds import check_bounds
 from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.signing import read_signing
 from image_classification.configuration.storage import close_storage, read_mode
+from image_classification.datasets import cache
+from image_classification.datasets.secret import find_key
+from image_classification.datasets.store import check_store
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.machine.environment import settle
 
@@ -27,6 +30,8 @@ GLOBALS = (
     "signing",
     "storage_mode",
     "incoming_mode",
+    "cache",
+    "cache_gib",
 )
 
 
@@ -37,7 +42,7 @@ class CheckHook:
     def after_context_created(self, context: KedroContext) -> None:
         """Check parameters, what this run changes of them, globals and the tracking store.
 
-        The storage is closed to others before anything is written there.
+        The storage is closed to others before anything is written there; an object store is tried.
         """
         settle()
         loader: Any = context.config_loader
@@ -49,12 +54,16 @@ class CheckHook:
                     f"{name_near_misses(key, GLOBALS)}"
                 )
         signing = read_signing(settings["signing"])
-        signature.use(signing)
-        sandbox.hide(settings["storage_root"], signing.get("private_key", ""))
         check_parameters(loader["parameters"])
         check_bounds(loader.read_configured(), loader["parameters"])
         modes = [read_mode(name, settings[name]) for name in ("storage_mode", "incoming_mode")]
         close_storage(settings["storage_root"], settings["incoming"], *modes)
+        cache.use(settings["cache"], settings["cache_gib"])
+        check_store(settings["storage_root"])
+        if signing["method"] == "key":
+            signing["private_key"] = find_key(signing["private_key"])
+        signature.use(signing)
+        sandbox.hide(settings["storage_root"], signing.get("private_key", ""))
         mlflow = loader["mlflow"]
         # If the run is open, an earlier task has asked the server; this one may wait for it.
         is_open = bool(mlflow.get("tracking", {}).get("run", {}).get("id"))

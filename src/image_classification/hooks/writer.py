@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
-from image_classification.hooks.tracking import logger
+from image_classification.datasets.lease import Turn, open_turn
 
 INDEX_DATASETS = {
     "collected_batches",
@@ -24,31 +21,37 @@ INDEX_DATASETS = {
 class WriterHook:
     """Let only one run at a time write the index: two at once would miss each other's rows.
 
-    The lock is one of the operating system, which frees it when the process ends, however it ends.
-    It needs a storage root that is a folder; on an object store nothing is locked.
+    On a disk the lock is one of the operating system, which frees it when the process ends, however
+    it ends. On an object store it is a lease, which has to be renewed, and so may be lost: nothing
+    is saved without it.
     """
 
     def __init__(self) -> None:
-        self._lock: FileLock | None = None
+        self._turn: Turn | None = None
+        self._writes = False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Find the file of the lock."""
+        """Find where the lock lies."""
         root = str(context.config_loader["globals"]["storage_root"])
-        path = Path(root, "index", ".lock")
-        self._lock = None if "://" in root else FileLock(path, thread_local=False)
+        self._turn = open_turn(f"{root}/index/.lock")
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         """Wait until no other run writes the index."""
-        if self._lock is None or INDEX_DATASETS.isdisjoint(pipeline.all_outputs()):
-            return
-        Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            logger.info("Another run writes the index: waiting for it (%s)", self._lock.lock_file)
-            self._lock.acquire()
+        self._writes = not INDEX_DATASETS.isdisjoint(pipeline.all_outputs())
+        if self._turn is not None and self._writes:
+            self._turn.take()
+
+    @hook_impl
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        """Save nothing of the index if another run writes it meanwhile.
+
+        Raises:
+            StorageError: this run was held up for too long.
+        """
+        if self._turn is not None and self._writes and dataset_name in INDEX_DATASETS:
+            self._turn.check()
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -61,5 +64,5 @@ class WriterHook:
         self._release()
 
     def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
+        if self._turn is not None:
+            self._turn.give_back()

@@ -94,6 +94,17 @@ def locate_page(run_id: str, experiment_id: str | None = None) -> str:
     return f"{locate_run(run_id, experiment_id)}/artifacts/{PAGE_ARTIFACT}"
 
 
+def log_file(file: Path, folder: str | None, run_id: str | None = None) -> None:
+    """Log a file as an artifact of a run, the active one by default.
+
+    Args:
+        file: of this machine.
+        folder: among the artifacts; None for their root.
+        run_id: the run.
+    """
+    mlflow.log_artifact(str(file), folder, run_id)
+
+
 def log_profile(
     run_id: str, tasks: Sequence[Mapping[str, Any]], timings: Sequence[Mapping[str, Any]]
 ) -> None:

@@ -33,7 +33,7 @@ def locate_artifact_path(catalog: Any, name: str) -> str:
         kind = entry.get("type") if isinstance(entry, Mapping) else type(entry).__name__
         raise ConfigurationError(
             f"conf/*/catalog.yml: '{name}' is looked for among the artifacts of an MLflow run, and "
-            "so must be a kedro_mlflow.io.artifacts.MlflowArtifactDataset with an artifact_path. "
+            "so must be a MlflowArtifactDataset with an artifact_path. "
             f"Received: {kind}."
         ) from None
     return posixpath.join(folder or "", posixpath.basename(file))

@@ -4,7 +4,8 @@ Tried with Kedro 1.7.0 and kedro-datasets 9.6.0.
 
 - `KedroSession._store`: the record of a session. `KedroSession.create` starts git twice to fill it;
   it can go when a session can be made without that.
-- `_fs` and `_filepath` of a file dataset: where its file lies. They can go when datasets tell.
+- `_fs`, `_filepath` and `_protocol` of a file dataset: where its file lies. They can go when
+  datasets tell.
 - `kedro.io.core.generate_timestamp`: the id of a session.
 - `pipelines.set_requested`, and setting an item of `pipelines`: a PipelineML cannot be cut into
   single nodes (kedro-mlflow 2.0.3), so that a session has to find another pipeline under its name.
@@ -15,9 +16,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from copy import copy
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fsspec.implementations.local import LocalFileSystem
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io.core import generate_timestamp
@@ -58,6 +61,26 @@ def plain_pipeline(name: str) -> Iterator[None]:
 def locate_file(dataset: Any) -> str:
     """Return where the file of a dataset lies, as its filesystem names it."""
     return str(dataset._filepath.as_posix())
+
+
+def is_local_file(dataset: Any) -> bool:
+    """Return whether the file of a dataset lies in a folder of this machine."""
+    return isinstance(dataset._fs, LocalFileSystem)
+
+
+def fetch_file(dataset: Any, folder: Path) -> Path:
+    """Copy the file of a dataset into a folder of this machine; return the copy."""
+    file = folder / dataset._filepath.name
+    dataset._fs.get_file(locate_file(dataset), str(file))
+    return file
+
+
+def copy_file(dataset: Any, folder: Path) -> Any:
+    """Return a dataset as this one, of a copy of its file in a folder of this machine."""
+    twin = copy(dataset)
+    twin._filepath = PurePosixPath(fetch_file(dataset, folder).as_posix())
+    twin._fs, twin._protocol = LocalFileSystem(), "file"
+    return twin
 
 
 def digest_file(dataset: Any) -> str:

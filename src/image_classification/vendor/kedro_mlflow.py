@@ -11,6 +11,8 @@ Relied on, tried with kedro-mlflow 2.0.3:
   it can go when the experiment is opened with the run.
 - `KedroMlflowConfig.setup` calls `mlflow.autolog(disable=True)`, which fails while Keras is half
   imported: it can go when MLflow's hook waits until Keras is whole.
+- `KedroPipelineModel.extract_pipeline_artifacts` names the files of the catalog to MLflow as local
+  ones, and the model takes its datasets along: it can go when files of an object store are fetched.
 - `_generate_kedro_command`: the command that is shown with a run.
 """
 
@@ -18,7 +20,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kedro.pipeline import Pipeline
@@ -26,6 +31,8 @@ from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from kedro_mlflow.framework.hooks.utils import _generate_kedro_command
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
+
+from image_classification.vendor.kedro import copy_file, is_local_file
 
 COMMAND_OPTIONS = (
     "tags",
@@ -115,7 +122,26 @@ def log_pipeline_model(pipeline: PipelineML, catalog: Any) -> None:
         catalog: holds the network and all else that the inference pipeline needs.
     """
     pipeline.log_model_kwargs["input_example"] = catalog.load(pipeline.input_name)
-    _ModelHook().after_pipeline_run({}, pipeline, catalog)
+    with _local_files(catalog, pipeline.inference.inputs() - {pipeline.input_name}):
+        _ModelHook().after_pipeline_run({}, pipeline, catalog)
+
+
+@contextmanager
+def _local_files(catalog: Any, names: Iterable[str]) -> Iterator[None]:
+    """Let these datasets of a catalog be local files for a while, fetched from an object store."""
+    remote = {
+        name: catalog[name]
+        for name in names
+        if not name.startswith("params:") and not is_local_file(catalog[name])
+    }
+    with TemporaryDirectory() as folder:
+        try:
+            for name, dataset in remote.items():
+                catalog[name] = copy_file(dataset, Path(folder))
+            yield
+        finally:
+            for name, dataset in remote.items():
+                catalog[name] = dataset
 
 
 def describe_command(run_params: Mapping[str, Any]) -> str:

@@ -1,0 +1,169 @@
+"""What a bucket has given is kept on the worker's disk, up to a bound."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from image_classification.datasets import cache
+from image_classification.datasets.cache import forget_entry, open_entry, read_entry
+from image_classification.datasets.file import PARTIAL, list_entries, open_filesystem
+from image_classification.errors import ConfigurationError
+
+ROOT = "/bucket/pixels"
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "_folder", f"{tmp_path}/cache")
+        patch.setattr(cache, "_limit_bytes", 1024**3)
+        fsspec.filesystem("memory").store.clear()
+        yield tmp_path / "cache" / "files"
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that were fetched from the store."""
+    store, names = fsspec.filesystem("memory", use_listings_cache=False), []
+    get_file = store.get_file
+
+    def note(path: str, *more: Any) -> None:
+        names.append(path.rpartition("/")[2])
+        get_file(path, *more)
+
+    monkeypatch.setattr(store, "get_file", note)
+    return names
+
+
+def put(name: str, content: bytes) -> dict[str, Any]:
+    """Write a file to the store; return it as it is listed."""
+    store = fsspec.filesystem("memory", use_listings_cache=False)
+    store.pipe_file(f"{ROOT}/{name}", content)
+    return next(e for e in list_entries(store, ROOT) if e["name"].endswith(name))
+
+
+def read(entry: dict[str, Any]) -> bytes:
+    return read_entry(open_filesystem("memory://")[0], entry)
+
+
+def test_a_file_is_fetched_once(fetched: list[str]) -> None:
+    entry = put("a", b"cells")
+    assert [read(entry), read(entry)] == [b"cells", b"cells"]
+    assert fetched == ["a"]
+
+
+def test_another_content_under_the_same_name_is_fetched_anew(fetched: list[str]) -> None:
+    assert read(put("a", b"cells")) == b"cells"
+    assert read(put("a", b"cellz")) == b"cellz"
+    assert fetched == ["a", "a"]
+
+
+def test_what_is_damaged_here_is_forgotten_and_fetched_again(kept: Path) -> None:
+    entry = put("a", b"cells")
+    read(entry)
+    (file,) = kept.iterdir()
+    file.write_bytes(b"x")
+    assert read(entry) == b"x"
+    forget_entry(open_filesystem("memory://")[0], entry)
+    assert read(entry) == b"cells"
+
+
+def test_no_more_is_kept_than_allowed_and_what_was_used_last_stays(
+    kept: Path, fetched: list[str]
+) -> None:
+    cache.use(str(kept.parent), 25 / 1024**3)
+    entries = [put(name, name.encode() * 10) for name in "abc"]
+    for place, entry in enumerate(entries[:2]):
+        read(entry)
+        newest = max(kept.iterdir(), key=lambda path: path.stat().st_ctime_ns)
+        os.utime(newest, (place, place))
+    read(entries[0])
+    read(entries[2])
+    assert sum(path.stat().st_size for path in kept.iterdir()) == 20
+    read(entries[0])
+    assert fetched == ["a", "b", "c"]
+    read(entries[1])
+    assert fetched == ["a", "b", "c", "b"]
+
+
+def test_a_file_that_is_larger_than_the_bound_can_be_read(kept: Path) -> None:
+    cache.use(str(kept.parent), 5 / 1024**3)
+    assert read(put("a", b"many cells")) == b"many cells"
+    assert list(kept.iterdir()) == []
+
+
+def test_a_file_whose_room_was_needed_meanwhile_is_fetched_again(kept: Path) -> None:
+    entry, tries = put("a", b"cells"), 0
+
+    def read_late(path: Path) -> bytes:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            path.unlink()
+        return path.read_bytes()
+
+    assert open_entry(open_filesystem("memory://")[0], entry, read_late) == b"cells"
+    assert tries == 2
+
+
+def test_a_download_that_breaks_off_leaves_nothing(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, entry = open_filesystem("memory://")[0], put("a", b"cells")
+
+    def break_off(_: str, target: str) -> None:
+        Path(target).write_bytes(b"ce")
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "get_file", break_off)
+        with pytest.raises(TimeoutError):
+            read(entry)
+    assert list(kept.iterdir()) == []
+    assert read(entry) == b"cells"
+
+
+def test_what_a_killed_process_left_goes_in_the_end(kept: Path) -> None:
+    read(put("a", b"cells"))
+    cache.use(str(kept.parent), 5 / 1024**3)
+    young, old = kept / f"young{PARTIAL}", kept / f"old{PARTIAL}"
+    for path in (young, old):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    read(put("b", b"cell"))
+    assert young.exists()
+    assert not old.exists()
+
+
+def test_a_file_of_a_disk_is_read_where_it_lies(tmp_path: Path, kept: Path) -> None:
+    (tmp_path / "a").write_bytes(b"cells")
+    local = fsspec.filesystem("file")
+    entry = {"name": f"{tmp_path}/a"}
+    assert read_entry(local, entry) == b"cells"
+    assert open_entry(local, entry, lambda path: path) == tmp_path / "a"
+    forget_entry(local, entry)
+    assert (tmp_path / "a").exists()
+    assert not kept.exists()
+
+
+def test_only_this_user_can_enter_it(kept: Path, tmp_path: Path) -> None:
+    read(put("a", b"cells"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (kept, kept.parent)} == {0o700}
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    cache.use(f"{tmp_path}/link", 1)
+    with pytest.raises(ConfigurationError, match="IMAGE_CLASSIFICATION_CACHE"):
+        read(put("a", b"cells"))
+
+
+@pytest.mark.parametrize("limit", [0, -1, "10"])
+def test_a_bound_is_a_number_above_zero(limit: Any) -> None:
+    with pytest.raises(ConfigurationError, match="cache_gib"):
+        cache.use("", limit)
