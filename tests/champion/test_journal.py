@@ -117,3 +117,17 @@ def test_a_store_is_tried_once_in_a_process() -> None:
         store.journal.add(lambda _, version=version: decided(version))
     assert len(created) == 9 + 2
     assert sorted(store.files) == ["00000001.json", "00000002.json"]
+
+
+def test_a_store_that_loses_its_answers_is_no_store_that_ignores_conditions() -> None:
+    store = Remote()
+    create = store.create
+
+    def twice(name: str, content: bytes) -> None:
+        """Send a request again whose answer got lost: it meets what it has created itself."""
+        create(name, content)
+        create(name, content)
+
+    store.create = twice  # type: ignore[method-assign]
+    store.journal.add(lambda _: decided("1"))
+    assert sorted(store.files) == ["00000001.json"]

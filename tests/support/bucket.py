@@ -120,6 +120,7 @@ def serve_store(patch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Start a store, and let all clients of this process and its children use it."""
     import logging
 
+    import s3fs
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -139,9 +140,11 @@ def serve_store(patch: pytest.MonkeyPatch) -> Iterator[Gate]:
     patch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
     patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3fs.S3FileSystem.clear_instance_cache()  # clients of an earlier store
     try:
         yield gate
     finally:
+        s3fs.S3FileSystem.clear_instance_cache()
         server.shutdown()
         server.server_close()
 
@@ -149,6 +152,5 @@ def serve_store(patch: pytest.MonkeyPatch) -> Iterator[Gate]:
 def make_bucket() -> str:
     """Make a bucket; return its address."""
     name = f"cells-{uuid4().hex[:12]}"
-    filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
-    filesystem.mkdir(name)
+    fsspec.filesystem("s3").mkdir(name)
     return f"s3://{name}"

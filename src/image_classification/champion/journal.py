@@ -168,7 +168,8 @@ class Journal:
                 f"Nothing can be written to the ledger at {self.address}: {error}. Make room, or "
                 "mend the permissions of the folder, and run this again."
             ) from error
-        if created != 1 or again:
+        # None, where the answer to the one that created it got lost.
+        if created > 1 or again:
             raise LedgerError(
                 f"The ledger cannot lie at {self.address}: {created + again} writers created the "
                 "same file there, allowed: 1. So two runs could promote at once. Use a store that "
