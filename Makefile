@@ -24,6 +24,10 @@ export PIP_PREFIX :=
 export PIP_CONSTRAINT :=
 export PIP_REQUIREMENT :=
 export PIP_NO_BINARY :=
+# uv keeps what it downloads in the home, which may be closed.
+ifneq ($(shell test -w "$$HOME" || echo closed),)
+export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/cache
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help install data demo replay up down dags lock check-lock sbom docs lint test test-all mutants benchmark regret clean

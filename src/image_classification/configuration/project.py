@@ -17,6 +17,7 @@ import yaml
 
 from image_classification import words
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.machine.place import locate
 
 PROJECT_FILE = "project.yml"
 PROJECT_VARIABLE = "IMAGE_CLASSIFICATION_PROJECT"
@@ -58,7 +59,7 @@ def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
     files = [conf / folder / PROJECT_FILE for folder in ("base", env or "local")]
     files = [file for file in files if file.exists()]
     if named := os.environ.get(PROJECT_VARIABLE):
-        file = conf.parent / named
+        file = Path(locate(named, conf.parent))
         if not file.is_file():
             raise ConfigurationError(
                 f"{PROJECT_VARIABLE} names '{named}', and there is no such file ({file}). Make one "
