@@ -393,7 +393,8 @@ def test_failure_leaves_the_champion_and_fails_the_dag_run(
 
 def test_failure_names_the_task_in_the_mlflow_run(night_of_a_failure: Night) -> None:
     assert night_of_a_failure.outcome == (
-        "failed: plot_evaluation. The champion was not changed by this failure: it is v3."
+        "failed: plot_evaluation. To do: read the log, clear the task. "
+        "The champion was not changed by this failure: it is v3."
     )
     assert night_of_a_failure.notes[-1].startswith(night_of_a_failure.outcome)
     assert "clear it to try again" in night_of_a_failure.notes[-1]
@@ -456,7 +457,7 @@ def test_scoring_says_how_many_images_of_which_category_by_which_version(
     listed.write_text("\n".join([*images, "gone.png"]))
     (tmp_path / "cells.txt").write_text("\n".join(images))
     refused = laboratory.spend_night("inference", images=str(tmp_path / "cells.txt"))
-    assert refused.outcome.startswith("failed: list_images.")
+    assert refused.outcome.startswith("failed: list_images. To do: ")
     monkeypatch.setenv("IMAGE_CLASSIFICATION_INFERENCE", str(cells))
     night = laboratory.spend_night("inference", images=str(listed))
     assert night.state == "success"
@@ -513,7 +514,7 @@ def test_clearing_a_failed_run_goes_on_with_its_mlflow_run_and_takes_the_failure
     (third / "_READY").touch()
     with failing("image_classification.pipelines.data_processing.nodes.join_batches"):
         failed = laboratory.spend_night("data_processing", at=now)
-    assert failed.outcome.startswith("failed: index_images.")
+    assert failed.outcome.startswith("failed: index_images. To do: ")
     cleared = laboratory.spend_night("data_processing", at=now)
     assert cleared.mlflow_run.info.run_id == failed.mlflow_run.info.run_id
     assert cleared.mlflow_run.info.status == "FINISHED"

@@ -455,7 +455,8 @@ def test_a_rollback_that_fails_after_the_move_says_that_the_champion_has_moved(
     assert night.state == "failed"
     assert night.aliases["champion"] == "1"
     assert night.outcome == (
-        "failed: restore_champion. The champion is v1 now, the version that this run was about."
+        "failed: restore_champion. To do: read the log, clear the task. "
+        "The champion is v1 now, the version that this run was about."
     )
 
 

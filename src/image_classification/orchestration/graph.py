@@ -35,6 +35,7 @@ from image_classification.orchestration.settings import (
     read_settings,
 )
 from image_classification.orchestration.steps.base import PipelineOperator
+from image_classification.orchestration.steps.ending import FAIL_FOR_GOOD, LastWords
 from image_classification.orchestration.steps.intake import (
     AnnounceImagesOperator,
     FindBatchesOperator,
@@ -166,7 +167,9 @@ class _Builder:
             pipeline=self.spec.pipeline,
             project_path=str(self.spec.project_path),
             settings=self.settings,
-            **arguments,
+            retry_policy=FAIL_FOR_GOOD,
+            on_retry_callback=LastWords(),
+            **{"on_failure_callback": LastWords(), **arguments},
         )
 
     def _find_group(self, *tags: str) -> TaskGroup | None:
@@ -269,7 +272,10 @@ class _Builder:
         close_run = self._make(
             CloseRunOperator,
             task_id.CLOSE_RUN,
-            on_failure_callback=CloseFailureNotifier(self.settings.notifications),
+            on_failure_callback=[
+                CloseFailureNotifier(self.settings.notifications),
+                LastWords(),
+            ],
         )
         for task in work:
             if not task.upstream_task_ids:

@@ -15,6 +15,7 @@ from image_classification.orchestration.notices.failure import (
     FailureNotifier,
     describe_champion,
 )
+from image_classification.orchestration.notices.headline import head_failure
 from image_classification.orchestration.notices.notification import Notice
 from image_classification.orchestration.settings import NotificationSettings
 
@@ -237,10 +238,11 @@ def test_error_that_the_log_does_not_have_leaves_what_the_note_says(
     api: Api, notices: list[Notice]
 ) -> None:
     stops = "Batch 'typo' is quarantined."
-    api.note = f"failed: check_contract. {UNTOUCHED} {stops} {REMEDY}\n\n{MLFLOW_RUN}"
     states = STATES | {"train_network": "upstream_failed", "check_contract": "failed"}
-    FailureNotifier(SETTINGS)(full(states, "check_contract"))
-    assert notices[0].reason == f"{UNTOUCHED} {stops} {REMEDY}"
+    for head in (head_failure("check_contract"), "failed: check_contract."):
+        api.note = f"{head} {UNTOUCHED} {stops} {REMEDY}\n\n{MLFLOW_RUN}"
+        FailureNotifier(SETTINGS)(full(states, "check_contract"))
+        assert notices.pop().reason == f"{UNTOUCHED} {stops} {REMEDY}"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,10 @@ def test_where_close_run_could_not_tell_the_note_is_made_to(
     api.note, api.log = note, fail_by("ValueError: no cells\n\nin the batch")
     FailureNotifier(SETTINGS)(full(STATES | {"close_run": "upstream_failed"}))
     error = "train_network: ValueError: no cells in the batch"
-    assert api.written() == ["\n\n".join([f"{OUTCOME}\n{error}", *kept])]
+    head = head_failure(error)
+    assert head.startswith("failed: ValueError: no cells in the batch. To do: ")
+    said = f"{head} train_network. {UNTOUCHED} {REMEDY}"
+    assert api.written() == ["\n\n".join([f"{said}\n{error}", *kept])]
     assert notices[0].reason.endswith(f"\n\n{UNTOUCHED} {REMEDY}")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 from operator_runs import Told, listen, make_context, make_operator, start_with
 
 from image_classification.errors import ChampionMovedError, VerificationError
 from image_classification.gate.verdict import ACTIONS
+from image_classification.orchestration.steps.ending import FailedForGood
 from image_classification.orchestration.steps.promotion import (
     ChooseChampionOperator,
     KeepChampionOperator,
@@ -96,7 +96,7 @@ def test_a_move_that_another_try_cannot_make_is_not_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start_with(monkeypatch, **{CARRIED_OUT[operator]: error("somebody was faster")})
-    with pytest.raises(AirflowFailException, match="somebody was faster"):
+    with pytest.raises(FailedForGood, match="somebody was faster"):
         make_operator(operator).execute(make_context())
     assert told.notes == []
     assert told.notices == []
@@ -158,7 +158,7 @@ def test_a_task_that_is_cleared_or_follows_one_marked_as_done_promotes_nothing(
     user = {"responded_by_user": {"name": "Ada"}, "params_input": {}}
     answer = None if chosen is None else {**user, "chosen_options": chosen}
     context = make_context(results={ANSWERED: answer})
-    with pytest.raises(AirflowFailException, match=f"decided '{action}', and nobody approved"):
+    with pytest.raises(FailedForGood, match=f"decided '{action}', and nobody approved"):
         make_operator(PromoteChallengerOperator).execute(context)
     assert promoted == []
     assert told.notes == []

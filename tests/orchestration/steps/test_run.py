@@ -7,11 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 from operator_runs import LEDGER, Told, listen, make_context, make_operator, start_with
 
 from image_classification.errors import ConfigurationError, ContractError, RegistryError
+from image_classification.orchestration.notices import note
 from image_classification.orchestration.notices.failure import REMEDY
+from image_classification.orchestration.steps.ending import FailedForGood
 from image_classification.orchestration.steps.run import (
     CloseRunOperator,
     KedroNodeOperator,
@@ -43,7 +44,7 @@ def test_opening_is_not_tried_again_where_the_form_loosens_a_rule(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_with(monkeypatch, open_mlflow_run=ConfigurationError("may not loosen"))
-    with pytest.raises(AirflowFailException, match="may not loosen"):
+    with pytest.raises(FailedForGood, match="may not loosen"):
         make_operator(OpenRunOperator, "open_run").execute(make_context("open_run"))
 
 
@@ -106,7 +107,7 @@ def test_node_that_records_a_review_is_given_the_answer_first(
 def test_node_that_would_fail_again_is_not_tried_again(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(AirflowFailException, match="wrong"):
+    with pytest.raises(FailedForGood, match="wrong"):
         run_node(monkeypatch, "train_network", run_node=error("wrong"))
 
 
@@ -246,7 +247,7 @@ def test_failure_is_explained_with_the_tasks_and_the_champion(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = {"plot": "failed", "count": "failed", "log_model": "upstream_failed"}
-    outcome = "failed: count, plot. The champion stays."
+    outcome = "failed: count, plot. To do: read the log, clear the task. The champion stays."
     assert close(monkeypatch, states) == ([outcome], "FAILED")
     assert told.notes[0].startswith(f"{outcome} {REMEDY}")
 
@@ -262,7 +263,8 @@ def test_run_that_had_ended_well_stays_as_it_was_recorded_then(
 def test_promotion_that_was_stopped_says_why(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     states = {"promote_challenger": "failed"}
     outcomes, _ = close(monkeypatch, states, refusal="Somebody was faster.")
-    assert outcomes == ["failed: promote_challenger. Somebody was faster."]
+    head = "failed: Somebody was faster. To do: read the log, clear the task."
+    assert outcomes == [f"{head} promote_challenger. Somebody was faster."]
 
 
 def test_profile_that_cannot_be_kept_fails_nothing(
@@ -271,3 +273,22 @@ def test_profile_that_cannot_be_kept_fails_nothing(
     caplog.set_level(logging.WARNING)
     status = close(monkeypatch, {"open_run": "success"}, log_profile=OSError("full"))[1]
     assert status == "FINISHED"
+
+
+def test_a_failed_run_tells_first_the_error_of_the_task_that_failed_first(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [
+        {"task_id": "later", "state": "failed", "try_number": 1, "end_date": "2026-01-02T02:09"},
+        {"task_id": "pack", "state": "failed", "try_number": 3, "end_date": "2026-01-02T02:01"},
+        {"task_id": "load", "state": "success", "try_number": 1, "end_date": "2026-01-02T02:00"},
+    ]
+    asked: list[Any] = []
+    monkeypatch.setattr(note, "read_tasks", lambda *_: tasks)
+    monkeypatch.setattr(
+        note, "read_error", lambda *given: asked.append(given) or "DataError: no pixels"
+    )
+    close(monkeypatch, {"pack": "failed", "later": "failed"})
+    assert asked == [("counting", "manual__1", "pack", -1, 3)]
+    head = "failed: no pixels. To do: mend the data, clear the task. later, pack. "
+    assert told.notes[0].startswith(head)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from image_classification.orchestration.address import locate_dag_run, locate_task
+from image_classification.orchestration.notices.headline import head_failure
 from image_classification.orchestration.notices.notification import (
     Notice,
     head_subject,
@@ -93,22 +94,34 @@ class Failure:
         return text if may_be and text.startswith("failed: ") else ""
 
     @property
-    def outcome(self) -> str:
-        """What happened, what it means for the champion, what to do."""
+    def headline(self) -> str:
+        """What happened, and what to do: how the note begins."""
+        return head_failure(self.error or self.what)
+
+    @property
+    def meaning(self) -> str:
+        """What the failure means for the champion, and how to try again."""
         remedy = REMEDY if self.tasks else REMEDY_WITHOUT_TASK
-        parts = (f"failed: {self.what}.", self.remark, self.champion, remedy)
-        return " ".join(part for part in parts if part)
+        return " ".join(part for part in (self.remark, self.champion, remedy) if part)
+
+    @property
+    def outcome(self) -> str:
+        """What happened, what to do, what it means."""
+        names = f"{self.what}." if self.error else ""
+        return " ".join(part for part in (self.headline, names, self.meaning) if part)
 
     @property
     def reason(self) -> str:
         """The error, what it means, what to do; the names of the tasks are in the subject."""
         # Where the error is known, what `close_run` wrote would only repeat it.
-        outcome = self.outcome if self.error else self.told or self.outcome
+        outcome = self.meaning if self.error else self.told or self.meaning
         others = self._paragraphs[1:] if self.told else []
         return "\n\n".join(
             [
                 *([self.error[:LONGEST_ERROR]] if self.error else []),
-                outcome.removeprefix(f"failed: {self.what}. "),
+                outcome.removeprefix(f"{head_failure(self.what)} ").removeprefix(
+                    f"failed: {self.what}. "  # as an earlier release began
+                ),
                 *(part for part in others if not part.startswith(MLFLOW_RUN)),
             ]
         )
@@ -273,10 +286,18 @@ def find_error(context: Context, tasks: list[str], ask: bool) -> str:
         return ""
     error = context.get("exception")
     if isinstance(error, BaseException):
-        error = f"{type(error).__name__}: {error}"
+        error = ": ".join(split_error(error))
     elif not error and ask:
         error = _read_error(context)
     return f"{ti.task_id}: {error}" if error else ""
+
+
+def split_error(error: Any) -> tuple[str, str]:
+    """Return the name of an error's class and what it says, of the one that a task ended with."""
+    error = getattr(error, "error", error)
+    if not isinstance(error, BaseException):
+        return str(error or "the task was ended from outside"), ""
+    return type(error).__name__, str(error)
 
 
 def _read_error(context: Context) -> str:

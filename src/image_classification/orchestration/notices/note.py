@@ -15,6 +15,7 @@ from urllib.parse import quote
 import requests
 
 from image_classification.orchestration.address import locate_airflow
+from image_classification.orchestration.notices.headline import HAPPENED
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def _describe_error(line: dict[str, Any]) -> str:
     telling = [each for each in exceptions if each["exc_type"] != "AirflowFailException"]
     if chosen := (telling or exceptions)[:1]:
         return f"{chosen[0]['exc_type']}: {chosen[0]['exc_value']}"
-    return str(line["event"])
+    return str(line["event"]).removeprefix(HAPPENED)
 
 
 def _may_ask() -> bool:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
-from image_classification.errors import ConfigurationError, ContractError, RegistryError
 from image_classification.orchestration.address import locate_airflow, locate_dag_run
 from image_classification.orchestration.notices.note import LONGEST_NOTE
 from image_classification.orchestration.notices.notification import make_notice, send_notice
@@ -104,18 +100,6 @@ class PipelineOperator(BaseOperator):
         if self.task_id == OPEN_RUN:
             return None
         return context["ti"].xcom_pull(task_ids=OPEN_RUN, key=key)  # type: ignore[no-any-return]
-
-
-@contextmanager
-def fail_at_once() -> Iterator[None]:
-    """Let a task fail for good where another try would meet the same.
-
-    That is where the configuration, the data or the registry is at fault.
-    """
-    try:
-        yield
-    except (ConfigurationError, ContractError, RegistryError) as error:
-        raise AirflowFailException(str(error)) from error
 
 
 def measure_age(context: Context) -> float:

@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from image_classification.orchestration.steps.base import (
     REVIEW,
     PipelineOperator,
-    fail_at_once,
     write_note,
 )
+from image_classification.orchestration.steps.ending import fail_at_once
 from image_classification.orchestration.task_id import ASK_REVIEWER
 from image_classification.vendor.airflow.task import SkippingOperator, request_dag_run
 

@@ -6,10 +6,8 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseBranchOperator
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-)
 
+from image_classification.errors import ChampionMovedError, RegistryError, VerificationError
 from image_classification.orchestration.settings import Event
 from image_classification.orchestration.task_id import ASK_APPROVER
 
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
 from image_classification.orchestration.steps.base import (
     PipelineOperator,
-    fail_at_once,
     write_outcome,
 )
+from image_classification.orchestration.steps.ending import FailedForGood, fail_at_once
 
 ANSWER = "answer"
 """Key of what the approver answered, among the results of that task."""
@@ -65,19 +63,14 @@ class _OutcomeOperator(PipelineOperator):
         """Carry it out; the result is the outcome.
 
         Raises:
-            AirflowFailException: somebody else moved the champion, or the model does not answer
+            FailedForGood: somebody else moved the champion, or the model does not answer
                 as it should: another try would only meet the same.
         """
-        from image_classification.errors import (  # noqa: PLC0415
-            ChampionMovedError,
-            VerificationError,
-        )
-
         run = self.start(context)
         try:
             outcome = self.carry_out(run, context)
         except (ChampionMovedError, VerificationError) as error:
-            raise AirflowFailException(str(error)) from error
+            raise FailedForGood(error) from None
         self.log.info(outcome)
         run.write_page(outcome)
         write_outcome(context, run, outcome)
@@ -106,14 +99,13 @@ class PromoteChallengerOperator(_OutcomeOperator):
         """Promote, in the name of who approved it.
 
         Raises:
-            AirflowFailException: the decision was another. A person may mark the task before this
+            FailedForGood: the decision was another. A person may mark the task before this
                 one as done, or clear this one where it was skipped.
         """
         action = run.aftermath.read_action().name
         if action != "promote" and not (action == "approve" and is_approved(context)):
-            raise AirflowFailException(
-                f"The champion stays. This run decided '{action}', and nobody approved a promotion."
-            )
+            said = f"This run decided '{action}', and nobody approved a promotion."
+            raise FailedForGood(RegistryError(f"The champion stays. {said}"))
         return run.aftermath.promote(read_approval(context))
 
 

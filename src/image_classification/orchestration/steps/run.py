@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from image_classification.orchestration.address import locate_dag
 from image_classification.orchestration.notices.failure import FAILED_STATES, REMEDY
+from image_classification.orchestration.notices.headline import head_failure
 from image_classification.orchestration.steps.base import (
     EXPERIMENT,
     PipelineOperator,
-    fail_at_once,
     write_note,
     write_outcome,
 )
+from image_classification.orchestration.steps.ending import fail_at_once
 from image_classification.orchestration.steps.intake import read_answer
 from image_classification.orchestration.task_id import (
     ANNOUNCE_IMAGES,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 RECORDERS = {PROMOTE_CHALLENGER, KEEP_CHAMPION, RESTORE_CHAMPION}
 """Tasks that write what came of the run. A DAG that has one of them leaves it to them."""
 
+UNMAPPED = -1
+"""The index of a task that is not mapped."""
+
 MOVERS = {PROMOTE_CHALLENGER, RESTORE_CHAMPION}
 """Tasks that move the champion."""
 
@@ -51,7 +55,7 @@ class OpenRunOperator(PipelineOperator):
         """Open the run, and link it from the DAG run.
 
         Raises:
-            AirflowFailException: the configuration is wrong, or the form loosens it; or this run
+            FailedForGood: the configuration is wrong, or the form loosens it; or this run
                 has logged its model before, and its evidence is closed.
         """
         run = self.start(context)
@@ -88,7 +92,7 @@ class KedroNodeOperator(PipelineOperator):
         """Run the node; all that it reads and writes is in the catalog.
 
         Raises:
-            AirflowFailException: the configuration, the data or the registry is at fault. The node
+            FailedForGood: the configuration, the data or the registry is at fault. The node
                 would fail in the same way if it were tried again.
         """
         run = self.start(context)
@@ -173,12 +177,30 @@ class CloseRunOperator(PipelineOperator):
 
     def _explain_failure(self, context: Context, run: KedroRun, states: Mapping[str, Any]) -> None:
         failed = sorted(task for task, state in states.items() if state == "failed")
-        outcome = f"failed: {', '.join(failed)}. {run.account.describe_champion()}"
-        if refusal := run.aftermath.release.read_refusal():
-            outcome = f"failed: {', '.join(failed)}. {refusal}"
+        names, error = ", ".join(failed), find_first_error(context)
+        refusal = run.aftermath.release.read_refusal()
+        error = error or (f"{names}: {refusal}" if refusal else "")
+        headline = f"{head_failure(error)} {names}." if error else head_failure(names)
+        outcome = f"{headline} {refusal or run.account.describe_champion()}"
         run.record_outcome(outcome)
         # The notice of the failure tells what the note says.
         write_outcome(context, run, f"{outcome} {REMEDY}\n\n{run.account.describe_ledger()}")
+
+
+def find_first_error(context: Context) -> str:
+    """Return the error of the task that failed first, ``<task>: <error>``; "" if it is not known.
+
+    A task cannot hand it on: what it raises ends it. Airflow has it in the log.
+    """
+    from image_classification.orchestration.notices import note  # noqa: PLC0415
+
+    failed = [task for task in read_tasks(context) if task["state"] == "failed"]
+    for task in sorted(failed, key=lambda task: str(task["end_date"]))[:1]:
+        dag_id, run_id = context["dag"].dag_id, str(context["run_id"])
+        name, tries = task["task_id"], task["try_number"]
+        if error := note.read_error(dag_id, run_id, name, UNMAPPED, tries):
+            return f"{name}: {error}"
+    return ""
 
 
 def _has_failed(states: Mapping[str, Any]) -> bool:

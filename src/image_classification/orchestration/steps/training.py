@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 from image_classification.configuration import names
 from image_classification.orchestration.steps.base import (
     PipelineOperator,
-    fail_at_once,
     write_outcome,
 )
+from image_classification.orchestration.steps.ending import fail_at_once
 from image_classification.vendor.airflow.task import SkippingOperator
 
 
