@@ -52,6 +52,20 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return lines
 
 
+@pytest.fixture(autouse=True)
+def pages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, set[str]]]:
+    """The pages that are written: what was recorded of the run, and what it has made."""
+    found: list[tuple[str, set[str]]] = []
+
+    def write(_catalog: Any, run: Any, outcome: str, made: Any) -> None:
+        assert run.mlflow_run_id == "run"
+        found.append((outcome, set(made)))
+
+    monkeypatch.setattr(challenger, "write_night", write)
+    monkeypatch.setattr(challenger, "write_history", lambda _: found.append(("history", set())))
+    return found
+
+
 def end(pipeline: Pipeline, **run_params: Any) -> None:
     """Let a run of a pipeline end."""
     catalog = DataCatalog(
@@ -103,6 +117,41 @@ def test_a_night_that_waits_says_so_and_is_watched_all_the_same(
         "skipped: 2 new images: waiting for 5.",
         {tracking.WATCH_TAG: WATCH["sentence"]},
     ]
+
+
+def test_a_night_has_a_page_of_what_it_has_made(
+    written: list[Any], pages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retraining = register_pipelines()["retraining"]
+    end(retraining)
+    monkeypatch.setattr(challenger, "read_waiting", lambda: "too few images.")
+    end(retraining)
+    (outcome, made), (waited, before) = pages
+    assert (outcome, waited) == ("promoted v4", "skipped: too few images.")
+    assert {"intake_report", "comparison", "training_history"} <= made
+    assert {"intake_report", "data_summary", "champion_watch"} <= before
+    assert before.isdisjoint({"comparison", "training_history"})
+
+
+def test_a_rollback_writes_the_history_and_a_watch_nothing(written: list[Any], pages: Any) -> None:
+    end(rollback.create_pipeline())
+    assert pages == [("history", set())]
+    end(monitoring.create_pipeline())
+    assert len(pages) == 1
+
+
+def test_a_night_that_fails_has_a_page_that_says_so(
+    written: list[Any], pages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook, fault = ChallengerHook(), RuntimeError("no room on the disk")
+    hook.on_pipeline_error(fault, {}, register_pipelines()["retraining"], DataCatalog({}))
+    monkeypatch.setattr(Aftermath, "fault", fault)
+    with pytest.raises(RuntimeError):
+        end(promotion.create_pipeline())
+    assert pages == [("failed: no room on the disk", set())] * 2
+    hook.on_pipeline_error(fault, {}, monitoring.create_pipeline(), DataCatalog({}))
+    hook.on_pipeline_error(fault, {"tags": ["x"]}, promotion.create_pipeline(), DataCatalog({}))
+    assert len(pages) == 2
 
 
 @pytest.mark.parametrize("option", SLICES)

@@ -64,6 +64,13 @@ def test_the_page_says_what_is_in_use_and_shows_the_champions_through_time() -> 
     assert len([tag for tag, _ in tags if tag == "svg"]) == 4  # two charts, for desk and phone
 
 
+def test_a_decision_that_is_damaged_is_told_by_its_name() -> None:
+    damaged = make_entry(verdict.KEPT, "5", "4", "4", decision={"tests": 7})
+    (night,) = list_nights([damaged], {})
+    assert night["headline"] == "Champion kept against v5"
+    assert night["lead"] == "it is better"
+
+
 def test_before_the_first_night_it_says_what_to_do() -> None:
     _, text = read_page(render_history([], {}, make_trend(())))
     assert "No version is in use yet" in text

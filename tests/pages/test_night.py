@@ -21,6 +21,7 @@ from night_pages import (
 from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.configuration import names
+from image_classification.errors import DataError
 from image_classification.gate import verdict
 from image_classification.pages import night
 from image_classification.pages.night import write_history, write_night
@@ -170,6 +171,20 @@ def test_is_written_again_with_the_time_of_the_first_writing(logged: dict[str, s
     assert catalog[names.NIGHT_RECORDS].value["r1"]["at"] == "2026-11-22T02:00:00+00:00"
     assert set(logged) == {"r1"}
     assert set(catalog[names.PAGES].value) == {"r1.html", "index.html"}
+
+
+@pytest.mark.usefixtures("entries")
+def test_a_record_that_is_damaged_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    class Damaged(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            if name == "r0":
+                raise DataError("r0.json is cut")
+            return super().__getitem__(name)
+
+    catalog = make_catalog()
+    catalog[names.NIGHT_RECORDS].value = Damaged(r0={})
+    assert "Version 4 is now in use" in write(catalog)
+    assert "r0.json is cut" in caplog.text
 
 
 @pytest.mark.usefixtures("entries")

@@ -29,6 +29,11 @@ CALLED = {
     ),
     "airflow.sdk.BaseNotifier.render_template_fields": ("self", "context", "jinja_env"),
     f"{HITL}.HITLOperator.execute_complete": ("self", "context", "event"),
+    "airflow.api_fastapi.core_api.security.requires_access_dag": (
+        "method",
+        "access_entity",
+        "param_dag_id",
+    ),
 }
 """Functions that we call or take the place of, and what they are given."""
 

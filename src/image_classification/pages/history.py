@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from image_classification import words
-from image_classification.champion.ledger import Entry
+from image_classification.champion.ledger import Entry, name_event
 from image_classification.champion.statement import DecisionRun
 from image_classification.pages import story
 from image_classification.pages.arrival import Arrival
@@ -98,7 +98,7 @@ def list_nights(
         rows.append({**records[run_id], "page": f"{run_id}.html"})
     for run_id, entry in last.items():
         if run_id not in records:
-            headline, tone, lead = story.tell_event(entry)
+            headline, tone, lead = _tell(entry)
             rows.append(
                 {
                     "at": entry["at"],
@@ -112,6 +112,15 @@ def list_nights(
                 }
             )
     return sorted(rows, key=lambda row: str(row["at"]), reverse=True)
+
+
+def _tell(entry: Entry) -> tuple[str, str, str]:
+    """Tell an entry of the ledger; one whose decision is damaged by its name and reason."""
+    try:
+        return story.tell_event(entry)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        name = name_event(entry)
+        return f"{name[:1].upper()}{name[1:]}", story.CALM, str(entry["reason"])
 
 
 def _list_points(entries: Iterable[Entry]) -> list[tuple[str, str, float]]:

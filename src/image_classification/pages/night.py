@@ -16,6 +16,7 @@ from image_classification.champion.journal import Journal
 from image_classification.champion.record import read_git_commit
 from image_classification.champion.statement import DecisionRun
 from image_classification.configuration import names
+from image_classification.errors import DataError
 from image_classification.gate.comparison import read_version
 from image_classification.gate.trend import settle_trend
 from image_classification.pages import INDEX, name_page, story
@@ -83,10 +84,21 @@ def save_history(catalog: Catalog) -> None:
     parameters = catalog["parameters"].load()
     page = render_history(
         read_entries(catalog, parameters["registered_model_name"]),
-        catalog[names.NIGHT_RECORDS].load(),
+        read_records(catalog),
         settle_trend(catalog[names.CHAMPION_TREND].load()),
     )
     catalog[names.PAGES].save({INDEX: page})
+
+
+def read_records(catalog: Catalog) -> dict[str, Mapping[str, Any]]:
+    """Return what is kept of each night beside its page; what cannot be read is left out."""
+    found, kept = {}, catalog[names.NIGHT_RECORDS].load()
+    for name in kept:
+        try:
+            found[name] = kept[name]
+        except (DataError, OSError) as error:
+            logger.warning("The page of all nights leaves one out: %s", error)
+    return found
 
 
 def read_entries(catalog: Catalog, model_name: str) -> list[dict[str, Any]]:
@@ -121,8 +133,8 @@ class NightPage:
         )
         self._catalog[names.NIGHT_RECORDS].save({run_id: record})
         self._catalog[names.PAGES].save({name_page(run_id): page})
-        save_history(self._catalog)
         tracking.log_page(run_id, page)
+        write_history(self._catalog)
 
     def _gather(self) -> dict[str, Any]:
         told = story.tell_story(self._facts)
@@ -169,7 +181,7 @@ class NightPage:
     @cached_property
     def _at(self) -> str:
         """When the night was first written about; the same however often it is written again."""
-        known = self._catalog[names.NIGHT_RECORDS].load()
+        known = read_records(self._catalog)
         run_id = self._run.mlflow_run_id
         if run_id in known:
             return str(known[run_id]["at"])
