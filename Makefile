@@ -103,7 +103,7 @@ mutants: install ## Change gate, intake, champion and datasets in small ways: wh
 	nice -n 10 $(BIN)/python tests/mutants.py $(FOLDER)
 
 benchmark: install ## The quick benchmarks, side by side with what people would use instead (DATA=folder or zip)
-	@for name in parsing training scoring intake task_cost mlflow_requests memory; do \
+	@for name in parsing commands training scoring intake task_cost mlflow_requests memory; do \
 	    echo "==> benchmarks/$$name.py"; \
 	    data=; case $$name in training|scoring|intake) data="$(DATA)";; esac; \
 	    $(BIN)/python benchmarks/$$name.py --quick $${data:+--data "$$data"} || exit 1; \

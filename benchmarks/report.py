@@ -19,7 +19,7 @@ GUIDE = PROJECT / "docs" / "performance.md"
 FIGURE = PROJECT / "docs" / "images" / "performance-growth.png"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 ORDER = (
-    *("task_cost", "retraining", "parsing", "training", "intake", "scoring"),
+    *("task_cost", "retraining", "parsing", "commands", "training", "intake", "scoring"),
     *("mlflow_requests", "memory"),
 )
 
