@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 from image_classification.errors import DataError
 from image_classification.local import __main__ as program
 from image_classification.local.services import Stack
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -105,3 +109,69 @@ def test_another_address_of_the_images_has_a_size_of_its_own(
     assert (folder, digest) == (Path("data/download"), "ab")
     assert (source.url, source.size_bytes) == ("https://mirror/cells.zip", None)
     assert capsys.readouterr().out.endswith(f"make demo DATA='{tmp_path}/cell images.zip'\n")
+
+
+LEFT_BEHIND = (
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONIOENCODING"),
+    *("VIRTUAL_ENV", "CONDA_PREFIX", "GIT_DIR", "GIT_WORK_TREE", "BASH_ENV", "CDPATH"),
+    *(
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_CONSTRAINT",
+        "PIP_NO_BINARY",
+        "UV_PYTHON",
+        "UV_EXCLUDE_NEWER",
+    ),
+)
+
+
+def show_environment(tmp_path: Path, **given: str) -> dict[str, str]:
+    """Return the environment of a command that make runs."""
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"include {PROJECT / 'Makefile'}\nshow:\n\t@env -0\n")
+    done = subprocess.run(
+        ["make", "--silent", "-f", str(makefile), "show"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | given,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+
+
+@pytest.mark.parametrize("name", LEFT_BEHIND)
+def test_a_command_of_make_gets_nothing_of_another_project(tmp_path: Path, name: str) -> None:
+    assert show_environment(tmp_path, **{name: "elsewhere"}).get(name, "") == ""
+
+
+def test_a_command_of_make_installs_into_the_environment_of_the_project(tmp_path: Path) -> None:
+    shown = show_environment(tmp_path, PIP_USER="1", HOME=str(tmp_path / "gone"))
+    assert shown["PIP_USER"] == "0"
+    assert shown["PYTHONUTF8"] == "1"
+    assert shown["UV_CACHE_DIR"] == str(tmp_path / ".venv" / "cache")
+    assert "UV_CACHE_DIR" not in show_environment(tmp_path)
+
+
+def test_a_command_of_airflow_needs_a_stack_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert program.main(["airflow", "dags", "list"]) == 1
+    assert "make up STACK=main" in capsys.readouterr().err
+
+
+def test_a_command_of_airflow_knows_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack("main", tmp_path, 5001, 8081)
+    stack.folder.mkdir(parents=True)
+    stack.write_down()
+    called: list[Any] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "execve", lambda *given: called.extend(given))
+    program.main(["airflow", "--", "backfill", "create", "--dag-id", "retraining"])
+    _, command, environment = called
+    assert command[1:] == ["backfill", "create", "--dag-id", "retraining"]
+    assert environment["AIRFLOW__API__PORT"] == "8081"
+    assert environment["AIRFLOW_HOME"] == str(stack.folder / "airflow")
