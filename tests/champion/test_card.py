@@ -121,6 +121,34 @@ class TestCard:
         assert ["log loss", "0.1700", "0.1500", "+0.0200, worse"] in rows
         assert len(rows) == 1 + len(MEASURES)
 
+    def test_sensitivity_says_of_which_class_and_accuracy_is_of_all(self) -> None:
+        decision = {**make_decision(), "positive_class": "Para_sitized|"}
+        titles = [row[0] for row in read_table(render_decision(decision), "How it was judged")]
+        assert "sensitivity (Para_sitized|)" in titles
+        assert "accuracy" in titles
+        plain = [
+            row[0] for row in read_table(render_decision(make_decision()), "How it was judged")
+        ]
+        assert "sensitivity" in plain
+
+    @pytest.mark.parametrize("theirs", [True, False])
+    def test_each_class_has_its_recall_and_precision_the_worst_first(self, theirs: bool) -> None:
+        decision = make_decision() if theirs else make_decision(theirs=None)
+        measured = {
+            f"c{number:02d}": {"recall": number / 20, "precision": 0.5, "f1": 0.5, "images": 9}
+            for number in range(15)
+        }
+        decision["challenger"]["classes"] = measured
+        if theirs:
+            decision["champion"]["classes"] = dict.fromkeys(measured, measured["c10"])
+        text = render_decision(decision)
+        lines = text[text.index("| class |") :].splitlines()
+        extra = " 0.5000 |" if theirs else ""
+        assert lines[2] == f"| c00 | 9 | 0.0000 | 0.5000 |{extra}"
+        assert lines[13] == f"| c11 | 9 | 0.5500 | 0.5000 |{extra}"
+        assert lines[14] == f"| **all, each class alike** |  | 0.3500 | 0.5000 |{extra}"
+        assert lines[16] == "3 classes with a better recall are in `evaluation_report.json`."
+
     @pytest.mark.parametrize(("error", "mark"), [(0.01, "better"), (0.02, "="), (0.03, "worse")])
     def test_a_smaller_calibration_error_is_better(self, error: float, mark: str) -> None:
         decision = make_decision(ours={"calibration_error": error})

@@ -84,6 +84,7 @@ class TestComparison:
             "challenger",
             "champion",
             "champion_fault",
+            "positive_class",
             "images",
             "patients",
             "validation_patients",
@@ -95,6 +96,11 @@ class TestComparison:
         assert found["validation_patients"] == ["C1", "C10", "C2"]
         labels = predict(OURS, "2")["label"].value_counts()
         assert found["majority"] == {"class": labels.index[0], "share": labels.iloc[0] / 9}
+        assert found["positive_class"] == POSITIVE
+        for role in ("challenger", "champion"):
+            assert set(found[role]["classes"]) == set(CLASSES)
+            recalls = {name: one["recall"] for name, one in found[role]["classes"].items()}
+            assert recalls[POSITIVE] == pytest.approx(found[role]["metrics"]["sensitivity"])
         assert found["challenger"]["version"] == "2"
         assert found["champion"]["version"] == "1"
         assert found["challenger"]["metrics"]["accuracy"] == pytest.approx(7 / 9)

@@ -18,6 +18,8 @@ from image_classification.gate.measure import (
     MEASURES,
     Answers,
     Measure,
+    average_classes,
+    count_confusions,
     find_measure,
     measure_calibration_error,
     measure_classes,
@@ -284,3 +286,19 @@ def test_importing_the_list_loads_neither_pandas_nor_scikit_learn() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "[]"
+
+
+def test_macro_averages_count_each_class_alike_and_leave_out_one_without_images() -> None:
+    classes = {
+        "ring": {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "images": 1000},
+        "healthy": {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "images": 10},
+        "gametocyte": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0},
+    }
+    assert average_classes(classes) == {"precision": 0.75, "recall": 0.75, "f1": 2 / 3}
+
+
+def test_the_confusion_matrix_has_a_row_per_label_and_a_column_per_category() -> None:
+    predictions = pd.DataFrame(
+        {"label": ["a", "a", "a", "b", "b"], "category": ["a", "b", "c", "b", "b"]}
+    )
+    assert count_confusions(predictions, ["a", "b", "c"]) == [[1, 1, 1], [0, 2, 0], [0, 0, 0]]

@@ -8,7 +8,7 @@ from typing import Any
 from image_classification import words
 from image_classification.champion.ledger import Entry, name_event
 from image_classification.gate.check import tell_value
-from image_classification.gate.measure import find_measure
+from image_classification.gate.measure import average_classes, find_measure
 from image_classification.gate.number import format_change
 from image_classification.gate.verdict import MOVES, ROLLED_BACK
 from image_classification.text import escape_markdown, escape_text
@@ -21,6 +21,10 @@ SPLITS = ("train", "validation", "test")
 LONGEST_CARD = 5000
 """Characters of a description; an SQL server refuses a longer one."""
 LONGEST_CELL = 120
+MOST_CLASSES = 12
+"""Classes that a card tells of, those with the worst recall."""
+OF_THE_POSITIVE_CLASS = ("sensitivity", "specificity", "auc", "f1")
+"""Measures that are about one class, where there is a positive one."""
 LINKED = ("http", "#/", "get-artifact?")
 """How an address begins that a browser on MLflow's page can open."""
 
@@ -138,7 +142,12 @@ def _describe_judgement(decision: Mapping[str, Any]) -> str:
     rival = f"champion v{champion['version']}" if champion else _explain_absence(decision)
     header = ["measure", "this version", *([rival, "difference"] if champion else [])]
     rows = [
-        _compare(name, value, champion["metrics"].get(name) if champion else None)
+        _compare(
+            name,
+            value,
+            champion["metrics"].get(name) if champion else None,
+            decision.get("positive_class") if name in OF_THE_POSITIVE_CLASS else None,
+        )
         for name, value in decision["challenger"]["metrics"].items()
     ]
     unseen = ", none of them trained on" if _is_unseen(decision) else ""
@@ -147,8 +156,39 @@ def _describe_judgement(decision: Mapping[str, Any]) -> str:
         f"{words.current().count_groups(decision['patients'])}{unseen}."
     )
     table = "\n".join([_row(header), _row(["---"] * len(header)), *rows])
-    parts = ["### How it was judged", scored, table, _describe_baseline(decision)]
+    classes = _tabulate_classes(decision)
+    parts = ["### How it was judged", scored, table, classes, _describe_baseline(decision)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _tabulate_classes(decision: Mapping[str, Any]) -> str:
+    """Return recall and precision of each class; "" for a decision of an earlier release."""
+    ours = decision["challenger"].get("classes")
+    if not ours:
+        return ""
+    champion = decision["champion"]
+    theirs = champion.get("classes", {}) if champion else {}
+    header = ["class", "images", "recall", "precision", *(["champion's recall"] if theirs else [])]
+    names = sorted(ours, key=lambda name: float(ours[name]["recall"]))
+    rows = [
+        _row(
+            [
+                escape_markdown(_shorten(name)),
+                str(ours[name]["images"]),
+                f"{ours[name]['recall']:.4f}",
+                f"{ours[name]['precision']:.4f}",
+                *([f"{theirs[name]['recall']:.4f}"] if name in theirs else [""] if theirs else []),
+            ]
+        )
+        for name in names[:MOST_CLASSES]
+    ]
+    averages = average_classes(ours)
+    mean = ["**all, each class alike**", "", f"{averages['recall']:.4f}"]
+    mean += [f"{averages['precision']:.4f}"]
+    mean += [f"{average_classes(theirs)['recall']:.4f}"] if theirs else []
+    left = len(names) - MOST_CLASSES
+    more = f"\n\n{left} classes with a better recall are in `evaluation_report.json`." * (left > 0)
+    return "\n".join([_row(header), _row(["---"] * len(header)), *rows, _row(mean)]) + more
 
 
 def _describe_baseline(decision: Mapping[str, Any]) -> str:
@@ -172,9 +212,11 @@ def _is_unseen(decision: Mapping[str, Any]) -> bool:
     return bool(guards) and all(check["passed"] for check in guards)
 
 
-def _compare(name: str, ours: float, theirs: float | None) -> str:
+def _compare(name: str, ours: float, theirs: float | None, of_class: str | None) -> str:
     measure = find_measure(name)
     title = measure.title if measure else name.replace("_", " ")
+    if of_class is not None:
+        title += f" ({escape_markdown(_shorten(of_class))})"
     if theirs is None:
         return _row([title, f"{ours:.4f}"])
     difference = format_change(ours - theirs, in_points=measure is not None and measure.in_points)

@@ -20,7 +20,7 @@ from scipy import stats
 from image_classification import words
 from image_classification.errors import DataError
 from image_classification.gate.bootstrap import bootstrap_patients, sum_by_patient
-from image_classification.gate.measure import measure_predictions
+from image_classification.gate.measure import measure_classes, measure_predictions
 from image_classification.gate.policy import (
     Improvement,
     PromotionPolicy,
@@ -50,9 +50,10 @@ def compare_predictions(
         champion_fault: why the champion could not be scored; "" if it was.
 
     Returns:
-        `challenger` and `champion` (`version`, `metrics`; None for no champion), `champion_fault`,
-        `images`, `patients`, `validation_patients` (names), `majority` (`class` and `share` of the
-        commonest label), `tests` (`gain`, `low`, `high`,
+        `challenger` and `champion` (`version`, `metrics`, and `classes`, the measures of each
+        class; None for no champion), `champion_fault`, `positive_class`, `images`, `patients`,
+        `validation_patients` (names), `majority` (`class` and `share` of the commonest label),
+        `tests` (`gain`, `low`, `high`,
         `confidence`, `patients`, `spread` of the patients' gains, `only_challenger_right`,
         `only_champion_right`, `p_value`; None without a champion) and `slices` (of each patient
         with enough images: `patient`, `images`, `challenger`, `champion`, the accuracies).
@@ -70,6 +71,7 @@ def compare_predictions(
         "challenger": _describe_model(challenger, *classes),
         "champion": _describe_model(champion, *classes) if compared else None,
         "champion_fault": champion_fault,
+        "positive_class": positive_class,
         "images": len(challenger),
         "patients": int(challenger["patient"].nunique()),
         "majority": _find_majority(challenger["label"]),
@@ -91,6 +93,7 @@ def _describe_model(
     return {
         "version": read_version(predictions),
         "metrics": measure_predictions(predictions, class_names, positive_class),
+        "classes": measure_classes(predictions, class_names),
     }
 
 

@@ -8,7 +8,7 @@ is one more line in `conf/base/parameters_promotion.yml`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any
@@ -248,3 +248,30 @@ def measure_classes(
         }
         for row, name in enumerate(class_names)
     }
+
+
+def average_classes(classes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the macro averages of `precision`, `recall` and `f1`: each class counts alike.
+
+    Args:
+        classes: of `measure_classes`. A class without an image has no recall, and is left out.
+    """
+    measured = [of_class for of_class in classes.values() if of_class["images"]]
+    return {
+        name: sum(of_class[name] for of_class in measured) / len(measured)
+        for name in ("precision", "recall", "f1")
+    }
+
+
+def count_confusions(predictions: pd.DataFrame, class_names: Sequence[str]) -> list[list[int]]:
+    """Return the confusion matrix: a row per label, a column per category, in order.
+
+    Args:
+        predictions: columns `label` and `category`.
+        class_names: all classes, in order.
+    """
+    from sklearn.metrics import confusion_matrix  # noqa: PLC0415
+
+    columns = (predictions[name].to_numpy(dtype=object) for name in ("label", "category"))
+    counts: list[list[int]] = confusion_matrix(*columns, labels=list(class_names)).tolist()
+    return counts

@@ -141,6 +141,23 @@ def test_both_splits_are_scored_each_with_its_own_images(
     assert not set(evaluated[0]["patient"]) & set(evaluated[1]["patient"])
 
 
+def test_each_class_is_measured_for_mlflow_and_the_report_has_averages_and_confusions(
+    evaluated: tuple[Any, ...],
+) -> None:
+    predictions, _, measures, *_ = evaluated
+    report = evaluated[-1]["validation"]
+    for name in CLASSES:
+        own = predictions[predictions["label"] == name]
+        recall = float((own["category"] == name).mean())
+        assert measures[f"recall_of_{name}"]["value"] == pytest.approx(recall)
+        assert f"precision_of_{name}" in measures
+    assert measures["macro_recall"]["value"] == report["macro"]["recall"]
+    assert report["confusion"]["classes"] == CLASSES
+    assert [sum(row) for row in report["confusion"]["rows"]] == [
+        int((predictions["label"] == name).sum()) for name in CLASSES
+    ]
+
+
 def test_scoring_in_parts_gives_what_scoring_at_once_gives(
     trained: tuple[Any, ...],
     evaluated: tuple[Any, ...],

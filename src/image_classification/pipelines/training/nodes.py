@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,12 @@ from image_classification.configuration.parameters import (
 )
 from image_classification.datasets import ImageBatches, PackedPixels
 from image_classification.errors import ConfigurationError, ContractError, name_near_misses
-from image_classification.gate.measure import measure_classes, measure_predictions
+from image_classification.gate.measure import (
+    average_classes,
+    count_confusions,
+    measure_classes,
+    measure_predictions,
+)
 from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
 from image_classification.intake import contract, index
 from image_classification.intake.split import SPLIT_RULE
@@ -202,7 +208,8 @@ def evaluate_network(
     Returns:
         The predictions on validation and on test (one row per image: `image_id`, `image_name`,
         `patient`, `label`, a probability per class, `category`); the measures of each for
-        MLflow; the accuracy on the test images; and a report with the measures per class.
+        MLflow, with recall and precision of each class; the accuracy on the test images; and a
+        report with the measures of each class, their macro averages and the confusion matrix.
     """
     predictions, measures, report = {}, {}, {}
     for split in ("validation", "test"):
@@ -211,16 +218,19 @@ def evaluate_network(
         table = tabulate_predictions(rows[PREDICTION_COLUMNS], _score(network, source), class_names)
         predictions[split] = table
         measures[split] = measure_predictions(table, class_names, positive_class)
+        classes = measure_classes(table, class_names)
         report[split] = {
             **measures[split],
             "positive_class": positive_class,
-            "classes": measure_classes(table, class_names),
+            "classes": classes,
+            "macro": average_classes(classes),
+            "confusion": {"classes": class_names, "rows": count_confusions(table, class_names)},
         }
     return (
         predictions["validation"],
         predictions["test"],
-        _as_mlflow_metrics(measures["validation"]),
-        _as_mlflow_metrics(measures["test"]),
+        _as_mlflow_metrics(measures["validation"] | _name_class_measures(report["validation"])),
+        _as_mlflow_metrics(measures["test"] | _name_class_measures(report["test"])),
         measures["test"]["accuracy"],
         report,
     )
@@ -309,6 +319,15 @@ def _score(network: Network, source: PixelSource) -> np.ndarray:
     for rows, pixels in vision.read_chunks(source, CHUNK_IMAGES):
         scored[rows] = vision.score_pixels(network, pixels)
     return scored
+
+
+def _name_class_measures(report: dict[str, Any]) -> dict[str, float]:
+    """Return recall and precision of each class, and their averages, by names MLflow can hold."""
+    named = {f"macro_{name}": value for name, value in report["macro"].items()}
+    for class_name, measured in report["classes"].items():
+        shown = re.sub(r"[^\w.\- ]", "-", class_name)
+        named |= {f"{name}_of_{shown}": measured[name] for name in ("recall", "precision")}
+    return named
 
 
 def _as_mlflow_metrics(measures: dict[str, float]) -> dict[str, dict[str, float]]:
