@@ -383,6 +383,7 @@ class TestRaces:
         with pytest.MonkeyPatch.context() as patch, serve_store(patch) as gate:
             address = f"{make_bucket()}/ledger"
             gate.fault, gate.lag_s = trouble, 0.3
+            patch.setattr("image_classification.champion.release.PATIENCE_S", 0.3)
             self.race(address)
             assert gate.requests["PUT"] > 2 * 20
 

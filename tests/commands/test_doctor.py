@@ -22,7 +22,12 @@ from storage_root import use_store
 from image_classification import tracking
 from image_classification.champion import registry
 from image_classification.commands import doctor as command
-from image_classification.commands.doctor import doctor, examine_services, examine_store
+from image_classification.commands.doctor import (
+    doctor,
+    examine_bucket,
+    examine_services,
+    examine_store,
+)
 from image_classification.machine.stack import StackState, locate_stack, write_state
 
 HERE = (os.getpid(), psutil.Process().create_time())
@@ -90,6 +95,12 @@ def test_a_wrong_parameter_is_named(tmp_path: Path) -> None:
     configuration = {"parameters": {"training": {}}, "globals": {}}
     (finding,) = command.examine_configuration(configuration)  # type: ignore[arg-type]
     assert finding.remedy
+
+
+def test_a_bucket_that_cannot_be_relied_on_is_named(tmp_path: Path) -> None:
+    assert list(examine_bucket(str(tmp_path))) == []
+    (finding,) = examine_bucket("s4://cells")
+    assert (finding.about, "none of s3://" in finding.sentence) == ("storage", True)
 
 
 def test_a_service_that_has_died_is_named_with_its_log(tmp_path: Path) -> None:
