@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from domain_words import DOMAIN
 from shipped import CONF
 
 import image_classification
@@ -45,7 +46,6 @@ def test_a_key_is_read_in_the_words_of_the_project() -> None:
 
 # `local` makes and fetches blood cells; a cell of a table is another thing.
 OF_BLOOD_CELLS = ("local/synthetic.py", "local/download.py")
-DOMAIN = re.compile(r"\b(patients?|cells?|malaria|parasitized|uninfected|blood|smears?)\b", re.I)
 KEY = re.compile(r"[\w./:-]+")
 
 

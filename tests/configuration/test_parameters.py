@@ -105,6 +105,7 @@ OUT_OF_RANGE = {
     "promotion.limits.maximum_latency_ms": [0],
     "promotion.limits.maximum_size_mb": [0, "100"],
     "promotion.maximum_run_age_hours": [0],
+    "training.symmetries": ["", "flip", None],
     "promotion.floor_above_majority": [-0.1, 1.1],
     "promotion.golden_tolerance": [0],
     "promotion.lease_minutes": [0],

@@ -31,6 +31,7 @@ CLOTHES: dict[str, Any] = {
     "name_pattern": None,
     "captured_on_format": "%Y",
     "image_size_px": 32,
+    "symmetries": "mirror",
     "minimum_image_side_px": 8,
     "maximum_image_pixels": 1000,
     "minimum_class_share": 0.05,
@@ -71,6 +72,7 @@ def test_one_file_is_all_that_another_domain_changes(conf: Path) -> None:
     assert data["contract"]["minimum_class_share"] == 0.05
     assert data["contract"]["minimum_patients"] == 1
     assert (parameters["image_size_px"], parameters["positive_class"]) == (32, None)
+    assert parameters["training"]["symmetries"] == "mirror"
     assert parameters["promotion"]["floors"] == {}
     assert parameters["registered_model_name"] == loader["globals"]["registered_model_name"]
     assert loader["catalog"]["registered_versions"]["model_name"] == "clothes"

@@ -118,12 +118,24 @@ def test_validation_is_read_once_or_shard_by_shard_where_it_is_too_large(
     assert source.reads == reads
 
 
-def test_a_batch_is_turned_in_all_honest_ways_and_no_other() -> None:
+ALL_PLACES = {(0, 1), (0, 2), (1, 0), (2, 0), (3, 1), (3, 2), (1, 3), (2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("symmetries", "expected"),
+    [("all", ALL_PLACES), ("mirror", {(0, 1), (0, 2)}), ("none", {(0, 1)})],
+)
+def test_a_batch_is_turned_in_all_honest_ways_and_no_other(
+    symmetries: str, expected: set[tuple[int, int]]
+) -> None:
     pixels = CountingSource().pixels
-    turned = [feed.augment(pixels, tf.constant(key, tf.int64), 0).numpy() for key in range(30)]
+    turned = [
+        np.array(feed.augment(pixels, tf.constant(key, tf.int64), 0, symmetries))
+        for key in range(30)
+    ]
 
     places = {tuple(np.argwhere(image.max(axis=-1))[0]) for part in turned for image in part}
-    assert places == {(0, 1), (0, 2), (1, 0), (2, 0), (3, 1), (3, 2), (1, 3), (2, 3)}
+    assert places == expected
     for part in turned:
         np.testing.assert_array_equal(part.reshape(IMAGES, -1).max(axis=1), np.arange(1, 13))
 

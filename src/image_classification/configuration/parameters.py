@@ -116,6 +116,7 @@ class TrainingParameters(TypedDict):
             version.
         network: the name of a file of `vision/networks/`.
         weights: a file that the network's weights are read from; "" draws them at random.
+        symmetries: how images may be turned in training, and still show the same.
     """
 
     force: bool
@@ -125,6 +126,7 @@ class TrainingParameters(TypedDict):
     epochs: Count
     batch_size: Count
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+    symmetries: Literal["all", "mirror", "none"]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]

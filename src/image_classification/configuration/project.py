@@ -32,6 +32,7 @@ KEYS = (
     "name_pattern",
     "captured_on_format",
     "image_size_px",
+    "symmetries",
     "minimum_image_side_px",
     "maximum_image_pixels",
     "minimum_class_share",

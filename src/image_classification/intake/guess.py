@@ -204,6 +204,13 @@ def _guess_sizes(sides: Mapping[str, Any]) -> list[Guess]:
             f"squares of {read}; more takes longer. Grey images are read as they are.",
         ),
         Guess(
+            "symmetries",
+            "none",
+            "Names and headers do not tell it. If an image that is turned or mirrored shows the "
+            "same (a leaf from above), say all; if left and right alone may change places (a shoe, "
+            "a car), say mirror: there is more to learn from then.",
+        ),
+        Guess(
             "minimum_image_side_px",
             max(1, min(16, smallest)),
             f"The smallest of them has a side of {smallest} pixels; a smaller one is refused.",

@@ -135,18 +135,24 @@ def _add_keys(batches: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     return without_tuning(keyed.prefetch(PREPARED))
 
 
-def augment(pixels: tf.Tensor, key: tf.Tensor, seed: int) -> tf.Tensor:
-    """Turn a batch at random: a blood smear has no up or left, so all eight symmetries are honest.
+def augment(pixels: tf.Tensor, key: tf.Tensor, seed: int, symmetries: str = "all") -> tf.Tensor:
+    """Turn a batch at random, as far as an image that is turned shows the same.
 
     Args:
         pixels: ``(batch, size, size, 3)``.
         key: another number, other turns.
         seed: of the run.
+        symmetries: `all` eight of a square, since a smear has no up or left; `mirror`: left and
+            right alone may change places; `none`: a 6 that is turned is a 9.
     """
+    if symmetries == "none":
+        return pixels
     keys = tf.random.split(tf.stack([tf.cast(seed, tf.int64), key]), 3)
     batch, height, width, channels = tf.unstack(tf.shape(pixels))
     # Reversed as rows of pixels, and as columns of rows: TensorFlow copies each of these whole.
     turned = _flip_some(pixels, (batch * height, width, channels), keys[0])
+    if symmetries == "mirror":
+        return turned
     turned = _flip_some(turned, (batch, height, width * channels), keys[1])
     quarter_turn = tf.random.stateless_uniform([], keys[2]) < 0.5
     return tf.cond(quarter_turn, lambda: tf.transpose(turned, [0, 2, 1, 3]), lambda: turned)

@@ -62,6 +62,7 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     label_smoothing: float,
     seed: int,
     precision: str = "float32",
+    symmetries: str = "all",
 ) -> tuple[keras.Model, History, dict[str, Any]]:
     """Build a network and train it on a fixed schedule.
 
@@ -86,6 +87,7 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
         label_smoothing: share of the target spread over all classes, 0 to 1.
         seed: of the weights, the shuffle and the augmentation.
         precision: `auto`, or what `choose_precision` may answer.
+        symmetries: how images may be turned in training; see `feed.augment`.
 
     Returns:
         The network; one value per epoch of each measurement; and how it was trained: `device`,
@@ -99,7 +101,7 @@ def fit_network(  # noqa: PLR0913 - the schedule, spelled out
     steps_per_epoch = -(-len(targets) // batch_size)
     class_count = network.output_shape[-1]
     on_card = _find_card()
-    prepare = _Preparation(_hold(source, on_card), seed)
+    prepare = _Preparation(_hold(source, on_card), seed, symmetries)
     batches = (
         feed.feed_pixels(source, targets, class_count, batch_size, seed)
         if prepare.held is None
@@ -178,15 +180,17 @@ class _Preparation:
     Attributes:
         held: all pixels, of which a batch names rows; None where a batch brings them.
         seed: of the turns.
+        symmetries: which turns there are.
     """
 
     held: tf.Variable | None
     seed: int
+    symmetries: str
 
     def __call__(self, batch: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """Pick the rows, and turn them."""
         pixels = batch if self.held is None else tf.gather(self.held, batch)
-        return feed.augment(pixels, key, self.seed)
+        return feed.augment(pixels, key, self.seed, self.symmetries)
 
 
 class _Trainer(keras.Model):

@@ -45,6 +45,7 @@ TRAINING: dict[str, Any] = {
     "epochs": 2,
     "batch_size": 16,
     "precision": "float32",
+    "symmetries": "all",
     "learning_rate": 0.003,
     "weight_decay": 0.01,
     "label_smoothing": 0.05,

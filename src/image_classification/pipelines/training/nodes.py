@@ -154,6 +154,7 @@ def train_network(
         label_smoothing=parameters["label_smoothing"],
         seed=parameters["seed"],
         precision=parameters["precision"],
+        symmetries=parameters["symmetries"],
     )
     pace = {
         name: [{"value": value, "step": step} for step, value in enumerate(values)]
