@@ -56,12 +56,14 @@ def test_packages_that_are_not_as_locked_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitness, "_list_required", lambda: {"numpy", "not-there"})
-    lock = "numpy==0.1 \\\n    --hash=sha256:0\nnot_there==1.0 ; python_version < '4'\nother==2\n"
+    lock = "numpy==0.1 \\\n    --hash=sha256:0\nnot_there==1.0 ; python_version < '4'\npandas==2\n"
     (tmp_path / "requirements.lock").write_text(lock)
-    missing, others = find("packages", examine(tmp_path, str(tmp_path)))
+    missing, others, further = find("packages", examine(tmp_path, str(tmp_path)))
     assert missing.sentence == "not-there: not installed."
     assert others.sentence == "numpy: not as requirements.lock says."
     assert missing.remedy == others.remedy == "make install"
+    assert further.sentence == "pandas: not as requirements.lock says."
+    assert not further.remedy  # a package that another one asks for may do all the same
 
 
 def test_a_storage_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -78,14 +78,22 @@ def _examine_python(project: Path) -> Iterator[Finding]:
     for name, version in PINNED.findall(lock.read_text(encoding="utf-8")):
         locked.setdefault(_unify(name), set()).add(version)  # one for each Python, say
     installed = _list_installed()
-    others = sorted(
-        name for name in locked.keys() & installed if installed[name] not in locked[name]
-    )
-    missing = sorted((_list_required() & locked.keys()) - installed.keys())
-    for names, sentence in ((missing, "not installed"), (others, f"not as {LOCK} says")):
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            yield Finding("packages", f"{', '.join(names[:3])}{more}: {sentence}.", "make install")
+    required = _list_required()
+    others = {name for name in locked.keys() & installed if installed[name] not in locked[name]}
+    missing = (required & locked.keys()) - installed.keys()
+    remedy = "make install"
+    if missing:
+        yield Finding("packages", f"{_list_shortly(missing)}: not installed.", remedy)
+    if direct := others & required:
+        yield Finding("packages", f"{_list_shortly(direct)}: not as {LOCK} says.", remedy)
+    if further := others - required:
+        yield Finding("packages", f"{_list_shortly(further)}: not as {LOCK} says.")
+
+
+def _list_shortly(names: set[str]) -> str:
+    first = sorted(names)[:3]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(first)}{more}"
 
 
 def _list_installed() -> dict[str, str]:
