@@ -189,6 +189,8 @@ def test_a_record_that_is_damaged_is_left_out(caplog: pytest.LogCaptureFixture) 
 
 @pytest.mark.usefixtures("entries")
 def test_shows_nothing_that_another_run_has_left_in_a_shared_folder() -> None:
+    _, text = read_page(write(make_catalog(), made={names.CHAMPION_WATCH}))
+    assert "What arrived" not in text
     made = {names.INTAKE_REPORT, names.CHAMPION_WATCH}
     page = write(make_catalog(), "skipped: no image is new", made=made)
     _, text = read_page(page)

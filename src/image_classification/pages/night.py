@@ -129,7 +129,7 @@ class NightPage:
             page = render_page("night.html.j2", values)
         run_id = self._run.mlflow_run_id
         record = make_record(
-            self._run, values["at"], values["story"], self._facts, values["arrivals"]
+            self._run, values["at"], values["story"], self._facts, values["arrivals"] or []
         )
         self._catalog[names.NIGHT_RECORDS].save({run_id: record})
         self._catalog[names.PAGES].save({name_page(run_id): page})
@@ -140,13 +140,13 @@ class NightPage:
         told = story.tell_story(self._facts)
         told.wrong = self._try("what the version in use gets wrong", self._describe_mistakes) or []
         judgement = self._try("the comparison", self._describe_judgement)
-        arrivals = self._try("what arrived", self._list_arrivals) or []
+        arrivals = self._try("what arrived", self._list_arrivals)
         return {
             "words": words.current(),
             "at": self._at,
             "story": told,
             "arrivals": arrivals,
-            "sums": add_up(arrivals),
+            "sums": add_up(arrivals or []),
             "judgement": judgement,
             "cells": self._try("the images", self._choose_cells),
             "figures": self._try("the charts", self._list_figures) or [],
@@ -232,9 +232,12 @@ class NightPage:
         found: list[str] = self._catalog[names.CLASS_NAMES].load()
         return found
 
-    def _list_arrivals(self) -> list[Arrival]:
-        judged = (self._load(names.INTAKE_REPORT) or {}).get("judged")
-        return list_arrivals(judged, self._catalog[names.IMAGE_INDEX].load()) if judged else []
+    def _list_arrivals(self) -> list[Arrival] | None:
+        """Return what became of what arrived; None where the run takes nothing in."""
+        report = self._load(names.INTAKE_REPORT)
+        if report is None or not report["judged"]:
+            return None if report is None else []
+        return list_arrivals(report["judged"], self._catalog[names.IMAGE_INDEX].load())
 
     def _describe_judgement(self) -> Judgement | None:
         comparison = self._load(names.COMPARISON)
