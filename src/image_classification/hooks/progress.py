@@ -39,9 +39,9 @@ class ProgressHook:
         self._began = 0.0
         self._done = self._count = 0
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Learn where the log file would lie."""
+        """Learn where the log file would lie, before the other hooks ask MLflow."""
         self._root = str(context.config_loader["globals"]["storage_root"])
         if any(_find_waiting()):
             log_as_others()

@@ -8,21 +8,17 @@ which `disable_logging` switches off). It can go when MLflow only logs.
 from __future__ import annotations
 
 import logging
-import sys
 
 LOGGERS = ("mlflow", "alembic", "kedro_mlflow")
 
 
 def log_as_others() -> None:
-    """Let MLflow's records go to the handlers of the root, and let it print nothing.
+    """Let MLflow's records go to the handlers of the root, and let it print nothing."""
+    # Imported first: its loggers get their handlers then.
+    from mlflow.utils.logging_utils import disable_logging  # noqa: PLC0415
 
-    Where it is not imported yet, it is told by the environment, before: see `settings`.
-    """
+    disable_logging()  # type: ignore[no-untyped-call]
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    if "mlflow" in sys.modules:
-        from mlflow.utils.logging_utils import disable_logging  # noqa: PLC0415
-
-        disable_logging()  # type: ignore[no-untyped-call]
