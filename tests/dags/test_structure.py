@@ -490,7 +490,7 @@ def test_fields_are_typed_and_show_the_values_of_the_parameters_files(
         kind = next(name for name in allowed if name in TYPES)
         assert isinstance(default, TYPES[kind])
         assert param.schema["title"]
-        assert param.description or param.schema["description"]
+        assert param.description or param.schema.get("description")
         path = settings.params[field].parameter
         if path is None:
             assert field == "force"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from browser import PATIENCE_MS, close_assistant, keep_picture
+from browser import PATIENCE_MS, close_assistant, keep_picture, open_groups, open_section
 from nights import DAG_ID, Nights
 from playwright.sync_api import Page, expect
 
@@ -21,6 +21,7 @@ MODEL = "test-classifier"
 
 def test_the_grid_shows_every_night_and_task(airflow: Page, nights: Nights) -> None:
     airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}")
+    open_groups(airflow)
     for task in ("open_run", "train_network", "choose_champion", "close_run"):
         expect(airflow.get_by_text(task, exact=True).first).to_be_visible(timeout=PATIENCE_MS)
     # By the clock, and when images are announced.
@@ -32,13 +33,15 @@ def test_the_grid_shows_every_night_and_task(airflow: Page, nights: Nights) -> N
 def test_the_trigger_form_offers_the_typed_parameters(airflow: Page, nights: Nights) -> None:
     airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}")
     airflow.get_by_role("button", name="Trigger").first.click()
-    for field in (
-        "If the challenger is better",
-        "Train without new images",
-        "Epochs",
-        "Learning rate",
+    form = airflow.get_by_role("dialog").filter(has_text="Trigger Dag").last
+    for field, section in (
+        ("Learning rate", "What is trained"),
+        ("New images", "When it trains"),
+        ("If the challenger is better", "With care"),
+        ("Train without new images", "With care"),
     ):
-        expect(airflow.get_by_text(field).first).to_be_visible(timeout=PATIENCE_MS)
+        open_section(form, field, section)
+    expect(form.get_by_text("-1 to 1 of accuracy, where 0.01 is one point.")).to_be_visible()
     keep_picture(airflow, "airflow-trigger-form")
     airflow.keyboard.press("Escape")
 
@@ -58,6 +61,10 @@ def test_the_graph_shows_the_branch_with_its_labels(airflow: Page, nights: Night
     airflow.set_viewport_size({"width": 2400, "height": 760})
     airflow.goto(f"{nights.stack.airflow_url}/dags/{DAG_ID}/runs/{run_id}")
     airflow.get_by_role("button", name="graph").first.click()
+    for part in ("Intake", "Training", "Promotion", "Watching"):
+        expect(airflow.get_by_text(part, exact=True).first).to_be_visible(timeout=PATIENCE_MS)
+    keep_picture(airflow, "airflow-parts")
+    open_groups(airflow)
     for text in (
         *("choose_champion", "promote_challenger", "keep_champion", "refuse_challenger"),
         *("ask_approver", "better: ask a person", "not better, or dry run", "approved"),

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from browser import PATIENCE_MS, close_assistant, keep_picture
+from browser import PATIENCE_MS, close_assistant, keep_picture, open_section
 from nights import DAG_ID, PROJECT, Nights
 from playwright.sync_api import Locator, Page, expect
 
@@ -106,11 +106,13 @@ def wait_for_task(nights: Nights, run_id: str, task: str, states: set[str]) -> N
 def ask_for_a_challenger(airflow: Page, nights: Nights) -> str:
     """Fill in the form: train, and ask a person before the champion is replaced."""
     form = open_form(airflow, nights, DAG_ID)
+    open_section(form, "If the challenger is better", "With care")
     choose(airflow, form, "mode", "approve")
     form.locator("input[name=element_minimum_gain]").fill("-1")
     form.locator("label:has(input[name=element_force])").click()
-    form.locator("input[name=element_seed]").fill("7")
     keep_picture(airflow, "airflow-trigger-approve")
+    open_section(form, "Seed", "What is trained")
+    form.locator("input[name=element_seed]").fill("7")
     return submit(airflow, form, nights, DAG_ID)
 
 

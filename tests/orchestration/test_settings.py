@@ -281,6 +281,7 @@ def test_fields_stand_by_section_whatever_their_order_in_the_file() -> None:
     params = read_settings("counting", settings).dag_arguments()["params"]
     assert list(params) == ["force", "seed", "size", "epochs"]
     assert params["epochs"].schema["section"].startswith("With care")
+    assert "section" not in params["force"].schema
 
 
 def test_the_title_is_shown_where_there_is_one() -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page, expect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
@@ -18,6 +18,21 @@ def close_assistant(page: Page) -> None:
     close = page.get_by_role("button", name="Close", exact=True)
     if page.get_by_text("MLflow Assistant").count() and close.count():
         close.last.click()
+
+
+def open_section(form: Locator, field: str, title: str) -> None:
+    """Open the group of a trigger form that a field stands in, where it is not open."""
+    if not form.get_by_text(field).first.is_visible():
+        form.get_by_role("button", name=title).first.click()
+    expect(form.get_by_text(field).first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def open_groups(page: Page) -> None:
+    """Open the task groups of a DAG."""
+    opener = page.get_by_role("button", name="Expand all task groups").first
+    expect(opener).to_be_visible(timeout=PATIENCE_MS)
+    if opener.is_enabled():
+        opener.click()
 
 
 def keep_picture(page: Page, name: str) -> None:

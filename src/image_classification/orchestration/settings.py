@@ -102,12 +102,16 @@ class NotificationSettings(BaseModel):
 
 
 SECTIONS = {
-    "asked": "What this run is about",
+    "asked": None,  # at once to be seen, without a title of its own
     "network": "What is trained",
     "images": "When it trains",
     "careful": "With care: beyond an ordinary night",
 }
 """Groups of fields of the trigger form, in the order in which it shows them."""
+
+
+NOT_IN_THE_SCHEMA = {"default", "parameter", "unit", "section", "description"}
+"""Of a field: what Airflow is not told, or in other words."""
 
 
 class ParamSettings(BaseModel):
@@ -141,9 +145,9 @@ class ParamSettings(BaseModel):
 
     def as_param(self) -> Param:
         """Return the Airflow Param, validated by Airflow as JSON schema."""
-        schema = self.model_dump(exclude_none=True, exclude={"default", "parameter", "unit"})
+        schema = self.model_dump(exclude_none=True, exclude=NOT_IN_THE_SCHEMA)
         told = {"description": self.explain(), "section": SECTIONS[self.section]}
-        return Param(self.default, **schema | told)
+        return Param(self.default, **schema | {key: said for key, said in told.items() if said})
 
     def explain(self) -> str:
         """Return what the field does, its unit and its range."""
