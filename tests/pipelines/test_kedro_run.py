@@ -450,7 +450,7 @@ def test_a_night_in_a_bucket_comes_to_the_same_as_one_in_a_folder(
     assert run.info.status == "FINISHED"
     assert run.data.metrics.keys() == retrained.run.data.metrics.keys()
     assert int(client.get_model_version_by_alias(MODEL, "champion").version) == 1
-    artifacts = copy / "mlflow" / "artifacts" / run.info.run_id / "artifacts"
+    artifacts = tmp_path / "artifacts" / run.info.run_id / "artifacts"
     assert (artifacts / "plots" / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
     assert (artifacts / "promotion" / "decision.json").exists()
 
