@@ -37,11 +37,16 @@ def make_version(tags: dict[str, str], run_id: str | None = "r1") -> Any:
     return SimpleNamespace(version="7", tags=tags, run_id=run_id)
 
 
-def test_a_new_version_has_two_tags_and_its_run_tells_the_rest(
+def test_a_new_version_has_few_tags_the_decision_first_and_its_run_tells_the_rest(
     kept: dict[tuple[str, str], bytes],
 ) -> None:
     tags = lineage.make_tags(SUMMARY)
-    assert tags == {"images": "800", "images_digest": "d1d1"}
+    assert list(tags.items()) == [
+        ("decision", "not judged yet"),
+        ("decision_reason", "not judged yet"),
+        ("images", "800"),
+        ("images_digest", "d1d1"),
+    ]
     kept["r1", "data/data_summary.json"] = json.dumps(SUMMARY).encode()
     assert lineage.read_facts(make_version(tags)) == FACTS
 

@@ -105,7 +105,9 @@ def test_the_digest_of_an_earlier_release_is_known(
 def test_trains_again_when_the_night_of_the_newest_version_failed_before_it_was_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    train, reason = ask(monkeypatch, {registry.DIGEST_TAG: "tonight"}, judges=True)
+    tags = {registry.DIGEST_TAG: "tonight", registry.DECISION_TAG: registry.NOT_JUDGED}
+    train, reason = ask(monkeypatch, tags, judges=True)
+    assert (train, reason) == ask(monkeypatch, {registry.DIGEST_TAG: "tonight"}, judges=True)
     assert train
     assert reason == (
         "No new images, but version 7 was never judged: training on these 800 images of 40 "

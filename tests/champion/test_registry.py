@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from registry_store import MODEL, log_model, open_run
+from registry_store import MODEL, SUMMARY, log_model, open_run
 from registry_store import register as register_version
 
-from image_classification.champion import registry
+from image_classification.champion import lineage, registry
 from image_classification.errors import ChampionMovedError, RegistryError
 
 
@@ -41,6 +41,15 @@ class TestRegistry:
         found = registry.find_version(MODEL, registry.CHALLENGER)
         assert found is not None
         assert found.tags["data_digest"] == "abc"
+
+    def test_the_decision_stays_the_first_tag_that_mlflow_shows(self) -> None:
+        run_id = open_run("a")
+        tags = lineage.make_tags(SUMMARY)
+        version = str(registry.register_challenger(MODEL, log_model(run_id), tags).version)
+        later = {"in_use": "since noon", "decision": "promoted"}
+        registry.describe_version(MODEL, version, later, "card")
+        found = registry.get_version(MODEL, version).tags
+        assert next(iter(found.items())) == ("decision", "promoted")
 
     def test_the_champion_moves_from_none_to_a_version_to_another_and_to_none(
         self,

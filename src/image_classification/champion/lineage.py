@@ -20,14 +20,16 @@ logger = logging.getLogger(__name__)
 
 
 def make_tags(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags of a new version that say which data it was made from.
+    """Return the tags of a new version: the decision to come, and which data it was made from.
 
     Args:
         summary: from `select_images`.
     """
     return {
-        registry.DIGEST_TAG: summary["data_digest"],
+        registry.DECISION_TAG: registry.NOT_JUDGED,
+        registry.REASON_TAG: registry.NOT_JUDGED,
         registry.IMAGES_TAG: str(summary["images"]),
+        registry.DIGEST_TAG: summary["data_digest"],
     }
 
 

@@ -22,9 +22,11 @@ logger = logging.getLogger(__name__)
 
 CHAMPION = glance.CHAMPION
 CHALLENGER = "challenger"
-# The tags of a version: MLflow shows them in the order of their names, the decision first.
+# The tags of a version: MLflow shows them in the order in which they were set first.
 DECISION_TAG = "decision"
 REASON_TAG = "decision_reason"
+NOT_JUDGED = "not judged yet"
+"""The decision about a version whose run has come to none."""
 IMAGES_TAG = "images"
 DIGEST_TAG = "images_digest"
 """Tag of a version: digest of the images, labels and splits that it was made from."""
@@ -248,7 +250,7 @@ def explain_unjudged(tags: Mapping[str, str]) -> str:
     race: neither shows how good it is. A version that a person has rolled back needs none.
     """
     decision = tags.get(DECISION_TAG)
-    if decision is None:
+    if decision in (None, NOT_JUDGED):  # an earlier release set none before there was one
         return "was never judged"
     if decision == LOST_RACE:
         return "lost a race, and was not judged against the present champion"
