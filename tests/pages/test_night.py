@@ -229,6 +229,6 @@ def test_the_first_night_shows_the_mistakes_of_the_only_model(
         catalog[names.COMPARISON].value | {"champion": None, "tests": None, "slices": []}
     )
     _, text = read_page(write(catalog))
-    assert "There is no champion to compare it with" in text
+    assert "There is no champion to compare version 4 with" in text
     assert "Read wrong: 2" in text
     assert "Repaired" not in text
