@@ -19,7 +19,7 @@ from shipped import CONF, read_files
 from image_classification import figures
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.parameters import check_parameters
-from image_classification.configuration.path import list_values, nest_value
+from image_classification.configuration.path import list_values
 from image_classification.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -79,14 +79,35 @@ def test_there_are_fields_in_every_form_that_has_any() -> None:
     }
 
 
+def type_everywhere(nested: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with the typed text in place of each value."""
+    return {
+        key: type_everywhere(value) if isinstance(value, dict) and value else TYPED
+        for key, value in nested.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def typed_parameters() -> dict[str, Any]:
+    """The parameters as a run has them that gives each of them as the typed text."""
+    params = type_everywhere(read_files("base", "parameters*.yml"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET", LEAKED)
+        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", "storage")
+        return ReadOnceConfigLoader(str(CONF), runtime_params=params, **LOADER_ARGUMENTS)[
+            "parameters"
+        ]
+
+
 @pytest.mark.parametrize("path", dict(list_values(read_files("base", "parameters*.yml"))))
-def test_a_parameter_of_the_command_line_or_an_answer_is_text(path: str) -> None:
-    loader = ReadOnceConfigLoader(
-        str(CONF), runtime_params=nest_value(path, TYPED), **LOADER_ARGUMENTS
-    )
-    parameters = loader["parameters"]
-    assert read_at(parameters, path) == TYPED
-    assert LEAKED not in repr(parameters)
+def test_a_parameter_of_the_command_line_or_an_answer_is_text(
+    typed_parameters: dict[str, Any], path: str
+) -> None:
+    assert read_at(typed_parameters, path) == TYPED
+
+
+def test_parameters_that_are_typed_leak_nothing(typed_parameters: dict[str, Any]) -> None:
+    assert LEAKED not in repr(typed_parameters)
 
 
 def test_no_task_has_a_field_that_jinja_would_render() -> None:
