@@ -35,6 +35,13 @@ POLICY: Any = read_shipped("promotion", env="test")
 FIRST, SECOND = "1", "2"
 
 
+def some_of(points: tuple[int, ...], quick: tuple[int, ...]) -> list[Any]:
+    """Return points to stop at: a few for every run of the tests, the others for the slow ones."""
+    return [
+        point if point in quick else pytest.param(point, marks=pytest.mark.slow) for point in points
+    ]
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     monkeypatch.setenv("IMAGE_CLASSIFICATION_COMMIT", "c0ffee")
@@ -113,7 +120,7 @@ def check_agreement(folder: Path) -> str:
 
 
 class TestKills:
-    @pytest.mark.parametrize("point", [0, 3, 5, 9, 10, 12, 14, 16, 19, 26, 33])
+    @pytest.mark.parametrize("point", [0, 5, 10, 12, 16, 26])
     def test_after_a_stop_anywhere_one_look_makes_all_agree(
         self, nights: tuple[str, str], store: Store, point: int
     ) -> None:
@@ -188,7 +195,7 @@ def killed(work: Callable[[], Any], point: int) -> bool:
 
 
 class TestRetries:
-    @pytest.mark.parametrize("point", [4, 12, 14, 16, 20, 30])
+    @pytest.mark.parametrize("point", some_of((4, 12, 14, 16, 20, 30), quick=(4, 14, 30)))
     def test_the_retry_of_a_promotion_that_was_stopped_makes_it_champion(
         self, nights: tuple[str, str], store: Store, point: int
     ) -> None:
