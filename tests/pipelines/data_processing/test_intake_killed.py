@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -22,8 +23,6 @@ BATCHES = 4
 
 def fill(laboratory: Laboratory) -> None:
     """Let four batches of 120 images arrive, one of them as a zip, with repetitions."""
-    import shutil
-
     for number in range(BATCHES):
         folder = laboratory.incoming / f"b{number}"
         # Neighbouring batches share a third of their patients, so contents repeat.
@@ -79,12 +78,11 @@ def describe(storage: Path) -> tuple[object, ...]:
 
 
 def test_twenty_kills_at_random_lose_nothing_and_duplicate_nothing(tmp_path: Path) -> None:
-    whole = Laboratory(tmp_path / "whole")
-    fill(whole)
-    run(whole.storage, None)
-    again = Laboratory(tmp_path / "again")
-    fill(again)
-    seconds, _ = run(again.storage, None)
+    arrived = Laboratory(tmp_path / "arrived")
+    fill(arrived)
+    whole = arrived.copy(tmp_path / "whole")
+    run(whole.storage, None)  # the first one, which starts the server of the processes
+    seconds, _ = run(arrived.copy(tmp_path / "again").storage, None)
     expected = describe(whole.storage)
     assert len(whole.index()) == BATCHES * 120 - (BATCHES - 1) * 40
 
@@ -93,8 +91,7 @@ def test_twenty_kills_at_random_lose_nothing_and_duplicate_nothing(tmp_path: Pat
     while kills < KILLS:
         attempts += 1
         assert attempts < 5 * KILLS, f"only {kills} of {attempts} runs were long enough to kill"
-        storage = tmp_path / f"attempt{attempts}"
-        fill(Laboratory(storage))
+        storage = arrived.copy(tmp_path / f"attempt{attempts}").storage
         # The imports are shared by the forks: nearly all of the time is work.
         _, killed = run(storage, generator.uniform(0, 1.1 * seconds))
         kills += killed
