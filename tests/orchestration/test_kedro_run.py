@@ -14,6 +14,16 @@ pytestmark = pytest.mark.usefixtures("sessions_read_once")
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 synthetic cells of 6 patients, which arrive instead of ten times as many."""
+    from image_classification.local.synthetic import make_cells
+
+    folder = tmp_path_factory.mktemp("cells")
+    make_cells(folder, range(1, 7), 4)
+    return folder
+
+
 def make_run(mlflow_run_id: str | None = None, **changes: Any) -> Any:
     from image_classification.orchestration.kedro_run import KedroRun
 
@@ -130,7 +140,7 @@ def test_an_intake_finds_what_arrived_and_what_was_left_undone_and_an_answer_unt
     for name in ("inspect_images", "screen_batches", "index_images"):
         make_run(run_id).run_node(name)
     assert make_run(run_id).account.find_batches() == []
-    assert make_run(run_id).account.count_new_images() == 240
+    assert make_run(run_id).account.count_new_images() == 24
     review = make_run(review={"batch": "first"})
     review.pipeline = review.dag_id = "review"
     review.open_mlflow_run()
@@ -144,7 +154,7 @@ def test_an_intake_finds_what_arrived_and_what_was_left_undone_and_an_answer_unt
     assert make_run().account.find_batches() == []
     assert make_run(run_id).account.count_new_images() == 0
     make_run(run_id).run_node("check_contract")
-    assert "240 rejected" in make_run(run_id).account.describe_outcome()
+    assert "24 rejected" in make_run(run_id).account.describe_outcome()
 
 
 @pytest.mark.parametrize(
