@@ -6,6 +6,7 @@ has judged.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from judged import EXPERIMENT, MODEL, consume, judge_nights
 from kedro.framework.session import KedroSession
 from mlflow import MlflowClient
 from registered import register_version
+from shortcuts import quick_sessions
 from storage_root import STORE, copy_storage, forget_mlflow_state, put_in_force, use_store
 from terminal import call
 
@@ -69,8 +71,16 @@ def laboratory(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return copy_storage(_template, tmp_path_factory.mktemp("laboratory") / "storage")
 
 
+@pytest.fixture(scope="module")
+def _sessions_read_once() -> Iterator[None]:
+    with quick_sessions():
+        yield
+
+
 @pytest.fixture
-def in_laboratory(laboratory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def in_laboratory(
+    laboratory: Path, _sessions_read_once: None, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """The laboratory in force, with the environment `test`."""
     put_in_force(monkeypatch, laboratory)
     return laboratory
@@ -97,7 +107,7 @@ def judged(_judged_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def in_judged(judged: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def in_judged(judged: Path, _sessions_read_once: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The judged nights in force, with the environment `test`; version 2 is champion."""
     put_in_force(monkeypatch, judged)
     monkeypatch.setattr(verification, "consume_version", consume)

@@ -42,6 +42,18 @@ def copy_database(source: Path, target: Path) -> None:
         old.backup(new)
 
 
+def put_back_storage(kept: Path, storage: Path) -> None:
+    """Give a storage root what a copy of its folder holds, also while MLflow is connected to it."""
+    store = (storage / STORE).parent
+    for path in [*storage.iterdir(), *store.iterdir()]:
+        if path.is_dir() and path != store:
+            shutil.rmtree(path)
+    shutil.copytree(
+        kept, storage, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(STORE.name)
+    )
+    copy_database(kept / STORE, storage / STORE)
+
+
 def use_store(storage: Path, empty_store: Path) -> str:
     """Give a storage root an empty MLflow store; return its address."""
     (storage / STORE).parent.mkdir(parents=True, exist_ok=True)
