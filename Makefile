@@ -30,7 +30,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install data demo replay up down dags lock check-lock sbom docs lint test test-all mutants benchmark regret clean
+.PHONY: help install data demo replay up down dags lock check-lock sbom docs lint test test-slow test-all mutants benchmark regret clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,18 +89,20 @@ lint: install ## Style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A file of tests is one process's: they share what they set up. Each process holds a TensorFlow.
-# The order is that of tests/conftest.py, which begins with the longest files.
-SPREAD := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A file of tests is one process's, and so are some folders (tests/conftest.py): they share what they
+# set up. The order is that of tests/conftest.py, too. Each process holds a TensorFlow.
+DIST := --dist loadfile --no-loadscope-reorder
 
 test: install ## The tests that need no service
-	$(BIN)/python -m pytest $(SPREAD) -m "not slow and not end_to_end and not browser"
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 $(DIST) -m "not slow and not end_to_end and not browser"
 
-test-all: install ## All tests: real services, a real browser
-	$(BIN)/python -m pytest
+test-slow: install ## The other tests: real services, a real browser
+	$(BIN)/python -m pytest -n 2 $(DIST) -m "slow or end_to_end or browser"
 
-mutants: install ## Change gate, intake, champion and datasets in small ways: which changes do tests notice? (FOLDER=intake)
-	nice -n 10 $(BIN)/python tests/mutants.py $(FOLDER)
+test-all: test test-slow ## All tests
+
+mutants: install ## Change gate, intake, champion and datasets in small ways: which changes do tests notice? (FOLDER=intake SAMPLE=200)
+	nice -n 10 $(BIN)/python tests/mutants.py $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE))
 
 benchmark: install ## The quick benchmarks, side by side with what people would use instead (DATA=folder or zip)
 	@for name in parsing commands training scoring intake task_cost mlflow_requests memory; do \

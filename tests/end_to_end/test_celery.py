@@ -30,7 +30,7 @@ from image_classification.local.airflow_api import AirflowClient
 
 MISSING = find_missing()
 MODEL = "test-classifier"
-PATIENCE_S = 20
+PATIENCE_S = 90
 TIMES = ["first_seen", "recorded_at"]
 """Columns of the index that differ between two intakes of the same images."""
 

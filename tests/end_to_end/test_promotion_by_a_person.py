@@ -143,14 +143,14 @@ def roll_back(airflow: Page, nights: Nights) -> str:
 
 def wait_for_scoring(nights: Nights) -> dict[str, Any]:
     """Return the run that the news of a new champion has started, once it is over."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for run in list_runs(nights, "inference"):
             if run["run_type"] == "asset_triggered":
                 nights.client.follow("inference", run["dag_run_id"], lambda _: None, timeout_s=300)
                 return dict(nights.client.get_run("inference", run["dag_run_id"]))
         time.sleep(1)
-    raise AssertionError("a new champion started no scoring within 120 s")
+    raise AssertionError("a new champion started no scoring within 300 s")
 
 
 @pytest.fixture(scope="module")

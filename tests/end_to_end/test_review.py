@@ -19,7 +19,7 @@ RUN = "review__blank"
 REASON = "Empty fields of a control slide, kept on purpose. ${env:PATH} {{ dag.fileloc }}"
 
 
-def wait_for_run(nights: Nights, run_type: str, timeout_s: float = 120) -> dict[str, Any]:
+def wait_for_run(nights: Nights, run_type: str, timeout_s: float = 300) -> dict[str, Any]:
     """Return the first run of `retraining` of a type, once there is one."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-PATIENCE_MS = 30_000
+PATIENCE_MS = 90_000
 
 
 def close_assistant(page: Page) -> None:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +44,19 @@ def quick_sessions() -> Iterator[None]:
         patch.setattr(OmegaConfigLoader, "__getitem__", read_once)
         patch.setattr(dynaconf.loaders.py_loader, "inspect", frugal)
         patch.setattr(dynaconf.utils.files, "inspect", frugal)
+        yield
+
+
+@contextmanager
+def quick_catalogs() -> Iterator[None]:
+    """Let Kedro look for the class of a dataset once.
+
+    It tries two packages of its own first, and Python forgets that they lack it.
+    """
+    from kedro.io import core
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "_load_obj", cache(core._load_obj))
         yield
 
 
