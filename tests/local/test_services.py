@@ -85,7 +85,8 @@ def test_airflow_looks_as_the_project_says_where_it_says_so(tmp_path: Path) -> N
     (tmp_path / "airflow").mkdir()
     shutil.copy(project / "airflow" / "theme.json", tmp_path / "airflow")
     theme = json.loads(Stack("main", tmp_path).environment()["AIRFLOW__API__THEME"])
-    # Airflow colours what is skipped by its pink.
+    # Airflow colours what is skipped by its pink, in a later layer of its style.
+    assert all(value.endswith(" !important") for value in theme["globalCss"][":root"].values())
     assert {key.rpartition("-")[0] for key in theme["globalCss"][":root"]} == {
         "--chakra-colors-pink"
     }
