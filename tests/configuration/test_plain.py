@@ -33,7 +33,7 @@ def read_by_kedro(conf: Path, env: str, kind: str) -> object:
     return ReadOnceConfigLoader(str(conf), env=env, **LOADER_ARGUMENTS)[kind]
 
 
-@pytest.mark.parametrize("kind", set(PATTERNS) - {"airflow"})
+@pytest.mark.parametrize("kind", sorted(set(PATTERNS) - {"airflow"}))
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_each_environment_is_read_as_kedro_reads_it(env: str, kind: str) -> None:
     assert PlainConfiguration(CONF, env)[kind] == read_by_kedro(CONF, env, kind)
