@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
 MODEL, EXPERIMENT = "cells", "race"
 ROUNDS = 3
-PATIENCE_S = 120
+PATIENCE_S = 300
 SLOWNESS_S = 0.5
 ANSWER = """
 import mlflow
