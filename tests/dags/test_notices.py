@@ -35,6 +35,7 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
         "record_outcome": None,
         "close_mlflow_run": "FINISHED",
         "log_profile": None,
+        "write_page": None,
     }.items():
         monkeypatch.setattr(KedroRun, name, lambda *_, answer=answer: answer)
     account = SimpleNamespace(
@@ -42,6 +43,8 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
         list_label_questions=list,
         list_set_aside=list,
         list_left_alone=list,
+        locate_night=dict,
+        locate_evidence=lambda: {"MLflow run": MLFLOW_RUN},
         read_watch=lambda: "",
         read_regret=lambda: None,
         describe_outcome=lambda: "",
@@ -166,9 +169,11 @@ def test_every_dag_tells_of_its_failure(load_dag: Callable[[str], DAG]) -> None:
         CloseFailureNotifier,
         FailureNotifier,
     )
+    from image_classification.orchestration.steps.ending import LastWords
 
     for name in ("__default__", "data_processing", "inference", "retraining", "review"):
         dag = load_dag(name)
         assert type(dag.on_failure_callback) is FailureNotifier
-        (of_close_run,) = dag.get_task("close_run").on_failure_callback
+        of_close_run, last = dag.get_task("close_run").on_failure_callback
         assert type(of_close_run) is CloseFailureNotifier
+        assert type(last) is LastWords
