@@ -36,6 +36,7 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
         "close_mlflow_run": "FINISHED",
         "log_profile": None,
         "write_page": None,
+        "read_outcome": "",
     }.items():
         monkeypatch.setattr(KedroRun, name, lambda *_, answer=answer: answer)
     account = SimpleNamespace(
