@@ -197,7 +197,7 @@ class TestOneList:
     @pytest.fixture(autouse=True)
     def added(self, monkeypatch: pytest.MonkeyPatch) -> None:
         more = (*MEASURES, TELLING, COSTLY)
-        for module in (measure, ledger, rule):
+        for module in (measure, rule):
             monkeypatch.setattr(module, "MEASURES", more)
 
     def test_names_and_titles_are_each_used_once(self) -> None:

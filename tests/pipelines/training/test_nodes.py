@@ -16,7 +16,11 @@ from shipped import read_shipped
 from image_classification.datasets import ImageBatches, PackedPixels, RegisteredNetwork
 from image_classification.errors import ConfigurationError, DataError
 from image_classification.gate.judgement import judge
-from image_classification.gate.measure import measure_predictions
+from image_classification.gate.measure import (
+    average_classes,
+    measure_classes,
+    measure_predictions,
+)
 from image_classification.pipelines.packaged.nodes import classify_images
 from image_classification.pipelines.promotion.nodes import (
     compare_models,
@@ -197,7 +201,11 @@ def test_measures_are_those_of_the_predictions(evaluated: tuple[Any, ...]) -> No
     validation, test, validation_metrics, test_metrics, test_accuracy, report = evaluated
 
     for table, metrics in ((validation, validation_metrics), (test, test_metrics)):
+        classes = measure_classes(table, CLASSES)
         expected = measure_predictions(table, CLASSES, "ring")
+        expected |= {f"macro_{name}": mean for name, mean in average_classes(classes).items()}
+        for name, measured in classes.items():
+            expected |= {f"{key}_of_{name}": measured[key] for key in ("recall", "precision")}
         assert metrics == {name: {"value": value, "step": 0} for name, value in expected.items()}
     assert test_accuracy == test_metrics["accuracy"]["value"]
     assert report["test"]["accuracy"] == test_accuracy

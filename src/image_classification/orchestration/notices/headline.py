@@ -11,6 +11,7 @@ HAPPENED, BECAME, REMAINS = "What happened: ", "The champion: ", "What to do: "
 ANY = "read the log, clear the task"
 REMEDIES = {
     "ConfigurationError": "correct it, clear the task",
+    "StorageError": "look at the storage, clear it",
     "ContractError": "mend the data, clear the task",
     "DataError": "mend the data, clear the task",
     "RegistryError": "look at MLflow's registry",
