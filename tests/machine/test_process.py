@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from image_classification.machine.process import has_lost
+from image_classification.machine.process import has_lost, locate_command
 
 WORKER = """
 import os, signal, sys, time
@@ -43,3 +44,8 @@ def test_a_worker_ends_with_the_process_that_started_it_however_that_ends() -> N
 def test_a_process_knows_whether_its_parent_is_gone() -> None:
     assert not has_lost(os.getppid())
     assert has_lost(os.getpid())
+
+
+def test_the_program_beside_python_comes_before_any_of_that_name() -> None:
+    assert locate_command("python") == str(Path(sys.executable).parent / "python")
+    assert locate_command("no-such-program") == "no-such-program"

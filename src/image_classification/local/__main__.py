@@ -14,8 +14,9 @@ from image_classification.local.bill import write_bill
 from image_classification.local.download import SOURCES, download_archive
 from image_classification.local.nights import run_nights
 from image_classification.local.ports import ServiceError, find_port
-from image_classification.local.services import Stack, find_program, read_stack
+from image_classification.local.services import Stack, read_stack
 from image_classification.machine.environment import settle
+from image_classification.machine.process import locate_command
 from image_classification.machine.stack import STACKS
 
 
@@ -110,7 +111,7 @@ def _call_airflow(name: str, command: list[str]) -> None:
     stack = read_stack(name, Path.cwd())
     if stack is None:
         raise ServiceError(f"The stack '{name}' does not run. Start it: make up STACK={name}")
-    program = find_program("airflow")
+    program = locate_command("airflow")
     os.execve(program, [program, *command], stack.environment())  # noqa: S606 - no shell is meant
 
 

@@ -33,6 +33,12 @@ def check_port(service: str, port: int) -> None:
         )
 
 
+def is_answered(port: int) -> bool:
+    """Return whether somebody listens on a port on localhost."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,11 +25,15 @@ from image_classification.configuration.project import PROJECT_FILE, PROJECT_VAR
 from image_classification.local.accounts import Accounts, make_private_folder
 from image_classification.local.airflow_settings import AIRFLOW_COMPONENTS, configure_airflow
 from image_classification.local.database import Database
-from image_classification.local.ports import ServiceError, check_port, find_port
+from image_classification.local.ports import ServiceError, check_port, find_port, is_answered
 from image_classification.machine.environment import clean_for_services
 from image_classification.machine.fitness import Finding, examine
 from image_classification.machine.place import find_unusable, locate
-from image_classification.machine.process import list_descendants, signal_group
+from image_classification.machine.process import (
+    list_descendants,
+    locate_command,
+    signal_group,
+)
 from image_classification.machine.stack import (
     HOST,
     STACK_VARIABLE,
@@ -47,6 +50,7 @@ MLFLOW, DATABASE = "mlflow", "postgres"
 
 HEALTH_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 20
+LOG_LINES = 20
 MLFLOW_APP = "image-classification"
 """MLflow's basic-auth app, which opens no file but its artifacts; see `vendor/mlflow_server.py`."""
 
@@ -254,7 +258,7 @@ class Stack:
         if self.database.is_server:
             self.database.make()
             self.start_service(DATABASE)
-            self._wait("PostgreSQL", [DATABASE], self._is_database_there)
+            self._wait("PostgreSQL", [DATABASE], lambda: is_answered(self.database_port))
         self._migrate_database()
         for component in AIRFLOW_COMPONENTS:
             if component == "scheduler":
@@ -302,10 +306,6 @@ class Stack:
             },
         )
 
-    def _is_database_there(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.database_port)) == 0
-
     def _command_environment(self) -> dict[str, str]:
         """Return what the commands of this project need to find the stack and to log in."""
         login = self.accounts.log_tasks_in()
@@ -321,7 +321,7 @@ class Stack:
     ) -> None:
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [find_program(command[0]), *command[1:]],
+                [locate_command(command[0]), *command[1:]],
                 cwd=self.project_path,
                 env=self.environment() if environment is None else environment,
                 stdin=subprocess.DEVNULL,
@@ -343,7 +343,7 @@ class Stack:
         log_path = self.logs / "migrate.log"
         with log_path.open("wb") as log:
             done = subprocess.run(
-                [find_program("airflow"), "db", "migrate"],
+                [locate_command("airflow"), "db", "migrate"],
                 cwd=self.project_path,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -372,12 +372,10 @@ class Stack:
     def _wait(self, service: str, processes: list[str], healthy: Callable[[], bool]) -> None:
         deadline = time.monotonic() + HEALTH_TIMEOUT_S
         while time.monotonic() < deadline:
-            for name in processes:
-                if name not in self.running():
-                    raise ServiceError(
-                        f"{service}: '{name}' stopped. The end of {self.logs / name}.log:\n"
-                        f"{_read_tail(self.logs / f'{name}.log')}"
-                    )
+            for name in set(processes) - set(self.running()):
+                log = self.logs / f"{name}.log"
+                end = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+                raise ServiceError(f"{service}: '{name}' stopped. The end of {log}:\n{end}")
             try:
                 if healthy():
                     return
@@ -397,13 +395,3 @@ def read_stack(name: str, project_path: Path) -> Stack | None:
         if each.name != "folder":
             setattr(stack, each.name, getattr(state, each.name))
     return stack
-
-
-def find_program(name: str) -> str:
-    """Return the program that is installed beside Python, or any of that name."""
-    beside = Path(sys.executable).parent / name
-    return str(beside) if beside.exists() else name
-
-
-def _read_tail(path: Path, lines: int = 20) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

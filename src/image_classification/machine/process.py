@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -35,6 +36,12 @@ def end_with(parent: int) -> bool:
 def has_lost(parent: int) -> bool:
     """Return whether the process that started this one has ended."""
     return os.getppid() != parent
+
+
+def locate_command(name: str) -> str:
+    """Return the program that is installed beside Python, or any of that name."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else name
 
 
 def list_descendants(process: psutil.Process) -> list[psutil.Process]:
