@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,25 @@ def test_a_home_that_cannot_be_written_is_not_written(tmp_path: Path) -> None:
     variables = {"HOME": str(tmp_path / "gone")}
     environment.clean(variables)
     assert not Path(variables["MPLCONFIGDIR"]).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("made", ["a link", "open to all", "as it was"])
+def test_settings_that_somebody_else_put_into_the_temporary_folder_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = tmp_path / f"image-classification-{os.getuid()}"
+    if made == "a link":
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        place.symlink_to(tmp_path / "theirs")
+    elif made == "open to all":
+        place.mkdir()
+        place.chmod(0o777)
+    variables = {"HOME": str(tmp_path / "gone")}
+    environment.clean(variables)
+    taken = Path(variables["MPLCONFIGDIR"])
+    assert (taken == place) is (made == "as it was")
+    assert taken.stat().st_mode & 0o777 == 0o700
 
 
 def test_services_of_our_own_get_nothing_of_another_server() -> None:
