@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from arrivals import deliver_cells
@@ -17,6 +17,9 @@ from sqlalchemy import Engine, event
 from storage_root import copy_database, forget_mlflow_state, put_in_force
 
 from image_classification import words
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Before Airflow, Kedro or TensorFlow is imported.
 os.environ.update(
@@ -117,6 +120,22 @@ def _classes_found_once() -> Iterator[None]:
             yield
     else:
         yield
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser, for all tests of a process: Playwright starts no second one beside it."""
+    from browser import CHROMIUM, QUIET
+    from playwright.sync_api import sync_playwright
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
+        )
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -151,6 +151,7 @@ def test_artifacts_of_all_tasks_are_in_the_one_mlflow_run(
         "hindsight",
         "intake",
         "monitoring",
+        "night.html",
         "plots",
         "predictions",
         "profile",

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, PATIENCE_MS, QUIET
+from browser import PATIENCE_MS
 from nights import BAD, DAG_ID, PROJECT, Nights
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from image_classification.local.airflow_api import AirflowClient
 from image_classification.local.services import Stack
@@ -95,23 +95,16 @@ def nights() -> Iterator[Nights]:
 
 
 @pytest.fixture(scope="session")
-def page(nights: Nights) -> Iterator[Page]:
-    """A browser, logged in to MLflow as one who may only look."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
-        )
-        login = {
-            "username": "viewer",
-            "password": nights.stack.accounts.read_mlflow_password("viewer"),
-            "origin": nights.stack.mlflow_url,
-        }
-        opened = browser.new_page(viewport={"width": 1440, "height": 900}, http_credentials=login)
-        opened.set_default_timeout(PATIENCE_MS)
-        yield opened
-        browser.close()
+def page(nights: Nights, chromium: Browser) -> Page:
+    """A page, logged in to MLflow as one who may only look."""
+    login = {
+        "username": "viewer",
+        "password": nights.stack.accounts.read_mlflow_password("viewer"),
+        "origin": nights.stack.mlflow_url,
+    }
+    opened = chromium.new_page(viewport={"width": 1440, "height": 900}, http_credentials=login)
+    opened.set_default_timeout(PATIENCE_MS)
+    return opened
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import CHROMIUM, QUIET
 from night_pages import RUN, make_catalog, promote
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from image_classification import tracking
 from image_classification.champion import registry
@@ -36,18 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *QUIET]
-        )
-        yield opened
-        opened.close()
-
-
 def open_page(browser: Browser, path: Path, **options: Any) -> tuple[Page, list[str]]:
     """Return a page, and what the browser asked for or complained of."""
     page = browser.new_context(**options).new_page()
@@ -60,9 +46,11 @@ def open_page(browser: Browser, path: Path, **options: Any) -> tuple[Page, list[
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["r1.html", "index.html"])
-def test_no_barrier_is_found_by_axe(browser: Browser, folder: Path, name: str, scheme: Any) -> None:
+def test_no_barrier_is_found_by_axe(
+    chromium: Browser, folder: Path, name: str, scheme: Any
+) -> None:
     # axe is a script, which the page itself allows no one to run.
-    page, _ = open_page(browser, folder / name, color_scheme=scheme, bypass_csp=True)
+    page, _ = open_page(chromium, folder / name, color_scheme=scheme, bypass_csp=True)
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
@@ -70,33 +58,33 @@ def test_no_barrier_is_found_by_axe(browser: Browser, folder: Path, name: str, s
 
 @pytest.mark.parametrize("name", ["r1.html", "index.html"])
 def test_nothing_is_fetched_and_nothing_is_refused(
-    browser: Browser, folder: Path, name: str
+    chromium: Browser, folder: Path, name: str
 ) -> None:
-    _, heard = open_page(browser, folder / name)
+    _, heard = open_page(chromium, folder / name)
     asked = [said for said in heard if not said.startswith("data:")]
     assert asked == [(folder / name).as_uri()]
 
 
 @pytest.mark.parametrize("name", ["r1.html", "index.html"])
 def test_a_phone_shows_it_without_a_sideways_scroll(
-    browser: Browser, folder: Path, name: str
+    chromium: Browser, folder: Path, name: str
 ) -> None:
-    page, _ = open_page(browser, folder / name, viewport={"width": 390, "height": 800})
+    page, _ = open_page(chromium, folder / name, viewport={"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".on-phone svg").first.is_visible()
     assert not page.locator(".on-desk svg").first.is_visible()
 
 
-def test_paper_shows_what_is_folded_on_the_screen(browser: Browser, folder: Path) -> None:
-    page, _ = open_page(browser, folder / "r1.html")
+def test_paper_shows_what_is_folded_on_the_screen(chromium: Browser, folder: Path) -> None:
+    page, _ = open_page(chromium, folder / "r1.html")
     told = page.get_by_text("training.epochs")
     assert not told.is_visible()
     page.emulate_media(media="print")
     assert told.is_visible()
 
 
-def test_all_nights_lead_to_a_night_and_back(browser: Browser, folder: Path) -> None:
-    page, _ = open_page(browser, folder / "index.html")
+def test_all_nights_lead_to_a_night_and_back(chromium: Browser, folder: Path) -> None:
+    page, _ = open_page(chromium, folder / "index.html")
     page.get_by_role("link", name="Version 4 is now in use").click()
     assert page.url == (folder / "r1.html").as_uri()
     page.get_by_role("link", name="All nights").first.click()

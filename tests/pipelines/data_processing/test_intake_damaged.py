@@ -77,8 +77,8 @@ def test_whatever_was_damaged_the_night_ends_as_it_would_have_or_says_which_file
             assert f"{file}' is damaged" in said
             assert "check --repair" in said
             refused.add(file.parts[1])
-            for found in find_damage(laboratory.storage):
-                move_aside(laboratory.storage, found)
+            for found in find_damage(str(laboratory.storage)):
+                move_aside(str(laboratory.storage), found)
             laboratory.take_in()
         assert describe(laboratory) == expected, file
         shutil.rmtree(laboratory.storage)
