@@ -533,10 +533,10 @@ def test_the_evidence_of_a_finished_night_cannot_be_written_over(
     from image_classification.vendor.kedro import find_pipeline
 
     night = night_of_a_worse_challenger
-    dag_id, dag_run_id = night.mlflow_run.data.tags["airflow.run"].split("/")
+    dag_id = night.mlflow_run.data.tags["airflow.run"].partition("/")[0]
 
     def make_run(**known: Any) -> KedroRun:
-        return KedroRun(PROJECT, dag_id, dag_id, dag_run_id, "http://airflow", {}, **known)
+        return KedroRun(PROJECT, dag_id, dag_id, night.dag_run_id, "http://airflow", {}, **known)
 
     before = digest_evidence(laboratory, night)
     run_id = night.mlflow_run.info.run_id
