@@ -155,31 +155,3 @@ def test_an_intake_finds_what_arrived_and_what_was_left_undone_and_an_answer_unt
     assert make_run(run_id).account.count_new_images() == 0
     make_run(run_id).run_node("check_contract")
     assert "24 rejected" in make_run(run_id).account.describe_outcome()
-
-
-@pytest.mark.parametrize(
-    ("dag_run_id", "folder"),
-    [
-        ("manual__2026-01-02T03:04:05+00:00", "manual__2026-01-02T03-04-05-00-00"),
-        ("manual__2026-01-02T03:04:05.6+00:00_aB3", "manual__2026-01-02T03-04-05.6-00-00_aB3"),
-        ("review__first", "review__first"),
-    ],
-)
-def test_a_run_that_airflow_names_or_a_plain_name_is_its_folder(
-    dag_run_id: str, folder: str
-) -> None:
-    from image_classification.orchestration.kedro_run import name_folder
-
-    assert name_folder(dag_run_id) == folder
-
-
-def test_runs_whose_ids_differ_in_a_sign_are_different_runs() -> None:
-    from image_classification.orchestration.kedro_run import name_folder
-
-    ids = ["a:b", "a+b", "a~b", "a-b", "a b", "a/b", "ä-b", "..", ".", "..."]
-    ids += ["manual__2026-01-02T03:04:05+00:00", "manual__2026-01-02T03-04-05-00-00"]
-    ids += ["manual__2026-01-02T03-04-05+00:00", "a-b~1234", "a-b-1234"]
-    folders = {name_folder(each) for each in ids}
-    assert len(folders) == len(ids)
-    assert not folders & {".", "..", "..."}
-    assert not any("/" in folder for folder in folders)

@@ -1,116 +1,18 @@
-"""The pages in Airflow: who may see them, how they are found, and what a browser may do there."""
+"""How the pages are found in Airflow."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import airflow_home  # noqa: F401 - before Airflow is imported
 import pytest
-from fastapi import HTTPException
-from fastapi.testclient import TestClient
 
-from image_classification.orchestration import night_app
 from image_classification.orchestration.plugin import NightsApp, NightsPlugin
 
 PROJECT = Path(__file__).resolve().parents[2]
-RUN_ID = "a" * 32
-PAGE = '<html><body><a href="index.html">All nights</a></body></html>'
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the pages, in a storage that is in force."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path))
-    (tmp_path / "pages").mkdir()
-    return tmp_path / "pages"
-
-
-@pytest.fixture
-def client(folder: Path) -> TestClient:
-    """Somebody who is logged in."""
-    app = night_app.make_app()
-    (login,) = app.router.dependencies
-    assert login.dependency is not None
-    app.dependency_overrides[login.dependency] = lambda: None
-    (folder / f"{RUN_ID}.html").write_text(PAGE)
-    return TestClient(app)
-
-
-def test_nobody_sees_a_page_without_a_login(folder: Path) -> None:
-    (folder / "index.html").write_text("secret")
-    from airflow.api_fastapi.app import create_auth_manager, init_auth_manager
-
-    init_auth_manager()
-    assert create_auth_manager()
-    stranger = TestClient(night_app.make_app())
-    for path in ("/", "/index.html", f"/{RUN_ID}.html", "/run/retraining/one", "/../x", "/x"):
-        answer = stranger.get(path, follow_redirects=False)
-        assert answer.status_code in (401, 404), path
-        assert "secret" not in answer.text
-    answer = stranger.get("/index.html")
-    assert answer.status_code == 401
-    assert "Log in first" in answer.text
-    stranger.headers["Authorization"] = "Bearer forged"
-    assert stranger.get("/index.html").status_code in (401, 403)
-
-
-def test_who_may_not_read_the_nightly_dag_sees_no_page(client: TestClient) -> None:
-    app: Any = client.app
-
-    def refuse() -> None:
-        raise HTTPException(403)
-
-    (login,) = app.router.dependencies
-    app.dependency_overrides[login.dependency] = refuse
-    assert client.get(f"/{RUN_ID}.html").status_code == 403
-
-
-def test_a_page_is_shown_in_a_sandbox(client: TestClient) -> None:
-    answer = client.get(f"/{RUN_ID}.html")
-    assert (answer.status_code, answer.text) == (200, PAGE)
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "sandbox allow-same-origin " in policy
-    assert "allow-scripts" not in policy
-    assert "frame-ancestors 'self'" in policy
-    assert answer.headers["x-content-type-options"] == "nosniff"
-
-
-def test_in_a_frame_the_addresses_are_shown(client: TestClient) -> None:
-    framed = client.get(f"/{RUN_ID}.html", headers={"Sec-Fetch-Dest": "iframe"})
-    assert '<body class="framed">' in framed.text
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["..%2Fledger%2Fx", "secret.html", f"{RUN_ID}.json", "%2e%2e", "a" * 31 + ".html"],
-)
-def test_nothing_but_pages_is_read(client: TestClient, folder: Path, name: str) -> None:
-    (folder / "secret.html").write_text("secret")
-    (folder / f"{RUN_ID}.json").write_text("{}")
-    answer = client.get(f"/{name}")
-    assert answer.status_code == 404
-    assert "secret" not in answer.text
-    assert "sandbox" in answer.headers["content-security-policy"]
-
-
-def test_a_dag_run_leads_to_its_page(client: TestClient, folder: Path) -> None:
-    record = {"airflow_run": "retraining/manual__2026-11-22T02-00-00-00-00"}
-    (folder / f"{RUN_ID}.json").write_text(json.dumps(record))
-    found = client.get("/run/retraining/manual__2026-11-22T02:00:00+00:00")
-    assert found.text == PAGE
-    assert client.get("/run/retraining/another").status_code == 404
-
-
-def test_before_the_first_night_it_says_so(client: TestClient) -> None:
-    answer = client.get("/")
-    assert answer.status_code == 404
-    assert "No night yet" in answer.text
 
 
 def test_the_navigation_shows_the_history_and_a_run_its_night() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from copy import deepcopy
@@ -27,16 +26,9 @@ from image_classification.configuration.path import list_values
 from image_classification.configuration.tag import PROMOTION, TRAINING
 from image_classification.errors import ConfigurationError, SealedError
 from image_classification.orchestration.account import Account
+from image_classification.orchestration.run_name import name_run
 from image_classification.pages.night import write_history, write_night
 from image_classification.vendor.kedro import find_pipeline, make_session, plain_pipeline
-
-_DATE = r"[a-z_]+__\d{4}-\d\d-\d\dT\d\d%s\d\d%s\d\d(\.\d+)?%s00%s00(_[A-Za-z0-9]+)?"
-
-MADE_BY_AIRFLOW = re.compile(_DATE % (":", ":", r"\+", ":"))
-"""The id of a DAG run that Airflow has chosen, as in ``scheduled__2026-11-22T02:00:00+00:00``."""
-
-WRITTEN_BY_AIRFLOW = re.compile(_DATE % ("-", "-", "-", "-"))
-"""The folder of such a run."""
 
 
 class TaskSession(KedroSession):
@@ -86,7 +78,7 @@ class KedroRun:
     @property
     def key(self) -> str:
         """The name of this DAG run among all, also the name of its folder in the catalog."""
-        return f"{self.dag_id}/{name_folder(self.dag_run_id)}"
+        return name_run(self.dag_id, self.dag_run_id)
 
     def open_mlflow_run(self) -> str:
         """Find or create the MLflow run of this DAG run; return its id.
@@ -288,17 +280,3 @@ class KedroRun:
         ids = {"mlflow_run_id": self.mlflow_run_id, "mlflow_experiment_id": self.experiment_id}
         known = {name: value for name, value in ids.items() if value}
         return self.runtime_params | {"run_id": self.key} | known
-
-
-def name_folder(dag_run_id: str) -> str:
-    """Return the name of a DAG run's folder; ids that differ in a sign have different ones.
-
-    The ids that Airflow makes itself, and those of plain signs, are readable as they are. What else
-    would be written alike, or as one of those, gets eight digits of its hash.
-    """
-    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", dag_run_id)
-    if MADE_BY_AIRFLOW.fullmatch(dag_run_id):
-        return plain
-    if plain == dag_run_id and plain.strip(".") and not WRITTEN_BY_AIRFLOW.fullmatch(plain):
-        return plain
-    return f"{plain}~{hashlib.sha256(dag_run_id.encode()).hexdigest()[:8]}"

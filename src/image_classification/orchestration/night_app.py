@@ -13,6 +13,7 @@ from image_classification.configuration.plain import PlainConfiguration
 from image_classification.datasets.file import open_filesystem
 from image_classification.datasets.page import Pages
 from image_classification.datasets.record import Records
+from image_classification.orchestration.run_name import name_run
 from image_classification.pages import INDEX, POLICY, name_page
 from image_classification.vendor.airflow.login import require_reader
 
@@ -65,7 +66,7 @@ def show_index() -> Response:
 
 def show_run(dag_id: str, run_id: str) -> Response:
     """Lead to the page of a DAG run."""
-    key = f"{dag_id}/{re.sub(r'[^A-Za-z0-9_.-]', '-', run_id)}"
+    key = name_run(dag_id, run_id)
     filesystem, root = open_filesystem(_locate(names.NIGHT_RECORDS))
     records = Records(root, filesystem)
     found = [name for name in records if records[name].get("airflow_run") == key]

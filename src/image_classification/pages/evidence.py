@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from image_classification import words
+from image_classification.configuration.path import list_values
 from image_classification.gate.check import tell_value
 from image_classification.gate.measure import find_measure, measure_classes
 from image_classification.gate.number import format_change
@@ -270,17 +271,9 @@ def describe_classes(
     ]
 
 
-def list_parameters(parameters: Mapping[str, Any], parent: str = "") -> list[tuple[str, str]]:
+def list_parameters(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return all parameters, nested ones with dots in their names, sorted."""
-    return sorted(_flatten(parameters, parent))
-
-
-def _flatten(parameters: Mapping[str, Any], parent: str) -> Iterator[tuple[str, str]]:
-    for name, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{parent}{name}.")
-        else:
-            yield f"{parent}{name}", str(value)
+    return sorted((path, str(value)) for path, value in list_values(parameters))
 
 
 def list_packages() -> dict[str, str]:
