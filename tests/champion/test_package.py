@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -130,6 +131,21 @@ def locate(version: str) -> Path:
     """Return where MLflow's store keeps the files of a version."""
     uri = MlflowClient().get_model_version_download_uri(MODEL, version)
     return Path(uri.removeprefix("file://"))
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_model_carries_the_code_that_answers_and_no_other(tmp_path: Path) -> None:
+    files = lay_out(tmp_path)
+    whole = Path(package.__file__).parents[1]
+    shutil.copytree(whole, files / package.CODE, ignore=shutil.ignore_patterns("__pycache__"))
+    package.seal(MODEL, files, CELLS)
+    code = files / package.CODE
+    carried = {path.relative_to(code).as_posix() for path in code.rglob("*") if path.is_file()}
+    assert {"pipelines/packaged/nodes.py", "vision/scoring.py", "errors.py"} < carried
+    assert not any(name.startswith(("champion/", "datasets/", "pages/")) for name in carried)
+    assert all(any(path.iterdir()) for path in code.rglob("*") if path.is_dir())
+    # A module of that name that is gone would be missed by nobody here.
+    assert all(list(code.glob(pattern)) for pattern in package.CARRIED)
 
 
 @pytest.mark.usefixtures("keys")

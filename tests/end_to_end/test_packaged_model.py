@@ -49,6 +49,7 @@ Path(sys.argv[2]).write_text(json.dumps({
     "known_before": strange,
     "code": image_classification.__file__,
     "predictions": model.predict(images).to_dict("records"),
+    "loaded": sorted(name for name in sys.modules if name.startswith("image_classification")),
 }))
 """
 
@@ -208,6 +209,11 @@ def test_model_answers_in_python_as_its_network_does_here(
     assert result["known_before"] == []
     assert Path(result["code"]).is_relative_to(packaged.folder)
     packaged.assert_right(result["predictions"])
+    code = packaged.folder / "code"
+    files = [file.relative_to(code).with_suffix("") for file in code.rglob("*.py")]
+    carried = {".".join(file.parts).removesuffix(".__init__") for file in files}
+    unused = carried - set(result["loaded"])
+    assert all(name.startswith("image_classification.vision.") for name in unused)
 
 
 def test_served_model_takes_base64_images_by_column_and_by_row(

@@ -24,6 +24,31 @@ from image_classification.errors import RegistryError, SignatureError
 
 logger = logging.getLogger(__name__)
 
+CODE = "code/image_classification"
+"""Where MLflow puts this project among the files of a model: all of it, as it is asked to."""
+
+CARRIED = (
+    "__init__.py",
+    "errors.py",
+    "text.py",
+    "gate/__init__.py",
+    "gate/prediction.py",
+    "intake/__init__.py",
+    "intake/colour.py",
+    "intake/picture.py",
+    "machine/__init__.py",
+    "machine/environment.py",
+    "machine/keras_home/*",
+    "pipelines/__init__.py",
+    "pipelines/packaged/*.py",
+    "vendor/__init__.py",
+    "vendor/kedro_runner.py",
+    "vendor/tensorflow.py",
+    "vision/*.py",
+)
+"""What of it a model carries: what answers, and nothing that trains, decides or is served. Each
+file is one request where it is uploaded, and one wherever the model is fetched."""
+
 
 @dataclass(frozen=True)
 class ModelParts:
@@ -44,9 +69,20 @@ def seal(model_name: str, folder: Path, golden_cells: pd.DataFrame) -> None:
     Raises:
         SignatureError: the key cannot be used.
     """
+    _leave_out_code(folder / CODE)
     golden_cells.to_parquet(folder / GOLDEN_CELLS, index=False)
     _sign_versions_of_before(model_name)
     signature.sign_folder(folder)
+
+
+def _leave_out_code(code: Path) -> None:
+    """Remove the modules that no packaged model needs."""
+    carried = {path for pattern in CARRIED for path in code.glob(pattern)}
+    for path in sorted(code.rglob("*"), reverse=True):  # a folder after all that is in it
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif path.is_file() and path not in carried:
+            path.unlink()
 
 
 @contextmanager
