@@ -44,6 +44,18 @@ def test_nights_run_in_the_project_with_what_was_asked(
     assert nights == [(tmp_path, *expected)]
 
 
+def test_the_libraries_show_no_bars_among_its_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bars, seen = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(bars, "true")
+    monkeypatch.delenv(bars)
+    monkeypatch.setattr(program, "run_nights", lambda *_: seen.append(os.environ.get(bars)))
+    assert program.main(["demo"]) == 0
+    assert seen == ["false"]
+
+
 @pytest.mark.parametrize("count", ["0", "-1", "2.5", "many"])
 def test_a_number_of_nights_that_is_none_is_refused(
     nights: list[tuple[Any, ...]], count: str, capsys: pytest.CaptureFixture[str]

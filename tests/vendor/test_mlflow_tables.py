@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sqlite3
 from contextlib import closing
@@ -33,6 +34,27 @@ def test_a_store_that_is_there_is_left_alone(empty_store: Path, tmp_path: Path) 
     make_store(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_told_of_making_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.store.db import utils
+    from mlflow.store.tracking import sqlalchemy_store
+
+    told, path = [], tmp_path / "mlflow.db"
+
+    class Store:
+        def __init__(self, uri: str, _: str) -> None:
+            Path(uri.removeprefix("sqlite:///")).write_bytes(b"tables")
+            told.append(utils._logger.isEnabledFor(logging.INFO))
+            self.engine = self
+
+        def dispose(self) -> None: ...
+
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", Store)
+    utils._logger.setLevel(logging.NOTSET)
+    make_store(path)
+    assert path.read_bytes() == b"tables"
+    assert told == [False]
 
 
 def test_of_two_that_make_it_the_first_one_counts(tmp_path: Path) -> None:

@@ -107,8 +107,6 @@ def check_suffix(to: Path) -> None:
 
 def open_context() -> KedroContext:
     """Return the project's context: catalog, parameters, and MLflow pointed to its store."""
-    # Its bars would stand among the lines of the command.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from kedro.framework.session import KedroSession
 
     project_path = find_project_path()

@@ -18,6 +18,7 @@ from image_classification.local.services import Stack, read_stack
 from image_classification.machine.environment import settle
 from image_classification.machine.process import locate_command
 from image_classification.machine.stack import STACKS
+from image_classification.vendor.quiet import silence_libraries
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         settle()
+        silence_libraries()
         if options.verb in ("demo", "replay"):
             run_nights(Path.cwd(), options.verb, options.data, options.nights, options.model)
         elif options.verb == "data":

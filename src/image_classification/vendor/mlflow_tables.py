@@ -1,13 +1,14 @@
 """MLflow: an SQLite store whose tables others see all at once.
 
 Relied on, tried with MLflow 3.17.2: `SqlAlchemyStore`, which makes the tables of a file that has
-none as it is made itself, and its attribute `engine`. MLflow makes them one by one without a lock,
-so two that begin at once leave a file that nobody can use
+none as it is made itself, its attribute `engine`, and the name of the log that tells of it. MLflow
+makes them one by one without a lock, so two that begin at once leave a file that nobody can use
 (https://github.com/mlflow/mlflow/issues/19943). It can go when that is closed.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -21,6 +22,8 @@ def make_store(path: Path) -> None:
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
 
+    # What it tells on stderr nobody can act on.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     part = path.with_name(f"{path.name}.{token_hex(4)}.part")
     try:
         SqlAlchemyStore(  # type: ignore[no-untyped-call]
