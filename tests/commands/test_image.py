@@ -67,6 +67,11 @@ def test_the_history_of_a_label_and_the_versions_that_learned_the_old_one_are_to
     assert listed.loc[seen["path"], "label"] == other
 
 
+@pytest.mark.parametrize("image", ["x" * 300, "a\0b", "x/" * 3000, ""])
+def test_what_no_file_can_be_called_names_no_image(splits: pd.DataFrame, image: str) -> None:
+    assert not match_image(splits, image).any()
+
+
 @pytest.mark.parametrize("how", ["file", "sha256", "start of the sha256", "name", "path"])
 def test_an_image_may_be_named_in_several_ways(
     splits: pd.DataFrame, seen: dict[str, str], delivered: Path, how: str

@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -228,11 +229,17 @@ def test_a_list_longer_than_names_can_make_it_is_not_read(monkeypatch: pytest.Mo
     assert read(content) == {"P/1.png": b"1"}
 
 
-def named(name: bytes, system: int, *more: tuple[str, bytes], attributes: int = 0) -> bytes:
+def named(
+    name: bytes,
+    system: int,
+    *more: tuple[str, bytes],
+    attributes: int = 0,
+    extra: bytes = b"",
+) -> bytes:
     """Return a zip with a file of this name, in bytes, packed on a system without a flag."""
     file = io.BytesIO()
     info = zipfile.ZipInfo("?" * len(name))
-    info.create_system, info.external_attr = system, attributes
+    info.create_system, info.external_attr, info.extra = system, attributes, extra
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(info, b"" if attributes and not name.endswith(b".png") else b"1")
         for other, content in more:
@@ -259,6 +266,28 @@ def test_names_are_read_as_the_system_wrote_them_and_stay_below_the_batch(
     name: bytes, system: int, path: str
 ) -> None:
     assert list(read(named(name, system))) == [path]
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        (b"\1%(crc)s" + "P/日本.png".encode(), "P/日本.png"),
+        (b"\1%(crc)s../../P/1.png", "P/1.png"),
+        (b"\2%(crc)sP/2.png", "P/caf%82.png"),
+        (b"\1\0\0\0\0P/2.png", "P/caf%82.png"),
+        (b"\1%(crc)s", "P/caf%82.png"),
+        (b"", "P/caf%82.png"),
+    ],
+    ids=["a name", "one that leads out", "another version", "of another name", "none", "cut"],
+)
+@pytest.mark.parametrize("before", [b"", b"UT\5\0\3abcd"])
+def test_a_name_that_is_given_once_more_in_unicode_holds(
+    before: bytes, field: bytes, path: str
+) -> None:
+    name = b"P/caf\x82.png"
+    field = field.replace(b"%(crc)s", zlib.crc32(name).to_bytes(4, "little"))
+    extra = before + b"up" + len(field).to_bytes(2, "little") + field
+    assert list(read(named(name, 0, extra=extra))) == [path.replace("%82", "é")]
 
 
 @pytest.mark.parametrize(

@@ -83,12 +83,20 @@ def test_lines_of_a_text_file_are_paths_and_empty_ones_are_none(root: str) -> No
     assert listed["image_name"].tolist() == ["1.png", "2.png"]
 
 
+def test_a_line_of_a_text_file_ends_where_lines_end(root: str) -> None:
+    names = ["a\u2028b.png", "c\x0bd.png", "e\x1cf.png", "g\x85h.png"]
+    for end in ("\n", "\r\n", "\r"):
+        for encoding in ("utf-8", "utf-16"):
+            listed = read(root, "cells.txt", end.join(names).encode(encoding))
+            assert listed["image_name"].tolist() == names
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("cells.json", b"[]", r"ends in '\.json', and no folder"),
         ("cells.parquet", b"no parquet", r"cannot be read as \.parquet"),
-        ("cells.txt", b"\xff\xfe", r"cannot be read as \.txt"),
+        ("cells.txt", b"\xff\xfe", "is empty"),
         ("cells.csv", b"image\n1.png\n", r"no column 'path'. Received columns: image"),
         ("cells.csv", b"path\n", "is empty"),
         ("cells.csv", b"path,image_name\na,1.png,x\n", "line 2: 3 columns: the header has 2"),

@@ -16,8 +16,9 @@ from image_classification.intake.sheet import Row, read_sheet
         b"a,b\n1,2,,\n",
         b"a,b\r1,2\r",
         b'"a","b"\n"1","2"\n',
+        "a\tb\r\n1\t2\r\n".encode("utf-16"),
     ],
-    ids=["Excel", "tabs", "empty rows", "empty cells", "old Macs", "quoted"],
+    ids=["Excel", "tabs", "empty rows", "empty cells", "old Macs", "quoted", "Unicode of Windows"],
 )
 def test_tables_of_every_making_are_read(content: bytes) -> None:
     columns, rows = read_sheet(content)

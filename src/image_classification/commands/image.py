@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -24,15 +23,13 @@ from image_classification.configuration import names
 from image_classification.errors import ImageClassificationError
 from image_classification.intake import index
 from image_classification.intake.correction import Correction, sort_corrections
+from image_classification.intake.request import SHORTEST_ID, name_image
 
 SHOWN = ["image_id", "path", "label", "patient", "captured_on", "batch", "split"]
 """Columns that are printed."""
 
 PRESENT = "label_now"
 """Column of the label that holds now; "" where the image has none, or is not in the index."""
-
-SHORTEST_ID = 8
-"""Digits of a sha256 that are enough to name an image."""
 
 
 @click.command()
@@ -137,9 +134,8 @@ def _trace_image(model_name: str, image: str) -> pd.DataFrame:
 
 def match_image(table: pd.DataFrame, image: str) -> pd.Series:
     """Return which rows are of an image: named by its file, path, name, or start of its sha256."""
-    if Path(image).is_file():
-        return table["image_id"] == hashlib.sha256(Path(image).read_bytes()).hexdigest()
-    matches = (table["path"] == image) | (table["image_name"] == image)
-    if len(image) >= SHORTEST_ID:
-        matches |= table["image_id"].str.startswith(image)
+    name = name_image(image)
+    matches = (table["path"] == name) | (table["image_name"] == name)
+    if len(name) >= SHORTEST_ID:
+        matches |= table["image_id"].str.startswith(name)
     return matches

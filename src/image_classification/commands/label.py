@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,13 @@ from image_classification.commands.console import (
 from image_classification.configuration import names
 from image_classification.errors import DataError
 from image_classification.intake import correction, index
-from image_classification.intake.request import Relabelling, Request, group_changes, read_requests
+from image_classification.intake.request import (
+    Relabelling,
+    Request,
+    group_changes,
+    name_image,
+    read_requests,
+)
 
 if TYPE_CHECKING:
     from image_classification.intake.correction import LabelChange
@@ -56,7 +61,7 @@ def relabel(
     if not by.strip():
         raise click.UsageError("--by is empty: who says so?")
     if source is None:
-        requests = [Request(_name_image(str(image)), str(label), reason)]
+        requests = [Request(name_image(str(image)), str(label), reason)]
     else:
         requests = read_requests(source.read_bytes(), reason)
     changes, faults = _judge(requests)
@@ -102,9 +107,3 @@ def _judge(
         else:
             changes.append((request, judged))
     return changes, faults
-
-
-def _name_image(image: str) -> str:
-    """Return the sha256 of a file, or else what was given."""
-    path = Path(image)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else image

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,10 @@ from image_classification.vendor.zipfile import locate_members
 
 ENCRYPTED, UTF_8 = 0x1, 0x800
 """Bits of a member's flags: it needs a password; its name is UTF-8."""
+
+UNICODE_PATH = 0x7075
+FIELD_HEAD = struct.Struct("<HH")
+"""Kind and length of a field that an entry may have more."""
 
 DOS, UNIX = 0, 3
 """Systems that a member may have been packed on."""
@@ -241,16 +247,36 @@ def _read_name(info: zipfile.ZipInfo) -> str:
     """Return the name of a member, as Python names a local file.
 
     Without a flag, Python takes each name for one of DOS. Programs of Unix write what the disk has,
-    mostly UTF-8; others may, too.
+    mostly UTF-8; others may, too, or give the name once more in a field of its own.
     """
     name = info.orig_filename.partition("\0")[0]
-    if info.flag_bits & UTF_8 or name.isascii():
+    if info.flag_bits & UTF_8:
+        return name
+    raw = info.orig_filename.encode("cp437")
+    if said := _read_name_field(info.extra, raw):
+        return said.partition("\0")[0]
+    if name.isascii():
         return name
     raw = name.encode("cp437")
     try:
         return raw.decode()
     except UnicodeDecodeError:
         return os.fsdecode(raw) if info.create_system == UNIX else name
+
+
+def _read_name_field(extra: bytes, raw: bytes) -> str:
+    """Return the name that the field "Info-ZIP Unicode Path" gives; "" where it gives none.
+
+    It holds a version, the CRC-32 of the name that stands in the entry (`raw`), and the name in
+    UTF-8. If the CRC-32 is another, the entry was renamed since, and the field does not count
+    (PKWARE, APPNOTE 4.6.9). Python 3.13 reads it, too.
+    """
+    while len(extra) >= FIELD_HEAD.size:
+        kind, length = FIELD_HEAD.unpack_from(extra)
+        field, extra = extra[FIELD_HEAD.size :][:length], extra[FIELD_HEAD.size + length :]
+        if kind == UNICODE_PATH and field[:5] == b"\1" + zlib.crc32(raw).to_bytes(4, "little"):
+            return field[5:].decode("utf-8", "ignore")
+    return ""
 
 
 def _clean_path(name: str) -> str:

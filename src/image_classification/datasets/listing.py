@@ -17,7 +17,7 @@ from image_classification.datasets.folder import (
 )
 from image_classification.datasets.leftover import READ_SUFFIXES
 from image_classification.errors import DataError
-from image_classification.intake.sheet import read_sheet
+from image_classification.intake.sheet import decode_text, read_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,8 @@ def _parse_list(content: bytes, suffix: str) -> pd.DataFrame:
         return pd.read_parquet(io.BytesIO(content))
     if suffix == ".csv":
         return _parse_csv(content)
-    lines = content.decode("utf-8-sig").splitlines()
+    # Its lines alone: `splitlines` would cut a name at signs that names of files may have.
+    lines = io.StringIO(decode_text(content), newline=None)
     return pd.DataFrame({"path": [line.strip() for line in lines if line.strip()]})
 
 

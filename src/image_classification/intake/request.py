@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -40,6 +43,13 @@ class Request(NamedTuple):
     reason: str
     line: int = 0
     fault: str = ""
+
+
+def name_image(image: str) -> str:
+    """Return the sha256 of a file, or else what was given, whatever it is."""
+    if not os.path.isfile(image):  # noqa: PTH113 - that of pathlib fails for a name that is too long
+        return image
+    return hashlib.sha256(Path(image).read_bytes()).hexdigest()
 
 
 def read_requests(content: bytes, reason: str) -> list[Request]:

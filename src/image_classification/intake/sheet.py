@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -28,17 +29,26 @@ class Row(NamedTuple):
     fault: str = ""
 
 
+def decode_text(content: bytes) -> str:
+    """Return the text of a file that a person wrote.
+
+    It is UTF-8, or the UTF-16 that Windows calls Unicode, which begins with a mark of its own.
+    Bytes that are neither are written as names of files are (`encode_name`).
+    """
+    utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if utf_16 else "utf-8-sig", "backslashreplace")
+
+
 def read_sheet(content: bytes) -> tuple[list[str], Iterator[Row]]:
     """Return the names of the columns, in small letters, and the rows, without the empty ones.
 
     Cells that are empty and beyond the last column do not count: a spreadsheet writes them where
-    there was something once. What is not UTF-8 is written as names of files are (`encode_name`),
-    and what `escape_cell` has kept from a spreadsheet is restored.
+    there was something once. What `escape_cell` has kept from a spreadsheet is restored.
 
     Raises:
         ValueError: it is no CSV, or has two columns of one name.
     """
-    text = content.decode("utf-8-sig", "backslashreplace")
+    text = decode_text(content)
     first = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=first.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
