@@ -28,7 +28,9 @@ os.environ.update(
     MLFLOW_DISABLE_TELEMETRY="true",
     TF_CPP_MIN_LOG_LEVEL="3",
     # Levels only: Kedro's own handler draws tables, which takes longer than what they tell of.
-    KEDRO_LOGGING_CONFIG=str(Path(__file__).parents[1] / "airflow" / "kedro_logging.yml"),
+    KEDRO_LOGGING_CONFIG=str(
+        Path(__file__).parents[1] / "src/image_classification/orchestration/kedro_logging.yml"
+    ),
 )
 for name in list(os.environ):
     if name.startswith(("AIRFLOW__", "IMAGE_CLASSIFICATION_")) or name == "MLFLOW_TRACKING_URI":

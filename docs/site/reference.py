@@ -13,7 +13,9 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Kedro would take over the log, and the warnings about dead links with it.
-os.environ["KEDRO_LOGGING_CONFIG"] = str(PROJECT / "airflow" / "kedro_logging.yml")
+os.environ["KEDRO_LOGGING_CONFIG"] = str(
+    PROJECT / "src" / "image_classification" / "orchestration" / "kedro_logging.yml"
+)
 
 from image_classification.commands.group import commands  # noqa: E402
 from image_classification.configuration.parameters import Parameters  # noqa: E402

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from image_classification.commands.project import new_project
-from image_classification.configuration.location import find_project_path
+from image_classification.configuration.location import find_configuration
 from image_classification.configuration.plain import PlainConfiguration
 from image_classification.configuration.project import KEYS, PROJECT_VARIABLE, read_project
 
@@ -42,7 +42,7 @@ def test_the_proposed_file_is_a_project_and_each_value_says_why(
     assert done.exit_code == 0, done.output
     assert f"export {PROJECT_VARIABLE}={file}" in done.output
     monkeypatch.setenv(PROJECT_VARIABLE, str(file))
-    found = read_project(find_project_path() / "conf", "test")
+    found = read_project(find_configuration(), "test")
     assert set(found) == set(KEYS)
     assert found["classes"] == ["healthy", "mildew", "rust"]
     assert found["words"]["groups"] == "fields"
@@ -80,5 +80,6 @@ def test_images_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
 def test_it_says_how_an_environment_is_used(
     tmp_path: Path, leaves: Path, monkeypatch: pytest.MonkeyPatch, folder: str, said: str
 ) -> None:
-    monkeypatch.setattr("image_classification.commands.project.find_project_path", lambda: tmp_path)
+    (tmp_path / "conf" / "base").mkdir(parents=True)
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_CONFIGURATION", str(tmp_path / "conf"))
     assert said in propose(tmp_path / "conf" / folder, leaves).output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from shipped import CONF, read_files
 
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
@@ -40,6 +42,21 @@ def loader(conf: Path) -> ReadOnceConfigLoader:
 
 def make_loader(conf: Path, env: str = "local", **params: Any) -> ReadOnceConfigLoader:
     return ReadOnceConfigLoader(str(conf), env=env, runtime_params=params, **LOADER_ARGUMENTS)
+
+
+def test_an_archive_is_read_as_its_folder_and_its_local_environment_may_be_missing(
+    conf: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+    (conf / "local").rmdir()
+    archive = tmp_path_factory.mktemp("dist") / "conf.tar.gz"
+    with tarfile.open(archive, "w:gz") as written:
+        written.add(conf, "conf")
+    loader = ReadOnceConfigLoader(str(archive), **LOADER_ARGUMENTS)
+    assert loader["parameters"]["image"] == {"size_px": 64}
+    assert loader["parameters"] == read_parameters(archive, "base")
+    with pytest.raises(MissingConfigException, match="staging"):
+        read_parameters(archive, "staging")
 
 
 def read_parameters(conf: Path, env: str = "local", **params: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
-from image_classification.configuration.location import find_project_path
+from image_classification.configuration.location import find_configuration
 from image_classification.configuration.plain import PATTERNS, PlainConfiguration
 from image_classification.errors import ConfigurationError
 
-CONF = find_project_path() / "conf"
+CONF = find_configuration()
 ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
 ODD = {
     "base/globals.yml": "root: ${env:ROOT,/data}\nimages: ${.root}/images\n_hidden: 1\nn: 1e-3\n",
@@ -58,6 +58,14 @@ def test_the_resolvers_of_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PlainConfiguration(CONF, "test")["catalog"]["ledger"]["filepath"].endswith("/ledger")
     assert OmegaConf.create({"a": "${globals:b}"})["a"] == "kept"
     OmegaConf.clear_resolver("globals")
+
+
+def test_only_the_environment_that_is_everybodys_own_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "globals.yml").write_text("a: 1")
+    assert PlainConfiguration(tmp_path)["globals"] == {"a": 1}
+    with pytest.raises(ConfigurationError, match="There is no environment 'production'"):
+        PlainConfiguration(tmp_path, "production")["globals"]
 
 
 @pytest.mark.parametrize(

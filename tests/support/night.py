@@ -19,6 +19,8 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow.executors.local_executor import LocalExecutor
 from dag_file import load_dag
 
+from image_classification.orchestration.task_log import keep_log_handlers
+
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_FILE = PROJECT / "dags" / "image_classification_retraining_dag.py"
 STEPS: dict[str, Callable[[Any], Any]] = {
@@ -50,7 +52,7 @@ class Workload:
 
 def run_step(workload: Workload) -> None:
     """Do what the operator does."""
-    os.environ["KEDRO_LOGGING_CONFIG"] = str(PROJECT / "airflow" / "kedro_logging.yml")
+    keep_log_handlers()
     from image_classification.orchestration.kedro_run import KedroRun
 
     kept = Path(os.environ["IMAGE_CLASSIFICATION_STORAGE"], "mlflow_run_id")

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from image_classification.configuration.location import find_project_path
+from image_classification.configuration.location import (
+    PACKAGE,
+    find_configuration,
+    find_project_path,
+)
 from image_classification.errors import DataError, find_cause
 from image_classification.progress import progress
 from image_classification.text import escape_lines
@@ -109,9 +113,8 @@ def open_context() -> KedroContext:
     """Return the project's context: catalog, parameters, and MLflow pointed to its store."""
     from kedro.framework.session import KedroSession
 
-    project_path = find_project_path()
-    _prepare_kedro(project_path)
-    return KedroSession.create(project_path=project_path).load_context()
+    _prepare_kedro()
+    return KedroSession.create(**_locate_project()).load_context()
 
 
 def load_entry(context: KedroContext, name: str) -> Any:
@@ -150,7 +153,7 @@ def read_configuration() -> ReadOnceConfigLoader:
         ReadOnceConfigLoader,
     )
 
-    conf = str(find_project_path() / "conf")
+    conf = str(find_configuration())
     return ReadOnceConfigLoader(conf, env=os.environ.get("KEDRO_ENV"), **LOADER_ARGUMENTS)
 
 
@@ -158,21 +161,24 @@ def run_pipeline(name: str, **parameters: Any) -> KedroContext:
     """Run a registered pipeline with some parameters changed; return its context."""
     from kedro.framework.session import KedroSession
 
-    project_path = find_project_path()
-    _prepare_kedro(project_path)
-    session = KedroSession.create(project_path=project_path, runtime_params=parameters)
+    _prepare_kedro()
+    session = KedroSession.create(**_locate_project(), runtime_params=parameters)
     with session:
         context: KedroContext = session.load_context()
         session.run(pipeline_names=[name])
     return context
 
 
-@cache
-def _prepare_kedro(project_path: Path) -> None:
-    """Let Kedro know the project and its settings, once in a process."""
-    from kedro.framework.startup import bootstrap_project
+def _locate_project() -> dict[str, Any]:
+    return {"project_path": find_project_path(), "conf_source": str(find_configuration())}
 
-    bootstrap_project(project_path)
+
+@cache
+def _prepare_kedro() -> None:
+    """Let Kedro know the project and its settings, once in a process."""
+    from kedro.framework.project import configure_project
+
+    configure_project(PACKAGE)
     for handler in progress.handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)  # a table may go to stdout

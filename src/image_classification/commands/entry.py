@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
+from contextlib import suppress
 
+from image_classification.errors import ConfigurationError
 from image_classification.machine.environment import settle_command
 from image_classification.vendor.quiet import silence_libraries
 
@@ -14,11 +15,10 @@ def main() -> None:
     """Run `image-classification`."""
     settle_command()
     silence_libraries()
-    from image_classification.configuration.location import find_project_path
+    from image_classification.configuration.location import name_log_configuration
 
-    logging_config = find_project_path() / "conf" / "logging.yml"
-    if logging_config.is_file():
-        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logging_config))
+    with suppress(ConfigurationError):  # the command that reads the configuration says it
+        name_log_configuration()
     if not sys.warnoptions:
         # The libraries warn about one another, and MLflow sets the filters back as it is imported.
         warnings.showwarning = lambda *_, **__: None

@@ -9,7 +9,7 @@ import click
 import yaml
 
 from image_classification.commands.console import report_errors, say
-from image_classification.configuration.location import find_project_path
+from image_classification.configuration.location import find_configuration
 from image_classification.configuration.project import PROJECT_FILE, PROJECT_VARIABLE
 from image_classification.datasets import delivery
 from image_classification.errors import DataError
@@ -94,7 +94,7 @@ def _dump(value: object) -> str:
 
 
 def _tell_how_to_use(file: Path) -> str:
-    conf = find_project_path() / "conf"
+    conf = find_configuration()
     place = file.resolve()
     if place.parent.parent != conf:
         return f"use it: export {PROJECT_VARIABLE}={place}"

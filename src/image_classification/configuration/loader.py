@@ -14,8 +14,8 @@ from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
 from image_classification import words
+from image_classification.configuration.location import BASE, open_configuration
 from image_classification.configuration.plain import (
-    BASE,
     DEFAULT,
     MERGED_BY_KEY,
     PATTERNS,
@@ -55,11 +55,15 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         # Must be there first: Kedro's loader reads a value while it is made.
         self._known: dict[str, dict[str, Any]] = {}
         self._texts = _Texts()
+        place = Path(conf_source)
+        conf = open_configuration(place) if place.is_file() else place
+        if not env and not (conf / options.get("default_run_env", "")).is_dir():
+            options["default_run_env"] = options.get("base_env")
         self._options = {"env": env, **options}
-        self.project = read_project(Path(conf_source), env or options.get("default_run_env"))
+        self.project = read_project(conf, env or options.get("default_run_env"))
         words.use(make_words(self.project))
         super().__init__(
-            conf_source, runtime_params=self._texts.hide(runtime_params or {}), **self._options
+            str(conf), runtime_params=self._texts.hide(runtime_params or {}), **self._options
         )
 
     def __getitem__(self, key: str) -> dict[str, Any]:

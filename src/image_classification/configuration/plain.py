@@ -16,15 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from image_classification import words
-from image_classification.configuration.location import find_project_path
+from image_classification.configuration.location import BASE, find_configuration
 from image_classification.configuration.project import make_words, read_project, take
 from image_classification.configuration.resolvers import RESOLVERS
 from image_classification.errors import ConfigurationError
 from image_classification.text import unify_text
 from image_classification.vendor.omegaconf import use_resolvers
 
-BASE, DEFAULT = "base", "local"
-"""Environments: the one below all others, and the one over it where none is named."""
+DEFAULT = "local"
+"""The environment over `base` where none is named. It need not be there: no archive has it."""
 
 PATTERNS = {
     "catalog": ["catalog*", "catalog*/**", "**/catalog*"],
@@ -50,8 +50,11 @@ class PlainConfiguration:
         Args:
             conf: the folder of the environments; that of the project where it is None.
             env: the environment; the one in `KEDRO_ENV`, or `local`, where it is None.
+
+        Raises:
+            ConfigurationError: the configuration that is named cannot be read.
         """
-        self._conf = conf or find_project_path() / "conf"
+        self._conf = conf or find_configuration()
         self._env = env or os.environ.get("KEDRO_ENV") or DEFAULT
         self._known: dict[str, dict[str, Any]] = {}
         self.project = read_project(self._conf, self._env)
@@ -93,6 +96,8 @@ class PlainConfiguration:
     def _read_environment(self, environment: str, kind: str) -> dict[str, Any]:
         folder = self._conf / environment
         if not folder.is_dir():
+            if environment == DEFAULT:
+                return {}
             raise ConfigurationError(
                 f"There is no environment '{environment}': '{folder}' is no folder. Correct "
                 "KEDRO_ENV, or make the folder."

@@ -9,7 +9,11 @@ from urllib.parse import urlparse
 
 from omegaconf import OmegaConf
 
-from image_classification.configuration.location import find_project_path
+from image_classification.configuration.location import (
+    BASE,
+    find_configuration,
+    find_project_path,
+)
 from image_classification.configuration.networks import list_network_names
 from image_classification.errors import ConfigurationError
 from image_classification.machine.place import locate, locate_store
@@ -46,7 +50,7 @@ def read_parameter(path: str) -> Any:
     Raises:
         ConfigurationError: there is no such parameter.
     """
-    files = sorted((find_project_path() / "conf" / "base").glob("parameters*.yml"))
+    files = sorted((find_configuration() / BASE).glob("parameters*.yml"))
     value = OmegaConf.select(OmegaConf.merge(*map(OmegaConf.load, files)), path)
     if value is None:
         raise ConfigurationError(f"airflow.yml: there is no parameter '{path}'.")

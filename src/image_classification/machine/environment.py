@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import locale
 import os
-import stat
 import sys
 import sysconfig
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from image_classification.errors import ConfigurationError
+from image_classification.machine.place import open_own_folder
 
 Variables = MutableMapping[str, str]
 
@@ -310,13 +310,7 @@ def _find_home(variables: Variables) -> Iterator[str]:
     """Matplotlib and others write below the home; where that fails, each takes seconds for it."""
     home = variables.get("HOME")
     if home is not None and not os.access(home, os.W_OK):
-        place = Path(tempfile.gettempdir()) / f"image-classification-{os.getuid()}"
-        with suppress(FileExistsError):
-            place.mkdir(mode=0o700)
-        # Everybody may write there: settings of somebody else may lie under that name.
-        found = place.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-            place = Path(tempfile.mkdtemp(prefix="image-classification-"))
+        place = open_own_folder(Path(tempfile.gettempdir()))
         for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
             variables.setdefault(name, str(place))
     yield from ()

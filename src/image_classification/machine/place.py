@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -34,6 +37,20 @@ def locate_store(given: str, base: Path) -> str:
     if not given.startswith(SQLITE) or "://" in (path := given.removeprefix(SQLITE)):
         return given
     return f"{SQLITE}{locate(path, base)}"
+
+
+def open_own_folder(parent: Path) -> Path:
+    """Return a folder of this user below a folder where everybody may write, as the temporary one.
+
+    What somebody else has put there under that name is not used: another one is made then.
+    """
+    place = parent / f"image-classification-{os.geteuid()}"
+    with suppress(FileExistsError):
+        place.mkdir(mode=0o700)
+    found = place.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
+        return place
+    return Path(tempfile.mkdtemp(prefix="image-classification-", dir=parent))
 
 
 def find_unusable(path: Path) -> str:

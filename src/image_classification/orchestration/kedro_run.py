@@ -13,8 +13,8 @@ from typing import Any
 
 import kedro
 from kedro.framework.context import KedroContext
+from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogProtocol
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 
@@ -22,6 +22,7 @@ from image_classification import tracking
 from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.statement import DecisionRun
 from image_classification.configuration import names
+from image_classification.configuration.location import PACKAGE, find_configuration
 from image_classification.configuration.path import list_values
 from image_classification.configuration.tag import PROMOTION, TRAINING
 from image_classification.errors import ConfigurationError, SealedError
@@ -269,10 +270,13 @@ class KedroRun:
         return session
 
     def _create_session(self) -> TaskSession:
-        bootstrap_project(self.project_path)
+        configure_project(PACKAGE)
+        conf_source = find_configuration(self.project_path)
         env = os.environ.get("KEDRO_ENV")
         params = deepcopy(self._session_params)
-        session: TaskSession = make_session(TaskSession, self.project_path, env, params)
+        session: TaskSession = make_session(
+            TaskSession, self.project_path, conf_source, env, params
+        )
         return session
 
     @property

@@ -30,11 +30,14 @@ from kedro_mlflow.pipeline.pipeline_ml import PipelineML
 def make_session(
     session_class: type[KedroSession],
     project_path: Path,
+    conf_source: Path,
     env: str | None,
     runtime_params: dict[str, Any],
 ) -> Any:
     """Make a session as `KedroSession.create` does, without asking git for what nobody reads."""
-    session = session_class(session_id=generate_timestamp(), project_path=project_path)
+    session = session_class(
+        session_id=generate_timestamp(), project_path=project_path, conf_source=str(conf_source)
+    )
     facts = {"session_id": session.session_id, "env": env, "runtime_params": runtime_params}
     session._store.update(facts)
     return session

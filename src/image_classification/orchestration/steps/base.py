@@ -14,6 +14,7 @@ from image_classification.orchestration.notices.note import LONGEST_NOTE
 from image_classification.orchestration.notices.notification import make_notice, send_notice
 from image_classification.orchestration.settings import DagSettings, Event
 from image_classification.orchestration.task_id import KEEP_CHAMPION, OPEN_RUN
+from image_classification.orchestration.task_log import keep_log_handlers
 from image_classification.text import escape_markdown
 
 if TYPE_CHECKING:
@@ -46,9 +47,8 @@ class PipelineOperator(BaseOperator):
 
     def start(self, context: Context, mlflow_run_id: str | None = None) -> KedroRun:
         """Return the Kedro side of this DAG run; the log says where its MLflow run is."""
-        project_path = Path(self.project_path)
         # Before Kedro's import, which would take the log handlers away from Airflow.
-        os.environ["KEDRO_LOGGING_CONFIG"] = str(project_path / "airflow" / "kedro_logging.yml")
+        keep_log_handlers()
         os.environ.setdefault("DO_NOT_TRACK", "1")
         # The log names the run already; to print its address, MLflow would ask for the run again.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -56,7 +56,7 @@ class PipelineOperator(BaseOperator):
 
         run_id = str(context["run_id"])
         run = KedroRun(
-            project_path=project_path,
+            project_path=Path(self.project_path),
             pipeline=self.pipeline,
             dag_id=context["dag"].dag_id,
             dag_run_id=run_id,

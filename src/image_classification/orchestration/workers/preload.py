@@ -18,6 +18,7 @@ from airflow.configuration import conf
 
 from image_classification.errors import ConfigurationError
 from image_classification.machine.environment import settle
+from image_classification.orchestration.task_log import keep_log_handlers
 from image_classification.vendor.airflow.preload import TASK_MODULES
 
 PRELOADED = (
@@ -146,13 +147,6 @@ def preload_modules(names: Iterable[str] | None = None) -> Preload:
     for thread, name in _find_survivors(started):
         preload.unsafe.setdefault(name, f"a thread running ('{thread}')")
     return preload
-
-
-def keep_log_handlers() -> None:
-    """Keep Airflow's log handlers: Kedro configures logging when it is imported."""
-    project_path = Path(conf.get_mandatory_value("core", "dags_folder")).parent
-    configuration = project_path / "airflow" / "kedro_logging.yml"
-    os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(configuration))
 
 
 def _resolve_module_files() -> None:
