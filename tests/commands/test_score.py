@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +37,21 @@ def test_without_a_file_the_place_of_the_table_is_told(delivered: Path, tmp_path
     assert "; 1 could not be read" in result.output
     place = result.output.partition("Table: ")[2].strip()
     assert pd.read_csv(place)["path"].tolist() == [str(image), str(tmp_path / "gone.png")]
+
+
+def test_json_is_a_row_for_each_image_and_nothing_else(delivered: Path, tmp_path: Path) -> None:
+    image = next(delivered.rglob("*.png"))
+    (tmp_path / "cells.csv").write_text(f"path\n{image}\ngone.png\n")
+    result = call("score", str(tmp_path / "cells.csv"), "--allow", str(delivered), "--json")
+    assert result.exit_code == 0, result.output
+    read, gone = json.loads(result.stdout)
+    assert read["path"] == str(image)
+    assert read["category"] in ("Parasitized", "Uninfected")
+    assert read["probability_Parasitized"] + read["probability_Uninfected"] == pytest.approx(1)
+    assert (read["error"], read["model_version"]) == ("", "1")
+    assert gone["probability_Parasitized"] is None
+    assert gone["error"].startswith("the file cannot be read")
+    assert "scored 1 images with v1" in result.stderr
 
 
 def test_a_list_names_images_beside_it_and_of_the_storage_and_no_others(

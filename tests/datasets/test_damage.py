@@ -38,7 +38,7 @@ def storage(root: str) -> Storage:
             filepath=f"{root}/{folder}", columns=list(TABLE), order_by="recorded_at"
         ).save(TABLE)
     BatchTablesDataset(filepath=f"{root}/index/inspections").save({"first": TABLE})
-    for folder in ("index/screenings", "index/reviews", "ledger"):
+    for folder in ("index/screenings", "index/reviews", "ledger", "pages"):
         RecordsDataset(filepath=f"{root}/{folder}").save({"first": {"verdict": "accepted"}})
     WholeJSONDataset(filepath=f"{root}/index/contract.json").save({})
     pixels = PixelShard(["a", "b"], np.zeros((2, 4, 4, 3), np.uint8))
@@ -67,7 +67,7 @@ class Storage(NamedTuple):
 
 def test_a_sound_storage_is_sound(storage: Storage) -> None:
     assert find_damage(storage.root) == []
-    assert len(storage.names()) == 11
+    assert len(storage.names()) == 12
 
 
 @pytest.mark.parametrize("left", [0.5, 0.0])

@@ -109,6 +109,18 @@ def test_a_run_whose_id_somebody_chose_leads_to_its_page(client: TestClient, fol
     assert client.get("/run/retraining/the%20first%2Bbest").text == PAGE
 
 
+@pytest.mark.parametrize("damage", ["", "[]", "{}", "7"])
+def test_what_is_damaged_of_one_night_hides_no_other(
+    client: TestClient, folder: Path, damage: str
+) -> None:
+    (folder / f"{RUN_ID}.json").write_text(json.dumps({"airflow_run": "retraining/one"}))
+    (folder / f"{'b' * 32}.json").write_text(damage)
+    assert client.get("/run/retraining/one").text == PAGE
+    answer = client.get("/run/retraining/two")
+    assert answer.status_code == 404
+    assert "is damaged" in answer.text
+
+
 def test_before_the_first_night_it_says_so(client: TestClient) -> None:
     answer = client.get("/")
     assert answer.status_code == 404

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from judgement import make_decision, make_entry
 from night_pages import RUN, make_trend, promote, read_page
 
 from image_classification.gate import verdict
 from image_classification.pages import history
 from image_classification.pages.arrival import Arrival
-from image_classification.pages.history import list_nights, make_record, render_history
+from image_classification.pages.history import (
+    list_nights,
+    make_record,
+    read_time,
+    render_history,
+)
 from image_classification.pages.story import NightFacts, tell_story
 
 ENTRIES = [
@@ -69,6 +75,46 @@ def test_a_decision_that_is_damaged_is_told_by_its_name() -> None:
     (night,) = list_nights([damaged], {})
     assert night["headline"] == "Champion kept against v5"
     assert night["lead"] == "it is better"
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        ({}, "it cannot be read"),
+        (["headline"], "it cannot be read"),
+        ({"at": "2026-11-22T02:00:00+00:00"}, "its 'headline' is missing"),
+        (make_records()["r1"] | {"found": "many"}, "its 'found' is damaged"),
+        (make_records()["r1"] | {"at": "yesterday"}, "its 'at' is no time"),
+    ],
+)
+def test_a_record_that_is_damaged_costs_the_line_of_its_night_alone(
+    damage: Any, fault: str
+) -> None:
+    records = {**make_records(), "r1": damage, "r7": damage}
+    _, text = read_page(render_history(ENTRIES, records, make_trend()))
+    assert "nothing was trained" in text  # of the other night
+    nights = {night["page"]: night for night in list_nights(ENTRIES, records)}
+    said = f"What is kept of this night for this list is damaged: {fault}."
+    assert nights["r1.html"]["headline"] == "Version 4 is now in use"  # as the ledger knows it
+    assert nights["r1.html"]["lead"].endswith(said)
+    assert nights["r7.html"]["headline"] == "Its own page tells what was decided"
+    assert nights["r7.html"]["lead"] == said
+
+
+def test_the_time_of_a_night_is_known_where_the_rest_of_its_record_is_damaged() -> None:
+    assert read_time({"at": "2026-11-22T02:00:00+00:00"}) == "2026-11-22T02:00:00+00:00"
+    for damage in ({}, {"at": 7}, {"at": None}, ["at"], None):
+        assert read_time(damage) == ""
+
+
+@pytest.mark.parametrize(
+    "decision", [{"tests": 7}, {"challenger": {"version": "4"}}, {"images": 1}]
+)
+def test_a_decision_that_is_damaged_stops_no_page(decision: dict[str, Any]) -> None:
+    entries = [*ENTRIES[:1], promote(decision=decision)]
+    _, text = read_page(render_history(entries, {}, None))
+    assert "Version 4 is in use" in text
+    assert "How they did on the newest days It cannot be read" in text
 
 
 def test_before_the_first_night_it_says_what_to_do() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,6 +85,28 @@ def test_shows_every_part_of_the_evidence() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("airflow_url", "address"),
+    [
+        (RUN.airflow_url, "http://airflow/nights/index.html"),
+        ("", "/pages/index.html"),
+    ],
+)
+@pytest.mark.usefixtures("entries")
+def test_the_copy_in_mlflow_tells_where_all_nights_are(
+    logged: dict[str, str], airflow_url: str, address: str
+) -> None:
+    catalog = make_catalog()
+    write_night(catalog, replace(RUN, airflow_url=airflow_url), "promoted v4: better")
+    tags, text = read_page(logged["r1"])
+    shown = [attributes.get("href") for tag, attributes in tags if tag == "a"]
+    assert "index.html" not in shown  # which does not lie beside it
+    assert shown.count(address) == 2 if airflow_url else f"All nights: {address}" in text
+    assert '<body class="framed">' in logged["r1"]  # where addresses can be read and copied
+    beside, _ = read_page(catalog[names.PAGES].value["r1.html"])
+    assert [a.get("href") for tag, a in beside if tag == "a"].count("index.html") == 2
+
+
 @pytest.mark.usefixtures("entries")
 def test_every_image_has_a_text_and_lies_in_the_page() -> None:
     tags, _ = read_page(write(make_catalog()))
@@ -138,7 +161,7 @@ def test_stays_below_its_size_with_many_images_and_patients(
 ) -> None:
     write(make_catalog())
     assert len(logged["r1"].encode()) < LARGEST_PAGE_BYTES
-    monkeypatch.setattr(night, "LARGEST_PAGE_BYTES", len(logged["r1"]) - 10)
+    monkeypatch.setattr(night, "LARGEST_PAGE_BYTES", len(logged["r1"]) - 1)
     assert "data:image/jpeg" not in write(make_catalog())
 
 
@@ -174,7 +197,9 @@ def test_is_written_again_with_the_time_of_the_first_writing(logged: dict[str, s
 
 
 @pytest.mark.usefixtures("entries")
-def test_a_record_that_is_damaged_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_damaged_costs_a_line_of_the_page_of_all_nights(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Damaged(dict[str, Any]):
         def __getitem__(self, name: str) -> Any:
             if name == "r0":
@@ -182,9 +207,13 @@ def test_a_record_that_is_damaged_is_left_out(caplog: pytest.LogCaptureFixture) 
             return super().__getitem__(name)
 
     catalog = make_catalog()
-    catalog[names.NIGHT_RECORDS].value = Damaged(r0={})
+    catalog[names.NIGHT_RECORDS].value = Damaged(r0={}, r1=["no record"])
+    catalog[names.CHAMPION_TREND].value = "no trend"
     assert "Version 4 is now in use" in write(catalog)
     assert "r0.json is cut" in caplog.text
+    _, text = read_page(catalog[names.PAGES].value["index.html"])
+    assert "is damaged: it cannot be read." in text
+    assert "image-classification check tells why" in text
 
 
 @pytest.mark.usefixtures("entries")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from image_classification.commands.console import (
+    as_json_option,
     check_suffix,
     report_errors,
     run_pipeline,
@@ -26,8 +27,9 @@ from image_classification.vendor.kedro import locate_file
     multiple=True,
     help="A folder, or the beginning of URLs, of images that the list may name. May be repeated.",
 )
+@as_json_option
 @report_errors
-def score(path: str, to: Path | None, places: tuple[str, ...]) -> None:
+def score(path: str, to: Path | None, places: tuple[str, ...], as_json: bool) -> None:
     """Score PATH with the champion: a folder of images, or a list of them.
 
     A list is a .txt with a path per line, or a .csv or .parquet with a column `path`. It names
@@ -42,8 +44,8 @@ def score(path: str, to: Path | None, places: tuple[str, ...]) -> None:
     catalog = run_pipeline(
         "inference", inference={"images": place}, named_places=[place, *allowed]
     ).catalog
-    say(catalog.load(names.SCORE_SUMMARY)["outcome"])
-    if to is None:
-        say(f"Table: {locate_file(catalog[names.SCORE_TABLE])}")
+    say(catalog.load(names.SCORE_SUMMARY)["outcome"], err=as_json)
+    if as_json or to is not None:
+        show_table(catalog.load(names.SCORES), [], to, as_json=as_json)
     else:
-        show_table(catalog.load(names.SCORES), [], to)
+        say(f"Table: {locate_file(catalog[names.SCORE_TABLE])}")

@@ -37,10 +37,11 @@ MADE_AGAIN = {
     "hindsight": "the next look back scores its images again",
     "references": "the next watch measures the champion's labels again",
     "trend": "its nights are missing from the trend from now on",
+    "pages": "the page of all nights tells this one as the ledger knows it",
 }
 """What becomes of a file that is moved aside, by the beginning of its path."""
 
-FOLDERS = ("index", "pixels", "hindsight", "images", "ledger", "references", "trend")
+FOLDERS = ("index", "pixels", "hindsight", "images", "ledger", "pages", "references", "trend")
 """Folders of the storage root whose files are all read."""
 
 ONLY_A_BACKUP = "it cannot be made again: restore it from a backup"

@@ -6,8 +6,7 @@ from urllib.parse import quote
 
 from airflow.sdk import conf
 
-NIGHTS = "/nights"
-"""Where Airflow shows the pages of the nights."""
+from image_classification.pages import NIGHTS
 
 
 def locate_airflow() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 from fastapi import FastAPI, Request
@@ -13,9 +14,12 @@ from image_classification.configuration.plain import PlainConfiguration
 from image_classification.datasets.file import open_filesystem
 from image_classification.datasets.page import Pages
 from image_classification.datasets.record import Records
+from image_classification.errors import DataError
 from image_classification.orchestration.run_name import name_run
 from image_classification.pages import INDEX, POLICY, name_page
 from image_classification.vendor.airflow.login import require_reader
+
+logger = logging.getLogger(__name__)
 
 READ_BY = "retraining"
 """Whoever may see the runs of this DAG may see the pages of the nights."""
@@ -44,6 +48,10 @@ max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}</style>
 NO_NIGHT = ("No night yet", "The first run of the DAG retraining writes a page here.")
 NO_PAGE = ("No page", "There is no page of this night: it may be older than the pages are.")
 NOT_A_NIGHT = ("No page of this run", "Runs that compare a challenger with the champion have one.")
+DAMAGED = (
+    "No page of this run is known",
+    "What is kept of some nights is damaged, and does not tell their runs. Look among all nights.",
+)
 STRANGER = ("Log in first", "These pages are for who is logged in to Airflow. Log in, and reload.")
 
 
@@ -66,13 +74,22 @@ def show_index() -> Response:
 
 def show_run(dag_id: str, run_id: str) -> Response:
     """Lead to the page of a DAG run."""
-    key = name_run(dag_id, run_id)
     filesystem, root = open_filesystem(_locate(names.NIGHT_RECORDS))
     records = Records(root, filesystem)
-    found = [name for name in records if records[name].get("airflow_run") == key]
+    runs = {name: _read_run(records, name) for name in records}
+    found = [name for name, run in runs.items() if run == name_run(dag_id, run_id)]
     if not found:
-        return _answer(NOT_A_NIGHT, 404)
+        return _answer(DAMAGED if None in runs.values() else NOT_A_NIGHT, 404)
     return RedirectResponse(f"../../{name_page(found[-1])}")
+
+
+def _read_run(records: Records, name: str) -> str | None:
+    """Return the DAG run of a night, "" for none; None where what is kept of it is damaged."""
+    try:
+        return str(records[name]["airflow_run"])
+    except (DataError, OSError, KeyError, TypeError) as error:
+        logger.warning("What is kept of the night %s is damaged: %s", name, error)
+        return None
 
 
 def show_page(request: Request, name: str) -> Response:

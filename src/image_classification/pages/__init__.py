@@ -5,6 +5,9 @@ from __future__ import annotations
 INDEX = "index.html"
 """The page of all nights."""
 
+NIGHTS = "/nights"
+"""Where Airflow shows the pages, below its own address."""
+
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'"

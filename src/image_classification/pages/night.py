@@ -19,7 +19,7 @@ from image_classification.configuration import names
 from image_classification.errors import DataError
 from image_classification.gate.comparison import read_version
 from image_classification.gate.trend import settle_trend
-from image_classification.pages import INDEX, name_page, story
+from image_classification.pages import INDEX, NIGHTS, name_page, story
 from image_classification.pages.arrival import Arrival, add_up, list_arrivals
 from image_classification.pages.cell import ChosenCells, add_pictures, choose_cells
 from image_classification.pages.drawing import Figure, draw_both, draw_trend
@@ -33,7 +33,7 @@ from image_classification.pages.evidence import (
     list_rules,
     tabulate_thresholds,
 )
-from image_classification.pages.history import make_record, render_history
+from image_classification.pages.history import make_record, read_time, render_history
 from image_classification.pages.render import LARGEST_PAGE_BYTES, render_page
 
 logger = logging.getLogger(__name__)
@@ -85,20 +85,31 @@ def save_history(catalog: Catalog) -> None:
     page = render_history(
         read_entries(catalog, parameters["registered_model_name"]),
         read_records(catalog),
-        settle_trend(catalog[names.CHAMPION_TREND].load()),
+        _read_trend(catalog),
     )
     catalog[names.PAGES].save({INDEX: page})
 
 
 def read_records(catalog: Catalog) -> dict[str, Mapping[str, Any]]:
-    """Return what is kept of each night beside its page; what cannot be read is left out."""
-    found, kept = {}, catalog[names.NIGHT_RECORDS].load()
+    """Return what is kept of each night beside its page; nothing of what cannot be read."""
+    found: dict[str, Mapping[str, Any]] = {}
+    kept = catalog[names.NIGHT_RECORDS].load()
     for name in kept:
         try:
             found[name] = kept[name]
         except (DataError, OSError) as error:
-            logger.warning("The page of all nights leaves one out: %s", error)
+            found[name] = {}
+            logger.warning("The page of all nights lacks what is kept of one: %s", error)
     return found
+
+
+def _read_trend(catalog: Catalog) -> pd.DataFrame | None:
+    """Return how the champion did, night after night; None where that cannot be read."""
+    try:
+        return settle_trend(catalog[names.CHAMPION_TREND].load())
+    except Exception as error:
+        logger.warning("The page of all nights lacks the trend: %s", error, exc_info=True)
+        return None
 
 
 def read_entries(catalog: Catalog, model_name: str) -> list[dict[str, Any]]:
@@ -123,18 +134,26 @@ class NightPage:
     def write(self) -> None:
         """Write the page into the storage and to MLflow, and the page of all nights."""
         values = self._gather()
-        page = render_page("night.html.j2", values)
-        if len(page.encode()) > LARGEST_PAGE_BYTES:
-            values |= {"cells": None}
-            page = render_page("night.html.j2", values)
+        page, copy = self._render(values)
+        if max(len(page.encode()), len(copy.encode())) > LARGEST_PAGE_BYTES:
+            page, copy = self._render(values | {"cells": None})
         run_id = self._run.mlflow_run_id
         record = make_record(
             self._run, values["at"], values["story"], self._facts, values["arrivals"] or []
         )
         self._catalog[names.NIGHT_RECORDS].save({run_id: record})
         self._catalog[names.PAGES].save({name_page(run_id): page})
-        tracking.log_page(run_id, page)
+        tracking.log_page(run_id, copy)
         write_history(self._catalog)
+
+    def _render(self, values: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the page, and the copy for MLflow, whose frame lets no link out.
+
+        The copy shows the addresses as text.
+        """
+        page = render_page("night.html.j2", {**values, "all_nights": INDEX})
+        elsewhere = {"all_nights": self._locate_history(), "framed": True}
+        return page, render_page("night.html.j2", {**values, **elsewhere})
 
     def _gather(self) -> dict[str, Any]:
         told = story.tell_story(self._facts)
@@ -181,11 +200,8 @@ class NightPage:
     @cached_property
     def _at(self) -> str:
         """When the night was first written about; the same however often it is written again."""
-        known = read_records(self._catalog)
-        run_id = self._run.mlflow_run_id
-        if run_id in known:
-            return str(known[run_id]["at"])
-        return datetime.now(UTC).isoformat(timespec="seconds")
+        known = read_time(read_records(self._catalog).get(self._run.mlflow_run_id))
+        return known or datetime.now(UTC).isoformat(timespec="seconds")
 
     @cached_property
     def _facts(self) -> story.NightFacts:
@@ -280,6 +296,13 @@ class NightPage:
 
     def _read_hindsight(self) -> str:
         return str((self._load(names.HINDSIGHT_REPORT) or {}).get("summary", ""))
+
+    def _locate_history(self) -> str:
+        """Return where all nights are, for a page that does not lie beside theirs."""
+        airflow, _, _ = self._run.airflow_url.rpartition("/dags/")
+        if airflow:
+            return f"{airflow}{NIGHTS}/{INDEX}"
+        return str(self._catalog[names.PAGES].load().locate(INDEX))
 
     def _list_links(self) -> Mapping[str, str]:
         run = self._run

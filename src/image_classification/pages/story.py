@@ -189,7 +189,10 @@ def _tell_why(facts: NightFacts) -> str:
             f"{move['by']} put it back in place of version {move['champion_before']}: "
             f"{move['comment'] or move['reason']}"
         )
-    gain = _tell_gain(move["decision"]) if move["decision"] else ""
+    try:
+        gain = _tell_gain(move["decision"]) if move["decision"] else ""
+    except (KeyError, TypeError, AttributeError, ValueError):  # a decision that is damaged
+        gain = ""
     by = "" if move["by"] == "the policy" else f" {move['by']} approved it."
     if gain:
         return f"It won the comparison. {gain}{by}"
