@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from domain_words import DOMAIN
+from jinja2 import Environment
 from shipped import CONF
 
 import image_classification
@@ -46,6 +48,8 @@ def test_a_key_is_read_in_the_words_of_the_project() -> None:
 
 # `local` makes and fetches blood cells; a cell of a table is another thing.
 OF_BLOOD_CELLS = ("local/synthetic.py", "local/download.py")
+SPOKEN = ("alt", "aria-label", "title")
+"""Attributes of HTML that are read to people."""
 KEY = re.compile(r"[\w./:-]+")
 
 
@@ -74,6 +78,30 @@ def find_domain_words(code: str) -> list[str]:
     ]
 
 
+class _Shown(HTMLParser):
+    """Collects what a person reads, or hears, of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.texts += [str(value) for name, value in attrs if name in SPOKEN]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def find_domain_words_of_page(template: str) -> list[str]:
+    """Return the texts in a template of a page that speak of the domain of one project."""
+    tokens = list(Environment(autoescape=True).lex(template))
+    shown = _Shown()
+    shown.feed("".join(text if kind == "data" else "" for _, kind, text in tokens))
+    inserted = [text.strip("\"'") for _, kind, text in tokens if kind == "string"]
+    texts = [*shown.texts, *(text for text in inserted if not KEY.fullmatch(text))]
+    return [text for text in texts if DOMAIN.search(text)]
+
+
 def is_command(node: ast.AST) -> bool:
     decorators = getattr(node, "decorator_list", [])
     return any("command" in ast.unparse(decorator) for decorator in decorators)
@@ -89,6 +117,32 @@ def test_no_text_speaks_of_the_domain_of_one_project() -> None:
     assert not {file: texts for file, texts in found.items() if file not in OF_BLOOD_CELLS}
     for settings in ("airflow.yml",):
         assert not DOMAIN.search((CONF / "base" / settings).read_text())
+
+
+def test_no_page_speaks_of_the_domain_of_one_project() -> None:
+    pages = {file.name: file.read_text() for file in sorted(SOURCE.rglob("*.j2"))}
+    assert len(pages) > 3
+    assert {
+        name: found for name, page in pages.items() if (found := find_domain_words_of_page(page))
+    } == {}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<p>{{ n }} patients</p>",
+        '<img alt="a cell of {{ name }}">',
+        "<p>{{ 'of all cells' if many else name }}</p>",
+        '<table aria-label="Cells"></table>',
+    ],
+)
+def test_a_text_of_one_domain_is_noticed_on_a_page(page: str) -> None:
+    assert find_domain_words_of_page(page)
+
+
+def test_keys_and_names_of_styles_are_not_what_a_page_says() -> None:
+    page = '<ul class="cells" id="cells">{{ cells.count }} {{ row["patient"] }}</ul>'
+    assert not find_domain_words_of_page(page)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from image_classification.commands import batch, decisions, policy, table, watch
+from image_classification.commands.image import SPLIT, STATUS, VERSION, view_images
 from image_classification.commands.table import (
     DIGITS,
     MOST_ROWS,
@@ -107,8 +108,40 @@ IMAGES = [
         "path": "2026-11-26-night/Parasitized/C39P4thinF_original_IMG_20150622_105253_cell_6.png",
         "label": "Parasitized",
         "patient": "C39",
+        "captured_on": "2015-06-22",
+        "batch": "2026-11-26-night",
         "split": "train",
+        "status": "accepted",
+    },
+    {
+        "image_id": "5a0b4c9de86f166c02916599d9f3949baec837d94f8d256c34a921e63f6d97e8",
+        "path": "2026-11-27-night/Uninfected/x.png",
+        "label": "Uninfected",
+        "patient": "5a0b4c9de86f166c02916599d9f3949baec837d94f8d256c34a921e63f6d97e8",
+        "captured_on": None,
+        "batch": "2026-11-27-night",
+        "split": None,
+        "status": "held",
+    },
+]
+LINEAGE = [
+    {**IMAGES[0], "version": "1", "aliases": "", "label_now": "Uninfected"},
+    {**IMAGES[0], "version": "12", "aliases": "champion,archive", "label_now": "Parasitized"},
+    {**IMAGES[0], "version": "13", "aliases": "", "label_now": ""},
+]
+PROFILE = [
+    {
+        **dict.fromkeys(("queue", "start", "session", "load", "compute", "save"), seconds),
+        **dict.fromkeys(("tracking", "other"), 0.02),
+        "task": task,
+        "state": state,
+        "at": at,
+        "total": 6 * seconds + 0.04,
     }
+    for task, state, at, seconds in (
+        ("plot_confident_mistakes", "success", 0.0, 0.31),
+        ("train_network", "failed", 134.2, 97.4),
+    )
 ]
 REPORT = [
     {
@@ -130,7 +163,10 @@ TABLES: dict[str, tuple[list[dict[str, Any]], Any]] = {
     "ledger": (ENTRIES, decisions.VIEW),
     "trend": (TREND, watch.TREND_VIEW),
     "batches": (BATCHES, batch.VIEW),
-    "images": (IMAGES, view_all(IMAGES[0])),
+    "images": (IMAGES, view_images(STATUS)),
+    "lineage-version": (LINEAGE[:1], view_images(SPLIT)),
+    "lineage-image": (LINEAGE, [VERSION, *view_images(SPLIT)]),
+    "profile": (PROFILE, watch.PROFILE_VIEW),
     "gate-report": (REPORT, policy.REPORT_VIEW),
 }
 

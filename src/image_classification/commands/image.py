@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
 
+from image_classification import words
 from image_classification.champion import registry
 from image_classification.commands.completion import complete_version
 from image_classification.commands.console import (
@@ -19,6 +21,7 @@ from image_classification.commands.console import (
     say,
     show_table,
 )
+from image_classification.commands.table import DIGITS, Column
 from image_classification.configuration import names
 from image_classification.errors import ImageClassificationError
 from image_classification.intake import index
@@ -30,6 +33,46 @@ SHOWN = ["image_id", "path", "label", "patient", "captured_on", "batch", "split"
 
 PRESENT = "label_now"
 """Column of the label that holds now; "" where the image has none, or is not in the index."""
+
+
+def _show_image(row: Mapping[str, Any]) -> str:
+    return f"{row['image_id'][:DIGITS]}\n{row['path']}"
+
+
+def _show_label(row: Mapping[str, Any]) -> str:
+    now = row.get(PRESENT, row["label"])
+    return f"{row['label']}" + ("" if now == row["label"] else f"\nnow {now or 'none'}")
+
+
+def _show_group(row: Mapping[str, Any]) -> str:
+    """Return what must not be split, unless it is the image alone; and the date of capture."""
+    group = "" if row["patient"] == row["image_id"] else row["patient"]
+    return f"{group}\n{row['captured_on'] or ''}".rstrip()
+
+
+def view_images(*last: Column) -> list[Column]:
+    """Return the columns of images in a terminal, which end with these."""
+    return [
+        Column("image", _show_image, whole=False),
+        Column("label", _show_label, whole=False, widest=24),
+        Column(
+            words.current().group,
+            _show_group,
+            whole=False,
+            widest=16,
+        ),
+        *last,
+    ]
+
+
+STATUS = Column("split", lambda row: f"{row['split'] or ''}\n{row['status']}".strip())
+SPLIT = Column("split", lambda row: row["split"] or "")
+VERSION = Column(
+    "version",
+    lambda row: f"v{row['version']}\n{row['aliases'].replace(',', ' ')}".strip(),
+    whole=False,
+    widest=10,
+)
 
 
 @click.command()
@@ -44,7 +87,8 @@ def images(status: str | None, to: Path | None, as_json: bool) -> None:
         table = table[table["status"] == status]
     if table.empty:
         say(f"No image{f' is {status}' if status else ' yet'}. {RUN_A_NIGHT}", err=True)
-    show_table(table[index.LOG_COLUMNS], [*SHOWN, "status"], to, as_json=as_json)
+    table = table[index.LOG_COLUMNS]
+    show_table(table, [*SHOWN, "status"], to, view_images(STATUS), as_json=as_json)
 
 
 @click.command()
@@ -74,13 +118,19 @@ def lineage(
     if version is not None:
         table = _add_present(registry.read_images(model_name, version), log)
         table = table if split is None else table[table["split"] == split]
-        show_table(table, [*SHOWN, PRESENT], to, as_json=as_json)
+        if table.empty:
+            say(f"Version {version} saw no image in the split {split}.", err=True)
+        show_table(table, [*SHOWN, PRESENT], to, view_images(SPLIT), as_json=as_json)
         return
     rows = _add_present(_trace_image(model_name, str(image)), log)
     if rows.empty:
-        say(f"No version of '{model_name}' saw '{image}'.")
-    else:
-        show_table(rows, ["version", "aliases", *SHOWN, PRESENT], to, as_json=as_json)
+        say(
+            f"No version of '{model_name}' saw '{image}'. Which images are known, and what became "
+            "of each: image-classification images",
+            err=True,
+        )
+    columns = ["version", "aliases", *SHOWN, PRESENT]
+    show_table(rows, columns, to, [VERSION, *view_images(SPLIT)], as_json=as_json)
     known = log[log["status"] != index.STATED]
     ids = {*rows["image_id"], *known.loc[match_image(known, str(image)), "image_id"]}
     records = sort_corrections(load_entry(context, names.LABEL_CORRECTIONS))

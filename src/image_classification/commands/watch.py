@@ -78,6 +78,29 @@ def _round(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **{name: round(value, 4) for name, value in numbers.items()}}
 
 
+def _show_task(row: Mapping[str, Any]) -> str:
+    state = row["state"]
+    return f"{row['task']}" + ("" if state in ("success", "") else f"\n{state}")
+
+
+def _show_seconds(title: str, *names: str) -> Column:
+    return Column(title, lambda row: f"{sum(row[name] for name in names):.1f}", right=True)
+
+
+PROFILE_VIEW = (
+    Column("task", _show_task, whole=False),
+    _show_seconds("at", "at"),
+    _show_seconds("queue", "queue"),
+    _show_seconds("start", "start", "session"),
+    _show_seconds("load", "load"),
+    _show_seconds("compute", "compute"),
+    _show_seconds("save", "save"),
+    _show_seconds("other", "tracking", "other"),
+    _show_seconds("total", "total"),
+)
+"""Columns of a profile in a terminal, in seconds; CSV and JSON tell each of them apart."""
+
+
 @click.command(name="profile")
 @click.argument("run", required=False)
 @click.option("--to", type=click.Path(path_type=Path), help="A .png with a bar per task.")
@@ -97,6 +120,7 @@ def show_profile(run: str | None, to: Path | None, as_json: bool) -> None:
     experiment = context.mlflow.tracking.experiment.name  # type: ignore[attr-defined]
     run_id, name = tracking.select_run(experiment, run, "retraining")
     table = timing.tabulate_profile(tracking.read_profile(run_id))
-    show_table(table.round(2), list(table.columns), None, as_json=as_json)
+    columns = list(table.columns)
+    show_table(table.round(2), columns, None, PROFILE_VIEW, as_json=as_json)
     if to is not None:
         figures.plot_profile(table, name).savefig(to, dpi=90)

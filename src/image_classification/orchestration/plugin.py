@@ -13,8 +13,7 @@ from urllib.parse import urlparse
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from image_classification.orchestration.address import NIGHTS
-from image_classification.pages import INDEX
+from image_classification.pages import INDEX, NIGHTS
 
 MOON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' "
