@@ -275,6 +275,20 @@ class TestLease:
         assert said[0].startswith("The promotion of version 2 (entry 3) is under way since ")
         assert registry.find_champion(MODEL) == SECOND
 
+    @pytest.mark.parametrize("is_same", [True, False])
+    def test_another_process_that_got_the_id_of_the_mover_is_not_waited_for(
+        self, nights: tuple[str, str], store: Store, *, is_same: bool
+    ) -> None:
+        """A container that was started again gives the ids of before, under the same name."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(move.os, "getpid", os.getppid)
+            if not is_same:
+                patch.setattr(move, "find_start", lambda _: "12345")
+            stop_before("verify_champion", lambda: promote(store.ledger, nights[1]))
+        (said,) = open_release(store.ledger).look()
+        assert ("is under way" in said) is is_same
+        assert ("is done" in said) is not is_same
+
     @pytest.mark.parametrize("step", ["set_registered_model_alias", "verify_champion"])
     def test_one_that_was_paused_beyond_its_lease_cannot_win(
         self, nights: tuple[str, str], store: Store, step: str, monkeypatch: pytest.MonkeyPatch

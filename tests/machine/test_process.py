@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from image_classification.machine.process import has_lost, locate_command
+from image_classification.machine.process import find_start, has_lost, locate_command
 
 WORKER = """
 import os, signal, sys, time
@@ -49,3 +49,12 @@ def test_a_process_knows_whether_its_parent_is_gone() -> None:
 def test_the_program_beside_python_comes_before_any_of_that_name() -> None:
     assert locate_command("python") == str(Path(sys.executable).parent / "python")
     assert locate_command("no-such-program") == "no-such-program"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_when_a_process_began_tells_it_from_another_of_the_same_id() -> None:
+    begun = find_start(os.getpid())
+    assert int(begun) > 0
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as later:
+        assert int(find_start(later.pid)) >= int(begun)
+    assert find_start(later.pid) == ""

@@ -27,6 +27,7 @@ from image_classification.champion.statement import DecisionRun
 from image_classification.champion.verification import verify_champion
 from image_classification.errors import ChampionMovedError, LedgerError, VerificationError
 from image_classification.gate import verdict
+from image_classification.machine.process import find_start
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ class Mover:
         if mover.get("place") == describe_place():
             if mover.get("pid") == os.getpid():
                 return intended.get("token") in _moving
-            return _lives(mover.get("pid"))
+            return _lives(mover.get("pid"), mover.get("began"))
         # Airflow starts another try of a task once it knows that the first has ended.
         return not (self._run.is_shared and intended["mlflow_run_id"] == self._run.mlflow_run_id)
 
@@ -183,7 +184,11 @@ class Mover:
                 "step": INTENDED,
                 "at": now.isoformat(timespec="milliseconds"),
                 "lease_until": (now + self._lease).isoformat(timespec="milliseconds"),
-                "mover": {"place": describe_place(), "pid": os.getpid()},
+                "mover": {
+                    "place": describe_place(),
+                    "pid": os.getpid(),
+                    "began": find_start(os.getpid()),
+                },
                 "token": token,
             }
 
@@ -355,8 +360,11 @@ def _is_over(intended: Record) -> bool:
         return True
 
 
-def _lives(pid: Any) -> bool:
+def _lives(pid: Any, began: Any) -> bool:
+    """Tell whether a process runs; that of an earlier release did not write down when it began."""
     if not isinstance(pid, int) or pid <= 0:
+        return False
+    if began and find_start(pid) != began:
         return False
     try:
         os.kill(pid, 0)

@@ -38,6 +38,19 @@ def has_lost(parent: int) -> bool:
     return os.getppid() != parent
 
 
+def find_start(pid: int) -> str:
+    """Return when a process began, in ticks since the machine did; "" if it does not run.
+
+    An id may be another process's by now: a container that was started again gives the same ones,
+    and its host name and its namespaces may be those of before, too. Only Linux tells.
+    """
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return told.rpartition(")")[2].split()[19]
+
+
 def locate_command(name: str) -> str:
     """Return the program that is installed beside Python, or any of that name."""
     beside = Path(sys.executable).parent / name
