@@ -56,6 +56,18 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+def test_what_reads_the_buckets_in_use_is_imported_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", "/mnt/cells")
+    assert preload.list_modules() == [*PRELOADED]
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", "s3://laboratory/cells")
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_IMAGES", "az://images/cells")
+    assert preload.list_modules() == [*PRELOADED, "adlfs", "s3fs"]
+
+
+def test_importing_it_leaves_nothing_that_a_fork_would_harm(modules: Path) -> None:
+    assert preload_modules(["s3fs"]).unsafe == {}
+
+
 def test_a_worker_needs_a_task_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__IMAGE_CLASSIFICATION__TASKS_PER_WORKER", "7")
     assert preload.count_tasks_per_worker() == 7

@@ -62,6 +62,13 @@ PRELOADED = (
 )
 """Imported, never used, before the workers are forked."""
 
+PLACES = (
+    "IMAGE_CLASSIFICATION_STORAGE",
+    "IMAGE_CLASSIFICATION_INCOMING",
+    "IMAGE_CLASSIFICATION_IMAGES",
+)
+"""Variables that may name a bucket: what reads it takes half a second to import."""
+
 SECTION = "image_classification"
 """Of Airflow's configuration: `AIRFLOW__IMAGE_CLASSIFICATION__<OPTION>`."""
 
@@ -119,11 +126,20 @@ def count_tasks_per_worker() -> int:
     return tasks
 
 
+def list_modules() -> list[str]:
+    """Return what is imported: `PRELOADED`, and the package of each kind of bucket in use."""
+    from fsspec.registry import known_implementations  # noqa: PLC0415 - Airflow reads this module
+
+    protocols = {os.environ.get(place, "").partition("://")[0] for place in PLACES}
+    used = [known_implementations[one] for one in sorted(protocols) if one in known_implementations]
+    return [*PRELOADED, *(one["class"].rpartition(".")[0] for one in used)]
+
+
 def preload_modules(names: Iterable[str] | None = None) -> Preload:
     """Import modules, and check that this process may still be forked.
 
     Args:
-        names: of the modules; `PRELOADED` without it.
+        names: of the modules; without it `PRELOADED`, and what reads the buckets in `PLACES`.
 
     Returns:
         What failed, and what was left behind that does not survive a fork. Threads from before are
@@ -135,7 +151,7 @@ def preload_modules(names: Iterable[str] | None = None) -> Preload:
     settle()
     preload, threads, files = Preload(), _list_threads(), _list_devices()
     started: dict[int, str] = {}
-    for name in (*(PRELOADED if names is None else names), MODULE_FILES):
+    for name in (*(list_modules() if names is None else names), MODULE_FILES):
         try:
             _resolve_module_files() if name == MODULE_FILES else importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - a task will meet and report the same
