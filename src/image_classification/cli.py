@@ -66,13 +66,14 @@ def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
 
     check_settings(settings, list(pipelines))
     from image_classification.orchestration import task_id  # noqa: PLC0415
+    from image_classification.orchestration.part import PARTS  # noqa: PLC0415
     from image_classification.orchestration.settings import check_tasks  # noqa: PLC0415
 
     nodes = [node for pipeline in pipelines.values() for node in pipeline.nodes]
     around = [name for key, name in vars(task_id).items() if key.isupper()]
     check_tasks(
         settings,
-        [*around, *(node.name for node in nodes)],
+        [*around, *(part.name for part in PARTS), *(node.name for node in nodes)],
         {tag for node in nodes for tag in node.tags},
     )
 

@@ -112,12 +112,13 @@ def test_header_says_that_the_file_is_generated_and_how(file: Path) -> None:
     assert "make dags" in header[1]
 
 
-def test_what_is_said_of_a_task_is_in_its_file(
+def test_what_is_said_of_tasks_is_in_their_file(
     project_copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from image_classification.cli import cli
 
-    said = "default:\n  tasks: {train_network: {queue: gpu, resources: {gpu: 1, memory: 16Gi}}}\n"
+    tasks = "{train_network: {queue: gpu, resources: {gpu: 1, memory: 16Gi}}}"
+    said = f"default:\n  group_by: tag\n  tasks: {tasks}\n"
     settings = (project_copy / "conf" / "base" / "airflow.yml").read_text()
     other = project_copy / "conf" / "cards"
     other.mkdir()
@@ -128,6 +129,6 @@ def test_what_is_said_of_a_task_is_in_its_file(
     answer = CliRunner().invoke(cli, command, obj=metadata)
     assert answer.exit_code == 0, answer.output
     (file,) = tmp_path.glob("*.py")
-    assert "'train_network': {'queue': 'gpu', 'resources': {'gpu': 1, 'memory': '16Gi'}}" in (
-        " ".join(file.read_text().split())
-    )
+    written = " ".join(file.read_text().split())
+    assert "'train_network': {'queue': 'gpu', 'resources': {'gpu': 1, 'memory': '16Gi'}}" in written
+    assert "\"group_by\": 'tag'" in written

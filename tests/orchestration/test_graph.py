@@ -161,3 +161,78 @@ def test_wrong_settings_stop_the_building_and_name_the_dag() -> None:
     spec = DagSpec("counting", Path("/project"), SETTINGS | {"retires": 1}, (LOAD,))
     with pytest.raises(ConfigurationError, match=r"(?s)DAG 'counting'.*Did you mean 'retries'"):
         build_dag(spec)
+
+
+GROUPED = {"group_by": "tag"}
+NIGHT = (LOAD, CLEAN, SAMPLE, TRAIN, PLOT, SCORE, SCORE_OLD, COMPARE, WATCH)
+
+
+def group(*nodes: NodeSpec, **spec: Any) -> DAG:
+    return build_dag(DagSpec("counting", Path("/project"), SETTINGS | GROUPED, nodes, **spec))
+
+
+def steps_of(dag: DAG, name: str) -> list[str]:
+    return [step.task_id for step in dag.get_task(name).steps]
+
+
+def test_a_night_that_is_grouped_is_a_task_for_each_part() -> None:
+    dag = group(*NIGHT, logs_model=True)
+    assert edges_of(dag) == {
+        "open_run > intake",
+        "intake > training",
+        "intake > watching",
+        "training > choose_champion",
+        "intake > choose_champion",
+        *(edge for edge in edges_of(build(COMPARE_ALONE)) if edge.startswith("choose_champion")),
+        "ask_approver > promote_challenger",
+        "ask_approver > keep_champion",
+        "watching > close_run",
+        *(
+            f"{task} > close_run"
+            for task in ("promote_challenger", "keep_champion", "refuse_challenger", "open_run")
+        ),
+    }
+
+
+def test_the_steps_around_the_nodes_are_grouped_with_them_in_their_order() -> None:
+    screen = NodeSpec("screen", ("data_processing", "screening"), ("clean",))
+    dag = group(*NIGHT, screen, logs_model=True)
+    assert steps_of(dag, "intake") == ["load", "clean", "screen", "list_held_batches"]
+    assert dag.get_task("request_reviews").upstream_task_ids == {"intake"}
+    assert steps_of(dag, "training") == ["check_new_images", "sample", "train", "plot", "log_model"]
+    assert steps_of(dag, "choose_champion") == [
+        "score",
+        "score_old",
+        "compare",
+        "measure_package",
+        "choose_champion",
+    ]
+    assert steps_of(dag, "watching") == ["watch"]
+
+
+def test_a_task_of_several_has_what_is_said_of_any_and_its_own_name_holds() -> None:
+    tasks = {
+        "tag:training": {"retries": 4},
+        "train": {"queue": "gpu"},
+        "choose_champion": {"queue": "judge"},
+        "training": {"retries": 3},
+    }
+    dag = build_dag(
+        DagSpec("counting", Path("/project"), SETTINGS | GROUPED | {"tasks": tasks}, NIGHT)
+    )
+    training = dag.get_task("training")
+    assert (training.queue, training.retries) == ("gpu", 3)
+    assert dag.get_task("choose_champion").queue == "judge"
+    assert dag.get_task("intake").queue == "default"
+
+
+def test_what_belongs_to_no_part_stays_a_task_of_its_own() -> None:
+    alone = NodeSpec("report", after=("train",))
+    assert "training > report" in edges_of(group(*NIGHT, alone))
+
+
+def test_a_node_of_no_part_between_two_of_one_cannot_be_grouped() -> None:
+    between = NodeSpec("sort", after=("load",))
+    clean = NodeSpec("clean", tags=("data_processing",), after=("sort",))
+    with pytest.raises(ConfigurationError, match=r"(intake → sort → intake|sort → intake → sort)"):
+        group(LOAD, between, clean)

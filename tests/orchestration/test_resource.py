@@ -39,7 +39,7 @@ def read(**tasks: Any) -> Any:
 
 
 def test_the_name_of_a_task_holds_over_the_tags_of_its_node() -> None:
-    said = make_arguments(read(**TASKS).tasks, "train_network", ["training"])
+    said = make_arguments(read(**TASKS).tasks, ["train_network"], ["training"])
     pod = said.pop("executor_config")["pod_override"]
     assert isinstance(pod, models.V1Pod)
     assert said == {
@@ -52,7 +52,7 @@ def test_the_name_of_a_task_holds_over_the_tags_of_its_node() -> None:
 
 
 def test_what_nothing_is_said_of_stays_as_it_is() -> None:
-    assert make_arguments(read(**TASKS).tasks, "plot", ["promotion"]) == {}
+    assert make_arguments(read(**TASKS).tasks, ["plot"], ["promotion"]) == {}
 
 
 def test_a_pod_asks_kubernetes_for_what_the_settings_say() -> None:
@@ -83,7 +83,7 @@ def test_without_resources_a_pod_is_that_of_any_task() -> None:
 
 def test_without_kubernetes_no_pod_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "find_spec", lambda _: None)
-    said = make_arguments(read(**TASKS).tasks, "train_network")
+    said = make_arguments(read(**TASKS).tasks, ["train_network"])
     assert "executor_config" not in said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,13 @@ from image_classification.orchestration.notices.failure import (
     CloseFailureNotifier,
     FailureNotifier,
 )
-from image_classification.orchestration.part import make_groups
+from image_classification.orchestration.part import (
+    NodeSpec,
+    Part,
+    check_parts,
+    find_part,
+    make_groups,
+)
 from image_classification.orchestration.resource import make_arguments
 from image_classification.orchestration.settings import (
     NEW_CHAMPION,
@@ -55,6 +62,11 @@ from image_classification.orchestration.steps.run import (
     KedroNodeOperator,
     OpenRunOperator,
 )
+from image_classification.orchestration.steps.step import (
+    BranchingGroupOperator,
+    GroupOperator,
+    StepOperator,
+)
 from image_classification.orchestration.steps.training import (
     CheckNewImagesOperator,
     LogModelOperator,
@@ -68,15 +80,6 @@ RUN_DOCUMENTATION = (
     "`open_run` finds or creates the one MLflow run of this DAG run; its address is in the log of "
     "every task and in the note of the DAG run. `close_run` sets its status."
 )
-
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """A Kedro node: its name, its tags, and the nodes it depends on."""
-
-    name: str
-    tags: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,12 @@ class _Builder:
         self.spec = spec
         self.settings = settings
         self.nodes = {node.name: node for node in spec.nodes}
-        self.groups = make_groups({tag for node in spec.nodes for tag in node.tags})
+        self.joined: dict[str, GroupOperator] = {}
+        tags = {tag for node in spec.nodes for tag in node.tags}
+        if settings.group_by:
+            check_parts(spec.nodes)
+            tags = set()  # a box of the graph is a task itself
+        self.groups = make_groups(tags)
         self.tasks = {
             node.name: self._make(KedroNodeOperator, node.name, *node.tags, node_name=node.name)
             for node in spec.nodes
@@ -159,30 +167,60 @@ class _Builder:
     def _make(
         self, operator: type[PipelineOperator], name: str, *tags: str, **arguments: Any
     ) -> Any:
-        """Make a task, in the group of the part that one of these tags is of."""
-        arguments |= self._read_arguments(name)
+        """Make a task, in the group of the part that one of these tags is of.
+
+        Where the DAG is grouped, what can be a step of a task is one; the task is returned.
+        """
+        part = find_part(tags)
+        shared: dict[str, Any] = {
+            "pipeline": self.spec.pipeline,
+            "project_path": str(self.spec.project_path),
+            "settings": self.settings,
+        }
+        if self.settings.group_by and part and issubclass(operator, StepOperator):
+            aside: dict[str, Any] = {"dag": self.aside, "task_group": self.aside.task_group}
+            return self._join(part, operator(task_id=name, **shared, **aside, **arguments))
+        arguments |= self._read_arguments(name, part)
         return operator(
             task_id=name,
             task_group=self._find_group(*tags),
-            pipeline=self.spec.pipeline,
-            project_path=str(self.spec.project_path),
-            settings=self.settings,
             retry_policy=FAIL_FOR_GOOD,
             on_retry_callback=LastWords(),
+            **shared,
             **{"on_failure_callback": LastWords(), **arguments},
         )
+
+    def _join(self, part: Part, step: StepOperator) -> GroupOperator:
+        """Let the task of a part do one step more; return the task."""
+        if part.name not in self.joined:
+            branches = PROMOTION in part.tags and bool(self._tagged(DECIDES))
+            operator = BranchingGroupOperator if branches else GroupOperator
+            name = task_id.CHOOSE_CHAMPION if branches else part.name
+            self.joined[part.name] = self._make(operator, name, *part.tags)
+        steps = self.joined[part.name].steps
+        steps.insert(0 if step.is_first else len(steps), step)
+        return self.joined[part.name]
+
+    @cached_property
+    def aside(self) -> DAG:
+        """A DAG that nobody schedules: an operator that is the step of a task must be in one."""
+        return DAG(f"{self.spec.pipeline}_steps")
 
     def _find_group(self, *tags: str) -> TaskGroup | None:
         return next((self.groups[tag] for tag in tags if tag in self.groups), None)
 
-    def _read_arguments(self, name: str) -> dict[str, Any]:
-        tags = self.nodes[name].tags if name in self.nodes else ()
-        return make_arguments(self.settings.tasks, name, tags)
+    def _read_arguments(self, name: str, part: Part | None = None) -> dict[str, Any]:
+        """Return what `airflow.yml` says of a task: its own, or that of all nodes it runs."""
+        nodes = [self.nodes[name]] if name in self.nodes else []
+        if part and self.settings.group_by and name in (part.name, task_id.CHOOSE_CHAMPION):
+            nodes = [node for node in self.spec.nodes if find_part(node.tags) == part]
+        names = dict.fromkeys([*(node.name for node in nodes), name])
+        tags = {tag for node in nodes for tag in node.tags}
+        return make_arguments(self.settings.tasks, names, tags)
 
     def _connect_nodes(self) -> None:
         for node in self.spec.nodes:
-            for name in node.after:
-                self.tasks[name] >> self.tasks[node.name]
+            follow([self.tasks[name] for name in node.after], [self.tasks[node.name]])
 
     def _insert_check(self) -> BaseOperator:
         check: BaseOperator = self._make(
@@ -192,7 +230,8 @@ class _Builder:
             judges=bool(self._tagged(DECIDES)),
             always=not self._tagged(PROCESSING),
         )
-        [*self._last(PROCESSING), *self._last(SELECTION)] >> check >> self._first(TRAINING)
+        follow([*self._last(PROCESSING), *self._last(SELECTION)], [check])
+        follow([check], self._first(TRAINING))
         return check
 
     def _append_reviews(self) -> list[BaseOperator]:
@@ -202,7 +241,7 @@ class _Builder:
             task_group=self._find_group(PROCESSING),
             **self._read_arguments(task_id.REQUEST_REVIEWS),
         ).expand_kwargs(held.output)
-        self._last(SCREENS) >> held
+        follow(self._last(SCREENS), [held])
         return [held, ask]
 
     def _insert_question(self) -> BaseOperator:
@@ -224,9 +263,8 @@ class _Builder:
 
     def _insert_log_model(self) -> BaseOperator:
         log_model: BaseOperator = self._make(LogModelOperator, task_id.LOG_MODEL, TRAINING)
-        self._last(TRAINING) >> log_model
-        if promotion := self._first(PROMOTION):
-            log_model >> promotion
+        follow(self._last(TRAINING), [log_model])
+        follow([log_model], self._first(PROMOTION))
         return log_model
 
     def _append_decision(self) -> list[BaseOperator]:
@@ -249,7 +287,8 @@ class _Builder:
         )
         keep = self._make(KeepChampionOperator, ACTIONS["keep"].task, PROMOTION, **either)
         refuse = self._make(RefuseChallengerOperator, ACTIONS["refuse"].task, PROMOTION)
-        self._last(PROMOTION) >> measure >> choose
+        follow(self._last(PROMOTION), [measure])
+        follow([measure], [choose])
         choose >> Label("better") >> promote
         choose >> Label("better: ask a person") >> ask
         choose >> Label("not better, or dry run") >> keep
@@ -277,6 +316,7 @@ class _Builder:
                 LastWords(),
             ],
         )
+        work = list(dict.fromkeys(work))
         for task in work:
             if not task.upstream_task_ids:
                 open_run >> task
@@ -300,7 +340,16 @@ class _Builder:
         return [self.tasks[name] for name in sorted(names - depended_on)]
 
 
+def follow(before: Iterable[BaseOperator], after: Iterable[BaseOperator]) -> None:
+    """Let tasks run after others; one that does the work of several does not follow itself."""
+    for first in dict.fromkeys(before):
+        for then in dict.fromkeys(after):
+            if then is not first and then.task_id not in first.downstream_task_ids:
+                first >> then
+
+
 def _document(spec: DagSpec, settings: DagSettings) -> str:
+    how = "One task for each part" if settings.group_by else "One task per node"
     steps = "\n".join(f"1. `{node.name}`" for node in spec.nodes)
     changes = "\n".join(
         f"- **{param.title}** (`{name}`): {param.description}"
@@ -310,7 +359,7 @@ def _document(spec: DagSpec, settings: DagSettings) -> str:
         [
             settings.description,
             "",
-            f"One task per node of the Kedro pipeline `{spec.pipeline}`:",
+            f"{how} of the Kedro pipeline `{spec.pipeline}`:",
             "",
             steps,
             "",

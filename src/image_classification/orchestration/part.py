@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from airflow.sdk import TaskGroup
 
@@ -14,6 +16,16 @@ from image_classification.configuration.tag import (
     SELECTION,
     TRAINING,
 )
+from image_classification.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A Kedro node: its name, its tags, and the nodes it depends on."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,33 @@ PARTS = (
     ),
 )
 """In the order in which the graph shows them."""
+
+
+def find_part(tags: Iterable[str]) -> Part | None:
+    """Return the part to which a node with these tags belongs; None for no part of a night."""
+    return next((part for part in PARTS if set(part.tags).intersection(tags)), None)
+
+
+def check_parts(nodes: Sequence[NodeSpec]) -> None:
+    """Check that each part can be one task.
+
+    Raises:
+        ConfigurationError: a node of no part stands between two of one.
+    """
+    parts = {node.name: find_part(node.tags) for node in nodes}
+    tasks = {name: part.name if part else name for name, part in parts.items()}
+    after: dict[str, set[str]] = {task: set() for task in tasks.values()}
+    for node in nodes:
+        after[tasks[node.name]] |= {tasks[name] for name in node.after} - {tasks[node.name]}
+    try:
+        TopologicalSorter(after).prepare()
+    except CycleError as error:
+        circle = " → ".join(reversed(error.args[1]))
+        raise ConfigurationError(
+            "conf/*/airflow.yml: 'group_by: tag' makes one task of the nodes of each part "
+            f"({', '.join(part.name for part in PARTS)}). What stands between them has a place in "
+            f"none: {circle}. Give such a node the tag of its part, or leave group_by out."
+        ) from None
 
 
 def make_groups(tags: set[str]) -> dict[str, TaskGroup]:

@@ -96,7 +96,7 @@ class TaskSettings(BaseModel):
 
 
 def make_arguments(
-    tasks: Mapping[str, TaskSettings], name: str, tags: Iterable[str] = ()
+    tasks: Mapping[str, TaskSettings], names: Iterable[str], tags: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return the arguments of an operator that the settings of tasks say.
 
@@ -104,11 +104,11 @@ def make_arguments(
 
     Args:
         tasks: by name of a task, or by tag.
-        name: of the task.
-        tags: of its node.
+        names: of the task; of one that does the work of several, theirs before its own.
+        tags: of its nodes.
     """
     said: dict[str, Any] = {}
-    for key in (*(f"{BY_TAG}{tag}" for tag in sorted(tags)), name):
+    for key in (*(f"{BY_TAG}{tag}" for tag in sorted(tags)), *names):
         if key in tasks:
             given = dict(tasks[key])
             said |= {field: value for field, value in given.items() if value is not None}

@@ -182,6 +182,7 @@ class DagSettings(BaseModel):
     Attributes:
         title: what Airflow shows instead of the id, and sorts its list by; "" for the id.
         description: what the page of the DAG says of it; the list shows the first sentence.
+        group_by: "tag" for one task for each part of the night, where a task is dear to start.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -205,6 +206,7 @@ class DagSettings(BaseModel):
     approval: ApprovalSettings = ApprovalSettings()
     notifications: NotificationSettings = NotificationSettings()
     tasks: dict[str, TaskSettings] = {}
+    group_by: Literal["tag"] | None = None
     params: dict[str, ParamSettings] = {}
 
     @field_validator("timezone")

@@ -13,12 +13,14 @@ from image_classification.orchestration.steps.base import (
     write_note,
 )
 from image_classification.orchestration.steps.ending import fail_at_once
+from image_classification.orchestration.steps.step import StepOperator
 from image_classification.orchestration.task_id import ASK_REVIEWER
 from image_classification.vendor.airflow.task import SkippingOperator, request_dag_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from image_classification.orchestration.kedro_run import KedroRun
 
 WAITS = "' is waiting: "
 """Said of a batch that no person is asked about."""
@@ -45,16 +47,16 @@ class FindBatchesOperator(PipelineOperator, SkippingOperator):
         return batches
 
 
-class ListHeldBatchesOperator(PipelineOperator):
+class ListHeldBatchesOperator(StepOperator):
     """List the batches, and the labels, that wait for a person: each starts a run of `review`.
 
     Nobody is asked about a batch that waits for others, or that could not be judged: people are
     told of it, once.
     """
 
-    def execute(self, context: Context) -> list[dict[str, str]]:
+    def work(self, run: KedroRun, context: Context) -> list[dict[str, str]]:
         """Return their names, and what is asked: the arguments of `RequestReviewOperator`."""
-        account = self.start(context).account
+        account = run.account
         if waiting := [said for said in account.list_set_aside() if WAITS in said]:
             subject = f"{context['dag'].dag_id}: a batch waits"
             reason = "\n".join([*waiting, "", REMEDY])

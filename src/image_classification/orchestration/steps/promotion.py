@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseBranchOperator
 
@@ -20,7 +20,8 @@ from image_classification.orchestration.steps.base import (
     PipelineOperator,
     write_outcome,
 )
-from image_classification.orchestration.steps.ending import FailedForGood, fail_at_once
+from image_classification.orchestration.steps.ending import FailedForGood
+from image_classification.orchestration.steps.step import StepOperator
 
 ANSWER = "answer"
 """Key of what the approver answered, among the results of that task."""
@@ -29,23 +30,29 @@ APPROVE = "Approve"
 """The answer by which a challenger is promoted."""
 
 
-class MeasurePackageOperator(PipelineOperator):
+class MeasurePackageOperator(StepOperator):
     """Load the packaged challenger in a fresh process: what it costs, and whether it answers."""
 
-    def execute(self, context: Context) -> None:
+    def work(self, run: KedroRun, context: Context) -> None:  # noqa: ARG002
         """Measure, and keep what was found in the catalog."""
-        with fail_at_once():
-            measures = self.start(context).aftermath.measure()
+        measures = run.aftermath.measure()
         self.log.info("The packaged challenger: %s", measures)
 
 
-class ChooseChampionOperator(PipelineOperator, BaseBranchOperator):
+class ChooseChampionOperator(StepOperator, BaseBranchOperator):
     """Judge the comparison, and branch on the verdict and the mode."""
+
+    def execute(self, context: Context) -> Any:
+        """Judge, and skip the branches that were not chosen."""
+        return BaseBranchOperator.execute(self, context)
 
     def choose_branch(self, context: Context) -> str:
         """Return the task to go on with."""
-        with fail_at_once():
-            action, reason = self.start(context).aftermath.decide()
+        return str(self.perform(context))
+
+    def work(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
+        """Return the task to go on with."""
+        action, reason = run.aftermath.decide()
         self.log.info("%s: %s", action.announcement, reason)
         return action.task
 

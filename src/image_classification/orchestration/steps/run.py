@@ -15,6 +15,7 @@ from image_classification.orchestration.steps.base import (
 )
 from image_classification.orchestration.steps.ending import fail_at_once
 from image_classification.orchestration.steps.intake import read_answer
+from image_classification.orchestration.steps.step import StepOperator
 from image_classification.orchestration.task_id import (
     ANNOUNCE_IMAGES,
     KEEP_CHAMPION,
@@ -81,25 +82,18 @@ class OpenRunOperator(PipelineOperator):
         return [*urgent, *told]
 
 
-class KedroNodeOperator(PipelineOperator):
+class KedroNodeOperator(StepOperator):
     """Run one Kedro node."""
 
     def __init__(self, *, node_name: str, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.node_name = node_name
 
-    def execute(self, context: Context) -> None:
-        """Run the node; all that it reads and writes is in the catalog.
-
-        Raises:
-            FailedForGood: the configuration, the data or the registry is at fault. The node
-                would fail in the same way if it were tried again.
-        """
-        run = self.start(context)
+    def work(self, run: KedroRun, context: Context) -> None:
+        """Run the node; all that it reads and writes is in the catalog."""
         if self.node_name == RECORD_REVIEW:
             run.answer_review(read_answer(context))
-        with fail_at_once():
-            run.run_node(self.node_name)
+        run.run_node(self.node_name)
 
 
 class CloseRunOperator(PipelineOperator):

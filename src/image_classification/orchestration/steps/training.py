@@ -10,15 +10,12 @@ if TYPE_CHECKING:
     from image_classification.orchestration.kedro_run import KedroRun
 
 from image_classification.configuration import names
-from image_classification.orchestration.steps.base import (
-    PipelineOperator,
-    write_outcome,
-)
-from image_classification.orchestration.steps.ending import fail_at_once
+from image_classification.orchestration.steps.base import write_outcome
+from image_classification.orchestration.steps.step import RestSkipped, StepOperator
 from image_classification.vendor.airflow.task import SkippingOperator
 
 
-class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
+class CheckNewImagesOperator(StepOperator, SkippingOperator):
     """Skip the rest of the run when there are too few images, or too few new ones.
 
     Args:
@@ -26,16 +23,17 @@ class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
         always: the run takes nothing in: it trains whatever is new.
     """
 
+    is_first = True
+
     def __init__(self, *, judges: bool, always: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.judges = judges
         self.always = always
 
-    def execute(self, context: Context) -> str:
+    def work(self, run: KedroRun, context: Context) -> str:
         """Compare the data with the contract, and with that of the newest version."""
         from image_classification.champion.novelty import check_new_images  # noqa: PLC0415
 
-        run = self.start(context)
         is_new, reason = check_new_images(
             run.model_name,
             run.catalog.load(names.IMAGE_SPLITS),
@@ -47,6 +45,7 @@ class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
         self.log.info(reason)
         if not is_new:
             self._skip_rest(context, run, reason)
+            raise RestSkipped(reason)
         return reason
 
     def _skip_rest(self, context: Context, run: KedroRun, reason: str) -> None:
@@ -60,12 +59,13 @@ class CheckNewImagesOperator(PipelineOperator, SkippingOperator):
         self.skip(context["ti"], [task for task in after if not task.is_teardown])
 
 
-class LogModelOperator(PipelineOperator):
+class LogModelOperator(StepOperator):
     """Log the trained network as one MLflow model and register it as challenger, once."""
 
-    def execute(self, context: Context) -> str:
+    closes = True
+
+    def work(self, run: KedroRun, context: Context) -> str:  # noqa: ARG002
         """Do what kedro-mlflow does after a whole run; the result is the version."""
-        with fail_at_once():
-            version = self.start(context).log_model()
+        version = run.log_model()
         self.log.info("Challenger: version %s", version)
         return version
