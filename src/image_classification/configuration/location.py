@@ -107,9 +107,11 @@ def _unpack(archive: Path) -> Path:
             own = open_own_folder(Path(tempfile.gettempdir()))
             folder = own / f"configuration-{digest[:16]}"
             for member in opened:
-                checked = tarfile.data_filter(member, str(folder))
-                if checked.isfile() and (content := opened.extractfile(checked)):
-                    _write(folder / checked.name, content.read())
+                place = Path(member.name)  # `tarfile.data_filter` came with Python 3.11.4
+                if place.is_absolute() or ".." in place.parts:
+                    raise tarfile.TarError(f"'{member.name}' would lie outside of it")
+                if member.isfile() and (content := opened.extractfile(member)):
+                    _write(folder / place, content.read())
     except (OSError, tarfile.TarError) as error:
         raise ConfigurationError(
             f"'{archive}' cannot be read as the archive of a configuration: {error}. {REMEDY}"
