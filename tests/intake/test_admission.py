@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from shipped import read_shipped
 
 from image_classification.intake.admission import admit_together, sample_patients
+from image_classification.intake.contract import Findings, check_images
 
 SPLITS = ("train", "validation", "test")
 PARAMETERS: dict[str, Any] = {
@@ -115,6 +117,22 @@ def test_what_a_batch_brings_counts_for_the_next_one() -> None:
     assert list(admit_together(KNOWN, candidates, PARAMETERS)) == ["b"]
     strict = PARAMETERS | {"contract": PARAMETERS["contract"] | {"minimum_class_share": 0.35}}
     assert list(admit_together(KNOWN, candidates, strict)) == ["b", "c"]
+
+
+def test_of_ten_classes_one_may_lack_images_with_what_is_shipped() -> None:
+    """A project that names no more than its classes trains: nothing was proposed for it."""
+    shipped = {**read_shipped("data_processing"), "classes": None}
+    letters = "abcdefghij"
+    known = pd.concat(tabulate(1000 * at, letters, status="accepted") for at in range(33))
+    lacking = pd.concat([known[known["label"] != "c"], known[known["label"] == "c"].iloc[12:]])
+    names = list(letters)
+    assert check_images(lacking, names, shipped["contract"]) == Findings([], [])
+    assert admit_together(NOTHING, {"b": lacking}, shipped) == {}
+    assert admit_together(lacking, {"b": known[known["label"] != "c"]}, shipped) == {}
+    # What counts as a tenth of two classes counts as a fiftieth of ten.
+    rare = pd.concat([known[known["label"] != "c"], known[known["label"] == "c"].iloc[:17]])
+    (breach,) = check_images(rare, names, shipped["contract"]).breaches
+    assert "at least 2.0% is required" in breach
 
 
 @pytest.mark.parametrize("status", ["held", "rejected", "conflict"])
