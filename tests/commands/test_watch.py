@@ -73,6 +73,7 @@ def test_without_a_name_the_newest_retraining_is_meant(laboratory: Path) -> None
     unknown = call("profile")
     assert unknown.exit_code == 1
     assert "There is no run of 'retraining'" in unknown.output
+    assert "Run one: kedro run --pipelines retraining" in unknown.output
     assert "MLFLOW_TRACKING_URI" in unknown.output
     newest = tracking.open_run("1", "retraining/1", "newest", {"pipeline_names": "retraining"})
     tracking.log_profile(newest, [], [TIMING])

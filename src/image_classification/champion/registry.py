@@ -155,7 +155,8 @@ def get_version(model_name: str, version: str) -> ModelVersion:
     try:
         return MlflowClient().get_model_version(model_name, version)
     except MlflowException as error:
-        known = ", ".join(str(found.version) for found in list_versions(model_name)) or "none"
+        known = ", ".join(str(found.version) for found in list_versions(model_name))
+        known = known or "none yet, a night that trains registers one"
         raise RegistryError(
             f"There is no version '{version}' of '{model_name}'. Known: {known}. MLflow said: "
             f"{error.message}"

@@ -172,11 +172,15 @@ def select_run(experiment_name: str, name: str | None, pipeline: str) -> tuple[s
         [experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"], max_results=1
     )
     if not found:
+        remedy = (
+            "Name one as <dag>/<DAG run>, or by its MLflow id."
+            if name
+            else f"Run one: kedro run --pipelines {pipeline}, or the DAG `{pipeline}` in Airflow."
+        )
         raise TrackingError(
             f"There is no run of '{name or pipeline}' in the MLflow experiment "
-            f"'{experiment_name}'. Name one as <dag>/<DAG run>, or by its MLflow id. "
-            "MLFLOW_TRACKING_URI says which MLflow store is used, or else "
-            "IMAGE_CLASSIFICATION_STORAGE."
+            f"'{experiment_name}'. {remedy} MLFLOW_TRACKING_URI says which MLflow store is used, "
+            "or else IMAGE_CLASSIFICATION_STORAGE."
         )
     return str(found[0].info.run_id), str(found[0].info.run_name)
 
