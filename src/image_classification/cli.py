@@ -13,6 +13,9 @@ from kedro.framework.startup import ProjectMetadata
 from kedro_airflow.plugin import create as create_dags
 
 from image_classification.commands.group import VerbGroup
+from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
+from image_classification.configuration.plain import DEFAULT
+from image_classification.configuration.scope import read_scope
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.machine.environment import an_airflow_of_its_own
 
@@ -43,25 +46,60 @@ def _with_project_defaults(command: click.Command) -> click.Command:
     return ours
 
 
-@click.pass_obj
-def _create(metadata: ProjectMetadata, /, **options: Any) -> None:
+@click.pass_context
+def _create(context: click.Context, /, **options: Any) -> None:
+    metadata: ProjectMetadata = context.obj
     try:
         with an_airflow_of_its_own():
-            check_airflow_settings(metadata.project_path, options["env"])
+            loader = check_airflow_settings(metadata.project_path, options["env"])
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
+    scope = read_scope(loader.project, options["env"])
+    if scope.prefix:
+        options["params"] = {**options["params"], "scope": scope}
+    if scope.project:
+        # The plugin names files after the package.
+        context.obj = metadata._replace(package_name=f"{metadata.package_name}_{scope.project}")
+    if scope.environment and (shared := list_shared(loader)):
+        click.secho(
+            f"The environments '{scope.environment}' and '{DEFAULT}' share {', '.join(shared)}. "
+            "Give the project a `name` in conf/base/project.yml: then each environment has its "
+            "own (docs/environments.md).",
+            fg="yellow",
+            err=True,
+        )
     if create_dags.callback is not None:
         create_dags.callback(**options)
 
 
-def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
-    """Check the DAG settings of a project.
+def list_shared(loader: ReadOnceConfigLoader) -> list[str]:
+    """Return what an environment keeps in the same place as the one where none is asked for."""
+    usual = ReadOnceConfigLoader(str(loader.conf_source), **LOADER_ARGUMENTS)
+
+    def locate(one: ReadOnceConfigLoader) -> dict[str, Any]:
+        server = one["mlflow"]["server"]["mlflow_tracking_uri"]
+        experiment = one["mlflow"]["tracking"]["experiment"]["name"]
+        model = one["globals"]["registered_model_name"]
+        root = one["globals"]["storage_root"]
+        return {
+            f"the storage {root}": root,
+            f"the experiment '{experiment}'": (server, experiment),
+            f"the registered model '{model}'": (server, model),
+        }
+
+    theirs = locate(usual).values()
+    return [what for what, place in locate(loader).items() if place in theirs]
+
+
+def check_airflow_settings(project_path: Path, env: str | None = None) -> ReadOnceConfigLoader:
+    """Check the DAG settings of a project; return the configuration.
 
     Raises:
         ConfigurationError: see `check_settings`.
     """
     session = KedroSession.create(project_path=project_path, env=env)
-    settings = session.load_context().config_loader["airflow"]
+    loader: Any = session.load_context().config_loader
+    settings = loader["airflow"]
     from kedro.framework.project import pipelines  # noqa: PLC0415
 
     check_settings(settings, list(pipelines))
@@ -76,6 +114,7 @@ def check_airflow_settings(project_path: Path, env: str | None = None) -> None:
         [*around, *(part.name for part in PARTS), *(node.name for node in nodes)],
         {tag for node in nodes for tag in node.tags},
     )
+    return loader  # type: ignore[no-any-return]
 
 
 def check_settings(settings: Mapping[str, Any], pipelines: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.plain import PlainConfiguration
 from image_classification.configuration.project import (
     KEYS,
+    OPTIONAL,
     PROJECT_VARIABLE,
     fill_in,
     make_words,
@@ -81,7 +82,7 @@ def test_one_file_is_all_that_another_domain_changes(conf: Path) -> None:
 
 def test_the_shipped_file_has_every_key_and_says_what_it_is_for() -> None:
     text = (CONF / "base" / "project.yml").read_text()
-    assert set(yaml.safe_load(text)) == set(KEYS)
+    assert set(yaml.safe_load(text)) == {*OPTIONAL, *KEYS}
     check_parameters(open_loader(CONF, "test")["parameters"])
 
 

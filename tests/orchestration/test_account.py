@@ -12,6 +12,7 @@ from kedro.io import DataCatalog, MemoryDataset
 
 from image_classification import tracking
 from image_classification.champion import registry
+from image_classification.configuration.scope import SHARED
 from image_classification.orchestration import account as account_module
 from image_classification.orchestration.account import Account
 
@@ -71,6 +72,7 @@ def open_account(
         context=SimpleNamespace(params=params),
         required_run_id="run",
         has_page=True,
+        scope=SHARED,
         model_name="cells",
         aftermath=SimpleNamespace(find_candidate=lambda: "4", challenger="4"),
         locate_mlflow_run=lambda: "http://mlflow/run",

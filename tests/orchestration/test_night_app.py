@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import airflow_home  # noqa: F401 - before Airflow is imported
 import pytest
-from fastapi import HTTPException
+from fastapi import Depends, HTTPException
 from fastapi.testclient import TestClient
 
 from image_classification.orchestration import night_app
+from image_classification.orchestration.project import list_projects
 from image_classification.orchestration.run_name import name_run
 
+PROJECT = Path(__file__).resolve().parents[2]
 RUN_ID = "a" * 32
 PAGE = '<html><body><a href="index.html">All nights</a></body></html>'
 
@@ -29,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def client(folder: Path) -> TestClient:
     """Somebody who is logged in."""
-    app = night_app.make_app()
+    app = night_app.make_pages(list_projects()[0])
     (login,) = app.router.dependencies
     assert login.dependency is not None
     app.dependency_overrides[login.dependency] = lambda: None
@@ -45,7 +48,7 @@ def test_nobody_sees_a_page_without_a_login(folder: Path) -> None:
     assert create_auth_manager()
     stranger = TestClient(night_app.make_app())
     for path in ("/", "/index.html", f"/{RUN_ID}.html", "/run/retraining/one", "/../x", "/x"):
-        answer = stranger.get(path, follow_redirects=False)
+        answer = stranger.get(path)
         assert answer.status_code in (401, 404), path
         assert "secret" not in answer.text
     answer = stranger.get("/index.html")
@@ -125,3 +128,37 @@ def test_before_the_first_night_it_says_so(client: TestClient) -> None:
     answer = client.get("/")
     assert answer.status_code == 404
     assert "No night yet" in answer.text
+
+
+def test_each_project_and_environment_shows_its_own_pages_to_its_own_readers(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for env in ("base", "production"):
+        (tmp_path / "leaves" / "conf" / env).mkdir(parents=True)
+    for file in (PROJECT / "conf" / "base").glob("*.yml"):
+        (tmp_path / "leaves" / "conf" / "base" / file.name).write_text(file.read_text())
+    file = tmp_path / "leaves" / "conf" / "base" / "project.yml"
+    file.write_text(file.read_text().replace("name: null\n\n", "name: leaves\n\n", 1))
+    monkeypatch.setenv("AIRFLOW__IMAGE_CLASSIFICATION__PROJECTS", f"{tmp_path}/leaves")
+    asked: list[str] = []
+    monkeypatch.setattr(
+        night_app, "require_reader", lambda dag_id: Depends(lambda: asked.append(dag_id))
+    )
+    for scope in ("", "leaves", "leaves-production"):
+        pages = tmp_path / scope / "pages"
+        pages.mkdir(parents=True, exist_ok=True)
+        (pages / "index.html").write_text(f"<body>nights of {scope}</body>")
+        run = f"{scope}-retraining/one" if scope else "retraining/one"
+        (pages / f"{RUN_ID}.json").write_text(json.dumps({"airflow_run": run}))
+        (pages / f"{RUN_ID}.html").write_text(f"<body>a night of {scope}</body>")
+    client = TestClient(night_app.make_app())
+    for scope in ("", "leaves", "leaves-production"):
+        asked.clear()
+        assert client.get(f"/{scope}/index.html".replace("//", "/")).text == (
+            f"<body>nights of {scope}</body>"
+        )
+        dag_id = f"{scope}-retraining" if scope else "retraining"
+        assert client.get(f"/run/{dag_id}/one").text == f"<body>a night of {scope}</body>"
+        assert set(asked) == {dag_id}
+    assert client.get("/run/leaves-staging-retraining/one").status_code == 404
+    assert os.environ.get("IMAGE_CLASSIFICATION_CONFIGURATION", "") == ""

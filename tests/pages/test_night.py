@@ -89,6 +89,10 @@ def test_shows_every_part_of_the_evidence() -> None:
     ("airflow_url", "address"),
     [
         (RUN.airflow_url, "http://airflow/nights/index.html"),
+        (
+            "http://airflow/dags/leaves-production-retraining/runs/one",
+            "http://airflow/nights/leaves-production/index.html",
+        ),
         ("", "/pages/index.html"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from dag_settings import SETTINGS
 
+from image_classification.configuration.scope import SHARED
 from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration.notices.notification import LogNotifier, Notice
 from image_classification.orchestration.settings import read_settings
@@ -136,6 +137,7 @@ def start_with(patch: pytest.MonkeyPatch, **answers: Any) -> SimpleNamespace:
         backfill=False,
         experiment_id="1",
         has_page=False,
+        scope=SHARED,
         outcomes=[],
         pages=[],
         locate_mlflow_run=lambda: "http://mlflow/run",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from image_classification.configuration.plain import (
 )
 from image_classification.configuration.project import make_words, read_project, take
 from image_classification.configuration.resolvers import RESOLVERS
+from image_classification.configuration.scope import make_resolvers, read_data_scope
 
 LOADER_ARGUMENTS: dict[str, Any] = {
     "base_env": BASE,
@@ -62,6 +63,11 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         self._options = {"env": env, **options}
         self.project = read_project(conf, env or options.get("default_run_env"))
         words.use(make_words(self.project))
+        environment = env or options.get("default_run_env")
+        self._resolvers: dict[str, Callable[..., Any]] = {
+            "project": partial(take, self.project),
+            **make_resolvers(read_data_scope(self.project, environment)),
+        }
         super().__init__(
             str(conf), runtime_params=self._texts.hide(runtime_params or {}), **self._options
         )
@@ -70,7 +76,8 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         """Return the configuration of a kind, such as "catalog": a copy, which may be changed."""
         if key not in self._known:
             # Anew for each: resolvers are one for the process, and each loader has its own project.
-            OmegaConf.register_resolver("project", partial(take, self.project), replace=True)
+            for name, resolver in self._resolvers.items():
+                OmegaConf.register_resolver(name, resolver, replace=True)
             self._known[key] = self._texts.restore(super().__getitem__(key))
             if key == "parameters":
                 unify_names(self._known[key])

@@ -19,6 +19,7 @@ from image_classification import words
 from image_classification.configuration.location import BASE, find_configuration
 from image_classification.configuration.project import make_words, read_project, take
 from image_classification.configuration.resolvers import RESOLVERS
+from image_classification.configuration.scope import make_resolvers, read_data_scope
 from image_classification.errors import ConfigurationError
 from image_classification.text import unify_text
 from image_classification.vendor.omegaconf import use_resolvers
@@ -76,6 +77,7 @@ class PlainConfiguration:
             **RESOLVERS,
             "runtime_params": _select_default,
             "project": partial(take, self.project),
+            **make_resolvers(read_data_scope(self.project, self._env)),
         }
         if kind != "globals":
             resolvers["globals"] = self._select_global

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from image_classification import words
+from image_classification.configuration.scope import check_name
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.machine.place import locate
 
@@ -39,6 +40,9 @@ KEYS = (
     "minimum_groups",
     "floors",
 )
+OPTIONAL = ("name",)
+"""Keys that a project file may leave out."""
+
 WORD_KEYS = ("group", "groups", "image", "images")
 
 
@@ -52,7 +56,7 @@ def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
         env: the environment; None for `local`.
 
     Returns:
-        All of `KEYS`; nothing where there is no file.
+        All of `KEYS`, and what is said of `OPTIONAL`; nothing where there is no file.
 
     Raises:
         ConfigurationError: a file is no YAML of such keys, or the named one does not exist.
@@ -86,7 +90,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{file} is no YAML file: {fault}") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f"{file}: expected keys with values. Received: {content!r}.")
-    _check_keys(file, "", content, KEYS)
+    _check_keys(file, "", content, (*OPTIONAL, *KEYS))
+    check_name(content.get("name"), file)
     said = content.get("words") or {}
     if not isinstance(said, dict):
         raise ConfigurationError(f"{file}: 'words' has keys of its own. Received: {said!r}.")

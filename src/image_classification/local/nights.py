@@ -23,6 +23,7 @@ from image_classification.commands.project import look_at, render_project
 from image_classification.configuration import names
 from image_classification.configuration.plain import PlainConfiguration
 from image_classification.configuration.project import PROJECT_VARIABLE
+from image_classification.configuration.scope import read_data_scope, read_scope
 from image_classification.datasets import delivery
 from image_classification.gate.measure import MEASURES
 from image_classification.local.accounts import make_private_folder
@@ -34,7 +35,7 @@ from image_classification.local.synthetic import make_cells
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-DAG_ID = "retraining"
+PIPELINE = "retraining"
 FIRST_PATIENTS, FURTHER_PATIENTS, CELLS = 80, 40, 20
 SHOWN = tuple(measure.name for measure in MEASURES if measure.shown_first)
 """Measures that are printed and kept in the history."""
@@ -113,8 +114,8 @@ def run_nights(
     try:
         print(f"  MLflow   {stack.mlflow_url}\n  Airflow  {stack.airflow_url}")
         client = AirflowClient(stack.airflow_url, "admin", stack.password)
-        client.wait_for_dag(DAG_ID)
-        client.unpause(DAG_ID)
+        client.wait_for_dag(_name_dag())
+        client.unpause(_name_dag())
         os.environ.update(stack.accounts.log_tasks_in())
         tracking.connect(stack.mlflow_url)
         history = pd.DataFrame(
@@ -130,6 +131,17 @@ def run_nights(
     _keep_history(history, stack)
     _print_places(stack, time.monotonic() - began)
     return history
+
+
+def _name_dag() -> str:
+    """Return the id of the nightly DAG in `dags/`."""
+    return read_scope(PlainConfiguration().project, None).name(PIPELINE)
+
+
+def _locate_incoming(stack: Stack) -> str:
+    """Return where the project looks for batches, among the data of a stack."""
+    scope = read_data_scope(PlainConfiguration().project, os.environ.get("KEDRO_ENV"))
+    return scope.locate(str(stack.storage / "incoming"))
 
 
 def _propose_project(data: Path, stack: Stack) -> None:
@@ -176,17 +188,18 @@ def _run_night(
     client: AirflowClient, stack: Stack, number: int, night: Night, model_name: str
 ) -> dict[str, Any]:
     _say(f"Night {number}: delivering {night.title}")
-    batch = night.deliver(str(stack.storage / "incoming"))
+    batch = night.deliver(_locate_incoming(stack))
     print(f"  incoming/{batch}")
-    _say(f"Night {number}: triggering the DAG '{DAG_ID}'")
-    run_id = client.trigger(DAG_ID)
-    url = f"{client.url}/dags/{DAG_ID}/runs/{quote(run_id)}"
+    dag_id = _name_dag()
+    _say(f"Night {number}: triggering the DAG '{dag_id}'")
+    run_id = client.trigger(dag_id)
+    url = f"{client.url}/dags/{dag_id}/runs/{quote(run_id)}"
     print(f"  {url}\n")
-    state = client.follow(DAG_ID, run_id, _print_task)
-    run = client.get_run(DAG_ID, run_id)
+    state = client.follow(dag_id, run_id, _print_task)
+    run = client.get_run(dag_id, run_id)
     note = run.get("note") or ""
     print(f"\n  The run ended: {state}, after {_seconds(run):.0f} s")
-    tasks = {task["task_id"]: task["state"] for task in client.list_tasks(DAG_ID, run_id)}
+    tasks = {task["task_id"]: task["state"] for task in client.list_tasks(dag_id, run_id)}
     # Where the training set breaks the contract, the night worked as it should. Any other failure
     # is an error.
     if state != "success" and tasks.get(names.CHECK_CONTRACT) != "failed":

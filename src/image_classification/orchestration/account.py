@@ -263,7 +263,9 @@ class Account:
 
     def locate_night(self) -> dict[str, str]:
         """Return the address of the page of this night; nothing where none is written."""
-        return {NIGHT: locate_night(self._run.required_run_id)} if self._run.has_page else {}
+        if not self._run.has_page:
+            return {}
+        return {NIGHT: locate_night(self._run.required_run_id, self._run.scope)}
 
     def locate_watched(self) -> dict[str, str]:
         """Return the addresses of the champion that was watched, and of the run."""

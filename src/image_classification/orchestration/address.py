@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from airflow.sdk import conf
 
+from image_classification.configuration.scope import SHARED, Scope
 from image_classification.pages import NIGHTS
 
 
@@ -42,6 +43,6 @@ def locate_question(dag_id: str, run_id: str, task_id: str) -> str:
     return f"{locate_task(dag_id, run_id, task_id)}/required_actions"
 
 
-def locate_night(mlflow_run_id: str) -> str:
+def locate_night(mlflow_run_id: str, scope: Scope = SHARED) -> str:
     """Return the address of the page of a night, as `orchestration.plugin` shows it."""
-    return f"{locate_airflow()}{NIGHTS}/{mlflow_run_id}.html"
+    return f"{scope.locate(f'{locate_airflow()}{NIGHTS}')}/{mlflow_run_id}.html"

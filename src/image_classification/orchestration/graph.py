@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, Label, TaskGroup, TriggerRule
 
+from image_classification.configuration.scope import SHARED, Scope
 from image_classification.configuration.tag import (
     DECIDES,
     PROCESSING,
@@ -23,6 +24,7 @@ from image_classification.configuration.tag import (
 )
 from image_classification.gate.verdict import ACTIONS
 from image_classification.orchestration import task_id
+from image_classification.orchestration.asset import NEW_CHAMPION, NEW_IMAGES, make_asset
 from image_classification.orchestration.notices.failure import (
     CloseFailureNotifier,
     FailureNotifier,
@@ -35,12 +37,7 @@ from image_classification.orchestration.part import (
     make_groups,
 )
 from image_classification.orchestration.resource import make_arguments
-from image_classification.orchestration.settings import (
-    NEW_CHAMPION,
-    NEW_IMAGES,
-    DagSettings,
-    read_settings,
-)
+from image_classification.orchestration.settings import DagSettings, read_settings
 from image_classification.orchestration.steps.base import PipelineOperator
 from image_classification.orchestration.steps.ending import FAIL_FOR_GOOD, LastWords
 from image_classification.orchestration.steps.intake import (
@@ -87,11 +84,13 @@ class DagSpec:
     """All that a generated DAG file says.
 
     Attributes:
-        pipeline: the registered pipeline, and the DAG's id.
+        pipeline: the registered pipeline.
         project_path: the folder that holds `conf/`.
         settings: of `airflow.yml`.
         nodes: in an order in which each comes after those it depends on.
         logs_model: the pipeline binds training to inference, so the run logs a model.
+        scope: project and environment, which names in Airflow begin with.
+        configuration: archive or folder that the tasks read; "" for that of the project.
     """
 
     pipeline: str
@@ -99,6 +98,13 @@ class DagSpec:
     settings: Mapping[str, Any]
     nodes: tuple[NodeSpec, ...]
     logs_model: bool = False
+    scope: Scope = SHARED
+    configuration: str = ""
+
+    @property
+    def dag_id(self) -> str:
+        """The id of the DAG."""
+        return self.scope.name(self.pipeline)
 
 
 def build_dag(spec: DagSpec) -> DAG:
@@ -120,10 +126,10 @@ def build_dag(spec: DagSpec) -> DAG:
     """
     settings = read_settings(spec.pipeline, spec.settings)
     with DAG(
-        dag_id=spec.pipeline,
+        dag_id=spec.dag_id,
         doc_md=_document(spec, settings),
         on_failure_callback=FailureNotifier(settings.notifications),
-        **settings.dag_arguments(),
+        **settings.dag_arguments(spec.scope),
     ) as dag:
         _Builder(spec, settings).build()
     return dag
@@ -176,6 +182,8 @@ class _Builder:
             "pipeline": self.spec.pipeline,
             "project_path": str(self.spec.project_path),
             "settings": self.settings,
+            "scope": self.spec.scope,
+            "configuration": self.spec.configuration,
         }
         if self.settings.group_by and part and issubclass(operator, StepOperator):
             aside: dict[str, Any] = {"dag": self.aside, "task_group": self.aside.task_group}
@@ -216,7 +224,7 @@ class _Builder:
             nodes = [node for node in self.spec.nodes if find_part(node.tags) == part]
         names = dict.fromkeys([*(node.name for node in nodes), name])
         tags = {tag for node in nodes for tag in node.tags}
-        return make_arguments(self.settings.tasks, names, tags)
+        return make_arguments(self.settings.tasks, names, tags, self.spec.scope)
 
     def _connect_nodes(self) -> None:
         for node in self.spec.nodes:
@@ -239,6 +247,7 @@ class _Builder:
         ask = RequestReviewOperator.partial(
             task_id=task_id.REQUEST_REVIEWS,
             task_group=self._find_group(PROCESSING),
+            review=self.spec.scope.name(REVIEW),
             **self._read_arguments(task_id.REQUEST_REVIEWS),
         ).expand_kwargs(held.output)
         follow(self._last(SCREENS), [held])
@@ -256,7 +265,9 @@ class _Builder:
 
     def _append_announcement(self) -> BaseOperator:
         announce: BaseOperator = self._make(
-            AnnounceImagesOperator, task_id.ANNOUNCE_IMAGES, outlets=[NEW_IMAGES]
+            AnnounceImagesOperator,
+            task_id.ANNOUNCE_IMAGES,
+            outlets=[make_asset(NEW_IMAGES, self.spec.scope)],
         )
         [*self._last(PROCESSING), *self._last(REVIEW)] >> announce
         return announce
@@ -282,7 +293,7 @@ class _Builder:
             PromoteChallengerOperator,
             ACTIONS["promote"].task,
             PROMOTION,
-            outlets=[NEW_CHAMPION],
+            outlets=[make_asset(NEW_CHAMPION, self.spec.scope)],
             **either,
         )
         keep = self._make(KeepChampionOperator, ACTIONS["keep"].task, PROMOTION, **either)
@@ -299,7 +310,9 @@ class _Builder:
 
     def _append_restoration(self) -> BaseOperator:
         restore: BaseOperator = self._make(
-            RestoreChampionOperator, task_id.RESTORE_CHAMPION, outlets=[NEW_CHAMPION]
+            RestoreChampionOperator,
+            task_id.RESTORE_CHAMPION,
+            outlets=[make_asset(NEW_CHAMPION, self.spec.scope)],
         )
         self._last(ROLLBACK) >> restore
         return restore
@@ -359,6 +372,7 @@ def _document(spec: DagSpec, settings: DagSettings) -> str:
         [
             settings.description,
             "",
+            *([f"{spec.scope.describe()}.", ""] if spec.scope.prefix else []),
             f"{how} of the Kedro pipeline `{spec.pipeline}`:",
             "",
             steps,

@@ -24,6 +24,7 @@ from image_classification.champion.statement import DecisionRun
 from image_classification.configuration import names
 from image_classification.configuration.location import PACKAGE, find_configuration
 from image_classification.configuration.path import list_values
+from image_classification.configuration.scope import SHARED, Scope
 from image_classification.configuration.tag import PROMOTION, TRAINING
 from image_classification.errors import ConfigurationError, SealedError
 from image_classification.orchestration.account import Account
@@ -61,6 +62,7 @@ class KedroRun:
         age_hours: since the date that it is for.
         identity: who triggered it, as Airflow vouches for.
         has_page: it compares, or would if there were enough images: a page is written of it.
+        scope: project and environment of the DAG.
     """
 
     project_path: Path
@@ -75,6 +77,7 @@ class KedroRun:
     age_hours: float | None = None
     identity: str = ""
     has_page: bool = False
+    scope: Scope = SHARED
 
     @property
     def key(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -15,6 +16,7 @@ from image_classification.datasets.file import open_filesystem
 from image_classification.datasets.page import Pages
 from image_classification.datasets.record import Records
 from image_classification.errors import DataError
+from image_classification.orchestration.project import Project, list_projects
 from image_classification.orchestration.run_name import name_run
 from image_classification.pages import INDEX, POLICY, name_page
 from image_classification.vendor.airflow.login import require_reader
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 READ_BY = "retraining"
 """Whoever may see the runs of this DAG may see the pages of the nights."""
+
+OWN = "_"
+"""Folder of the pages of the project of this process, where its DAGs have no name before them."""
 
 PAGE = re.compile(r"index\.html|[0-9a-f]{32}\.html")
 """Names of pages: that of all nights, and those of MLflow's runs."""
@@ -56,31 +61,75 @@ STRANGER = ("Log in first", "These pages are for who is logged in to Airflow. Lo
 
 
 def make_app() -> FastAPI:
-    """Return the app, which answers nobody who may not read the nightly DAG."""
-    app = FastAPI(
-        dependencies=[require_reader(READ_BY)], docs_url=None, redoc_url=None, openapi_url=None
-    )
-    app.add_exception_handler(HTTPException, _refuse)
-    app.get("/", response_class=Response)(show_index)
+    """Return the app: the pages of the project of this process, and below it those of all others.
+
+    What begins with the name of a project and an environment, as DAGs do, is theirs.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    own, *all_of_them = list_projects()
+    scopes = {project.scope: project for project in all_of_them if project.scope.prefix}
+
+    def show_run(dag_id: str, run_id: str) -> Response:
+        """Lead to the pages that know a DAG run."""
+        mine = [scope.prefix for scope in scopes if dag_id.startswith(scope.name(""))]
+        # The longest, since leaves-production-retraining begins with the name of leaves, too.
+        folder = max(mine, key=len, default=OWN)
+        return RedirectResponse(f"../../{folder}/run/{quote(dag_id)}/{quote(run_id)}")
+
     app.get("/run/{dag_id}/{run_id}", response_class=Response)(show_run)
-    app.get("/{name}", response_class=Response)(show_page)
+    for scope, project in scopes.items():
+        app.mount(f"/{scope.prefix}", make_pages(project))
+    app.mount(f"/{OWN}", make_pages(own))
+    app.mount("/", make_pages(own))
     return app
 
 
-def show_index() -> Response:
-    """Lead to the page of all nights."""
-    return RedirectResponse(INDEX)
+def make_pages(project: Project) -> FastAPI:
+    """Return the app of a project, which answers nobody who may not read its nightly DAG."""
+    reader = require_reader(project.scope.name(READ_BY))
+    app = FastAPI(dependencies=[reader], docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(HTTPException, _refuse)
+    pages = _ProjectPages(project)
+    app.get("/", response_class=Response)(pages.show_index)
+    app.get("/run/{dag_id}/{run_id}", response_class=Response)(pages.show_run)
+    app.get("/{name}", response_class=Response)(pages.show_page)
+    return app
 
 
-def show_run(dag_id: str, run_id: str) -> Response:
-    """Lead to the page of a DAG run."""
-    filesystem, root = open_filesystem(_locate(names.NIGHT_RECORDS))
-    records = Records(root, filesystem)
-    runs = {name: _read_run(records, name) for name in records}
-    found = [name for name, run in runs.items() if run == name_run(dag_id, run_id)]
-    if not found:
-        return _answer(DAMAGED if None in runs.values() else NOT_A_NIGHT, 404)
-    return RedirectResponse(f"../../{name_page(found[-1])}")
+class _ProjectPages:
+    """The pages of one project in one environment."""
+
+    def __init__(self, project: Project) -> None:
+        """Read where they lie."""
+        with project.enter():
+            catalog = PlainConfiguration(project.configuration, project.environment)["catalog"]
+        self._pages, self._records = (
+            str(catalog[name]["filepath"]) for name in (names.PAGES, names.NIGHT_RECORDS)
+        )
+
+    def show_index(self) -> Response:
+        """Lead to the page of all nights."""
+        return RedirectResponse(INDEX)
+
+    def show_run(self, dag_id: str, run_id: str) -> Response:
+        """Lead to the page of a DAG run."""
+        filesystem, root = open_filesystem(self._records)
+        records = Records(root, filesystem)
+        runs = {name: _read_run(records, name) for name in records}
+        found = [name for name, run in runs.items() if run == name_run(dag_id, run_id)]
+        if not found:
+            return _answer(DAMAGED if None in runs.values() else NOT_A_NIGHT, 404)
+        return RedirectResponse(f"../../{name_page(found[-1])}")
+
+    def show_page(self, request: Request, name: str) -> Response:
+        """Show a page."""
+        page = Pages(self._pages).read(name) if PAGE.fullmatch(name) else None
+        if page is None:
+            return _answer(NO_NIGHT if name == INDEX else NO_PAGE, 404)
+        if request.headers.get("sec-fetch-dest") == "iframe":
+            # Airflow's frame lets no link out: the addresses are then shown, to be copied.
+            page = page.replace("<body>", '<body class="framed">', 1)
+        return HTMLResponse(page, headers=HEADERS)
 
 
 def _read_run(records: Records, name: str) -> str | None:
@@ -90,21 +139,6 @@ def _read_run(records: Records, name: str) -> str | None:
     except (DataError, OSError, KeyError, TypeError) as error:
         logger.warning("What is kept of the night %s is damaged: %s", name, error)
         return None
-
-
-def show_page(request: Request, name: str) -> Response:
-    """Show a page."""
-    page = Pages(_locate(names.PAGES)).read(name) if PAGE.fullmatch(name) else None
-    if page is None:
-        return _answer(NO_NIGHT if name == INDEX else NO_PAGE, 404)
-    if request.headers.get("sec-fetch-dest") == "iframe":
-        # Airflow's frame lets no link out: the addresses are then shown, to be copied.
-        page = page.replace("<body>", '<body class="framed">', 1)
-    return HTMLResponse(page, headers=HEADERS)
-
-
-def _locate(name: str) -> str:
-    return str(PlainConfiguration()["catalog"][name]["filepath"])
 
 
 def _refuse(_: Request, error: Exception) -> Response:

@@ -9,8 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from image_classification.configuration.scope import SHARED, Scope
+
 BY_TAG = "tag:"
 """How a key begins that means all nodes with a tag, as in ``tag:training``."""
+
+DEFAULT_POOL = "default_pool"
+"""Airflow's own, which is everybody's."""
 
 GPU = "nvidia.com/gpu"
 
@@ -96,7 +101,10 @@ class TaskSettings(BaseModel):
 
 
 def make_arguments(
-    tasks: Mapping[str, TaskSettings], names: Iterable[str], tags: Iterable[str] = ()
+    tasks: Mapping[str, TaskSettings],
+    names: Iterable[str],
+    tags: Iterable[str] = (),
+    scope: Scope = SHARED,
 ) -> dict[str, Any]:
     """Return the arguments of an operator that the settings of tasks say.
 
@@ -106,6 +114,7 @@ def make_arguments(
         tasks: by name of a task, or by tag.
         names: of the task; of one that does the work of several, theirs before its own.
         tags: of its nodes.
+        scope: whose pools they are.
     """
     said: dict[str, Any] = {}
     for key in (*(f"{BY_TAG}{tag}" for tag in sorted(tags)), *names):
@@ -114,6 +123,8 @@ def make_arguments(
             said |= {field: value for field, value in given.items() if value is not None}
     if (minutes := said.pop("timeout_minutes", None)) is not None:
         said["execution_timeout"] = timedelta(minutes=minutes)
+    if said.get("pool", DEFAULT_POOL) != DEFAULT_POOL:
+        said["pool"] = scope.name(said["pool"])
     resources = said.pop("resources", None)
     if resources is not None and find_spec("kubernetes"):
         said["executor_config"] = {"pod_override": resources.make_pod()}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from airflow.sdk import Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, Param
+from airflow.sdk import AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,19 +18,15 @@ from pydantic import (
     model_validator,
 )
 
+from image_classification.configuration.scope import SHARED, Scope
 from image_classification.errors import ConfigurationError, name_near_misses
+from image_classification.orchestration.asset import NEW_CHAMPION, NEW_IMAGES, make_asset
 from image_classification.orchestration.resource import (
     BY_TAG,
     ResourceSettings,
     TaskSettings,
     Toleration,
 )
-
-NEW_IMAGES = Asset(name="new_images", group="image-classification")
-"""Images that have joined the training set: the intake and the review announce them."""
-
-NEW_CHAMPION = Asset(name="champion", group="image-classification")
-"""The alias `champion` has moved: a promotion and a rollback announce it."""
 
 CRON_NAMES = {
     "@hourly": "0 * * * *",
@@ -244,17 +240,22 @@ class DagSettings(BaseModel):
                 f"{self.schedule!r}: {error}."
             ) from None
 
-    def dag_arguments(self) -> dict[str, Any]:
-        """Return keyword arguments of ``airflow.sdk.DAG``."""
+    def dag_arguments(self, scope: Scope = SHARED) -> dict[str, Any]:
+        """Return keyword arguments of ``airflow.sdk.DAG``.
+
+        Args:
+            scope: whose DAG it is; title, tags and assets tell.
+        """
+        title = ": ".join(part for part in (scope.prefix, self.title) if part)
         return {
-            "schedule": self._schedule(),
+            "schedule": self._schedule(scope),
             "is_paused_upon_creation": self.paused,
             "catchup": self.catchup,
             "max_active_runs": self.max_active_runs,
             "dagrun_timeout": self.run_timeout_hours and timedelta(hours=self.run_timeout_hours),
-            **({"dag_display_name": self.title} if self.title else {}),
+            **({"dag_display_name": title} if self.title else {}),
             "description": self.description.split(". ")[0].rstrip("."),
-            "tags": self.tags,
+            "tags": [*self.tags, *scope.parts],
             "params": {name: param.as_param() for name, param in self._sort_params()},
             "default_args": {
                 "owner": self.owner,
@@ -271,11 +272,11 @@ class DagSettings(BaseModel):
         order = list(SECTIONS)
         return sorted(self.params.items(), key=lambda named: order.index(named[1].section))
 
-    def _schedule(self) -> Any:
+    def _schedule(self, scope: Scope) -> Any:
         """Return when runs start by themselves: by the clock, or when an asset has news."""
         timetable = self._timetable()
         wanted = {NEW_IMAGES: self.on_new_images, NEW_CHAMPION: self.on_new_champion}
-        assets = [asset for asset, is_wanted in wanted.items() if is_wanted]
+        assets = [make_asset(name, scope) for name, is_wanted in wanted.items() if is_wanted]
         if not assets:
             return timetable
         # Given a list, Airflow would wait until all of the assets have news.

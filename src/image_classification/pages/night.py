@@ -299,9 +299,11 @@ class NightPage:
 
     def _locate_history(self) -> str:
         """Return where all nights are, for a page that does not lie beside theirs."""
-        airflow, _, _ = self._run.airflow_url.rpartition("/dags/")
+        airflow, _, dag_run = self._run.airflow_url.rpartition("/dags/")
         if airflow:
-            return f"{airflow}{NIGHTS}/{INDEX}"
+            # What stands before the pipeline is whose it is, as in leaves-production-retraining.
+            scope, dash, _ = dag_run.partition("/")[0].rpartition("-")
+            return f"{airflow}{NIGHTS}/{scope}{'/' if dash else ''}{INDEX}"
         return str(self._catalog[names.PAGES].load().locate(INDEX))
 
     def _list_links(self) -> Mapping[str, str]:

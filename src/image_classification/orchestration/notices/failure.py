@@ -186,7 +186,7 @@ class FailureNotifier(PlainNotifier):
 
         failure = examine_failure(context, tasks, states, self.remark)
         links = failure.locate(context["dag"].task_dict)
-        subject = head_subject(f"{failure.dag_id} failed: {failure.what}")
+        subject = head_subject(f"{failure.dag_id} failed: {failure.what}", context["dag"])
         send_notice(Notice("failure", subject, failure.reason, links), self.settings)
         if failure.note is not None and not failure.told:
             write_dag_run_note(failure.dag_id, failure.run_id, failure.new_note)

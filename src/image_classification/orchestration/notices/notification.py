@@ -21,7 +21,7 @@ from image_classification.text import escape_lines, escape_text
 from image_classification.vendor.airflow.task import PlainNotifier
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
 
 logger = logging.getLogger(__name__)
 
@@ -107,13 +107,14 @@ def make_notice(
         "DAG run": locate_dag_run(dag_id, run_id),
         "Log": locate_task(dag_id, run_id, context["ti"].task_id),
     }
-    line = escape_text(head_subject(subject))
+    line = escape_text(head_subject(subject, context["dag"]))
     return Notice(event, line, escape_lines(reason.strip()), addresses)
 
 
-def head_subject(subject: str) -> str:
-    """Return a subject in one line, with the project's name before it."""
-    return f"[{PROJECT}] {' '.join(subject.split())}"
+def head_subject(subject: str, dag: DAG) -> str:
+    """Return a subject in one line, with the names of project and environment before it."""
+    scopes = {task.scope.prefix for task in dag.task_dict.values() if hasattr(task, "scope")}
+    return f"[{' '.join([PROJECT, *filter(None, scopes)])}] {' '.join(subject.split())}"
 
 
 def send_notice(notice: Notice, settings: NotificationSettings) -> list[Channel]:

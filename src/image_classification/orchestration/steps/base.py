@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from image_classification.orchestration.address import locate_airflow, locate_dag_run
+from image_classification.configuration.scope import SHARED, Scope
+from image_classification.orchestration.address import locate_dag, locate_dag_run
 from image_classification.orchestration.notices.note import LONGEST_NOTE
 from image_classification.orchestration.notices.notification import make_notice, send_notice
+from image_classification.orchestration.project import enter_project
 from image_classification.orchestration.settings import DagSettings, Event
 from image_classification.orchestration.task_id import KEEP_CHAMPION, OPEN_RUN
 from image_classification.orchestration.task_log import keep_log_handlers
@@ -38,15 +40,25 @@ class PipelineOperator(BaseOperator):
     """Base: turns the Airflow context into a `KedroRun`, the Kedro side of this DAG run."""
 
     def __init__(
-        self, *, pipeline: str, project_path: str, settings: DagSettings, **arguments: Any
+        self,
+        *,
+        pipeline: str,
+        project_path: str,
+        settings: DagSettings,
+        scope: Scope = SHARED,
+        configuration: str = "",
+        **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
+        self.scope = scope
+        self.configuration = configuration
         self.pipeline = pipeline
         self.project_path = project_path
         self.settings = settings
 
     def start(self, context: Context, mlflow_run_id: str | None = None) -> KedroRun:
         """Return the Kedro side of this DAG run; the log says where its MLflow run is."""
+        enter_project(self.project_path, self.configuration, self.scope.environment)
         # Before Kedro's import, which would take the log handlers away from Airflow.
         keep_log_handlers()
         os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -68,6 +80,7 @@ class PipelineOperator(BaseOperator):
             age_hours=measure_age(context),
             identity=read_requester(context),
             has_page=KEEP_CHAMPION in context["dag"].task_dict,
+            scope=self.scope,
         )
         if run.mlflow_run_id:
             self.log.info("MLflow run: %s", run.locate_mlflow_run())
@@ -129,7 +142,7 @@ def write_outcome(context: Context, run: KedroRun, outcome: str) -> None:
     questions = run.account.list_held_batches()
     questions += [f"labels of {batch}" for batch in run.account.list_label_questions()]
     if questions:
-        page = f"{locate_airflow()}/dags/{REVIEW}/required_actions"
+        page = f"{locate_dag(run.scope.name(REVIEW))}/required_actions"
         lines.append(f"Held for a review: {', '.join(questions)}. Answer at {page}")
     lines += [f"{title}: {address}" for title, address in run.account.locate_night().items()]
     lines.append(f"MLflow run: {run.locate_mlflow_run()}")

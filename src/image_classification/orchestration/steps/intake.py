@@ -61,12 +61,13 @@ class ListHeldBatchesOperator(StepOperator):
             subject = f"{context['dag'].dag_id}: a batch waits"
             reason = "\n".join([*waiting, "", REMEDY])
             self.notify(context, "alert", subject, reason)
+        review = self.scope.name(REVIEW)
         held = account.list_held_batches()
         for batch in held:
-            self.log.warning("Batch '%s' is held: see the DAG '%s'", batch, REVIEW)
+            self.log.warning("Batch '%s' is held: see the DAG '%s'", batch, review)
         corrected = account.list_label_questions()
         for batch in corrected:
-            self.log.warning("Batch '%s' corrects labels: see the DAG '%s'", batch, REVIEW)
+            self.log.warning("Batch '%s' corrects labels: see the DAG '%s'", batch, review)
         return [
             *({"batch": batch, "about": "batch"} for batch in held),
             *({"batch": batch, "about": "labels"} for batch in corrected),
@@ -76,8 +77,11 @@ class ListHeldBatchesOperator(StepOperator):
 class RequestReviewOperator(BaseOperator):
     """Start a run of the DAG `review` for one question, unless there is one already."""
 
-    def __init__(self, *, batch: str, about: str = "batch", **arguments: Any) -> None:
+    def __init__(
+        self, *, batch: str, about: str = "batch", review: str = REVIEW, **arguments: Any
+    ) -> None:
         super().__init__(**arguments)
+        self.review = review
         self.batch = batch
         self.about = about
 
@@ -85,13 +89,13 @@ class RequestReviewOperator(BaseOperator):
         """Ask Airflow for the run."""
         if self.about == "labels":
             request_dag_run(
-                dag_id=REVIEW,
+                dag_id=self.review,
                 run_id=f"labels__{self.batch}",
                 conf={"batch": self.batch, "about": self.about},
                 note=f"Batch '{self.batch}' has another label for known images.",
             )
         request_dag_run(
-            dag_id=REVIEW,
+            dag_id=self.review,
             run_id=f"review__{self.batch}",
             conf={"batch": self.batch},
             note=f"Batch '{self.batch}' is held.",

@@ -140,7 +140,7 @@ class CloseRunOperator(PipelineOperator):
                 f"What it rests on: docs/hindsight.md.\n\n{run.account.describe_ledger()}"
             )
             links = {
-                "Roll back": locate_dag(ROLLBACK),
+                "Roll back": locate_dag(self.scope.name(ROLLBACK)),
                 **run.account.locate_version(regret["version"]),
             }
             self.notify(context, "needs_you", subject, reason, links)

@@ -18,6 +18,7 @@ from airflow.configuration import conf
 
 from image_classification.errors import ConfigurationError
 from image_classification.machine.environment import settle
+from image_classification.orchestration.project import SECTION
 from image_classification.orchestration.task_log import keep_log_handlers
 from image_classification.vendor.airflow.preload import TASK_MODULES
 
@@ -68,9 +69,6 @@ PLACES = (
     "IMAGE_CLASSIFICATION_IMAGES",
 )
 """Variables that may name a bucket: what reads it takes half a second to import."""
-
-SECTION = "image_classification"
-"""Of Airflow's configuration: `AIRFLOW__IMAGE_CLASSIFICATION__<OPTION>`."""
 
 TASKS_PER_WORKER = 100
 
