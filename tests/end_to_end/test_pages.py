@@ -119,8 +119,12 @@ def test_mlflow_shows_the_page_of_a_night(page: Page, nights: Nights) -> None:
     address = f"{nights.stack.mlflow_url}/#/experiments/1/runs/{find_night(nights)}/artifacts"
     page.goto(f"{address}/night.html")
     expect(page.get_by_text("night.html").first).to_be_visible(timeout=PATIENCE_MS)
-    shown = page.frame_locator("iframe").get_by_text("Version 1 is now in use")
-    expect(shown.first).to_be_visible(timeout=PATIENCE_MS)
+    shown = page.frame_locator("iframe")
+    expect(shown.get_by_text("Version 1 is now in use").first).to_be_visible(timeout=PATIENCE_MS)
+    # MLflow's frame lets no link out: the address of all nights is shown, to be copied.
+    home = shown.get_by_role("link", name="All nights").first
+    expect(home).to_have_attribute("href", f"{nights.stack.airflow_url}/nights/index.html")
+    expect(home).to_have_css("pointer-events", "none")
 
 
 def test_mlflow_shows_the_run_with_its_plots(page: Page, nights: Nights) -> None:

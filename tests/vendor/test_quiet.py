@@ -15,3 +15,12 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     silence_libraries()
     assert os.environ.items() >= (QUIET | {"TF_CPP_MIN_LOG_LEVEL": "0"}).items()
+
+
+def test_mlflow_reads_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import environment_variables
+
+    for name in QUIET:
+        if name.startswith("MLFLOW_") and name != "MLFLOW_DISABLE_TELEMETRY":
+            monkeypatch.setenv(name, QUIET[name])
+            assert getattr(environment_variables, name).get() is (QUIET[name] == "true")

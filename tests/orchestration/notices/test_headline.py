@@ -38,6 +38,15 @@ def test_however_long_the_cause_is_the_remedy_stands_within_ninety_characters(ki
     assert len(said.partition(". To do")[0]) >= 45, "the cause has half of the line"
 
 
+def test_a_cause_that_is_cut_where_a_sentence_ends_has_one_mark_at_its_end() -> None:
+    said = (
+        "describe_batch: ConfigurationError: There is no batch 'no-such-batch' to review. Known: b"
+    )
+    assert head_failure(said).startswith(
+        "failed: There is no batch 'no-such-batch' to review…. To do"
+    )
+
+
 def test_a_full_disk_is_known_by_what_is_said_of_it() -> None:
     said = "pack_images: OSError: [Errno 28] No space left on device"
     assert head_failure(said).endswith(" To do: make room, clear the task.")

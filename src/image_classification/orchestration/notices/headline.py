@@ -59,5 +59,5 @@ def head_failure(error: str) -> str:
     cause = message if message and hasattr(errors, kind) else said or task
     room = LONGEST_HEADLINE - len(f"failed: .{remedy}")
     if len(cause) > room:
-        cause = f"{cause[: room - 1].rstrip()}…"
+        cause = f"{cause[: room - 1].rstrip(' .,:;')}…"
     return f"failed: {cause.rstrip('.')}.{remedy}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from image_classification.orchestration.settings import DagSettings, Event
 from image_classification.orchestration.task_id import KEEP_CHAMPION, OPEN_RUN
 from image_classification.orchestration.task_log import keep_log_handlers
 from image_classification.text import escape_markdown
+from image_classification.vendor.quiet import silence_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,9 +61,8 @@ class PipelineOperator(BaseOperator):
         enter_project(self.project_path, self.configuration, self.scope.environment)
         # Before Kedro's import, which would take the log handlers away from Airflow.
         keep_log_handlers()
-        os.environ.setdefault("DO_NOT_TRACK", "1")
-        # The log names the run already; to print its address, MLflow would ask for the run again.
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        # Among others: to print the address of the run, MLflow would ask for the run again.
+        silence_libraries()
         from image_classification.orchestration.kedro_run import KedroRun  # noqa: PLC0415
 
         run_id = str(context["run_id"])
