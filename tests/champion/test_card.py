@@ -11,9 +11,11 @@ from judgement import make_comparison, make_decision, make_entry, make_facts, ma
 from image_classification import words
 from image_classification.champion.card import (
     LONGEST_CARD,
+    mark_forgotten,
     mark_replaced,
     render_card,
     render_decision,
+    tell_forgotten,
 )
 from image_classification.gate import judgement, verdict
 from image_classification.gate.measure import MEASURES
@@ -349,3 +351,18 @@ class TestReplaced:
         assert len(full) <= LONGEST_CARD
         assert len(marked) <= LONGEST_CARD
         assert mark_replaced(marked, self.ENTRY) == marked
+
+
+FORGOTTEN = [
+    {"patient": "p-1", "at": "2026-11-27T10:00:00", "versions": {"1": ["train"], "2": ["test"]}},
+    {"patient": "p-2", "at": "2026-11-28T10:00:00", "versions": {"1": ["test", "train"]}},
+]
+
+
+def test_a_card_tells_whom_a_version_has_seen_who_was_forgotten_since() -> None:
+    told = tell_forgotten(FORGOTTEN, "1")
+    assert "2 patients that this version has seen: `p-1` on 2026-11-27 (in train), `p-2`" in told
+    assert tell_forgotten(FORGOTTEN, "3") == ""
+    marked = mark_forgotten("Champion since.\n\n**Promoted**\n\n### What it is", told)
+    assert marked == f"Champion since.\n\n**Promoted**\n\n{told}\n\n### What it is"
+    assert mark_forgotten(marked, told) == marked

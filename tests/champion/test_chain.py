@@ -246,3 +246,25 @@ class TestEarlierRelease:
             "'r2-event.json', of an earlier release, is damaged: it is empty"
         ]
         assert len(store.entries) == 3
+
+
+def test_a_patient_who_was_forgotten_is_a_link_of_the_chain() -> None:
+    record = {
+        "step": "forgotten",
+        "at": "2026-11-27T10:00:00.000+00:00",
+        "model": "cells",
+        "number": 1,
+        "previous": module.NOTHING,
+        "patient": "p-1",
+        "by": "Ada",
+        "reason": "asked",
+        "token": "t",
+        "versions": {"1": ["train"]},
+        "packages": {},
+    }
+    name = module.name_record(1)
+    chain = module.read_chain({name: module.encode_record(record)})
+    assert (chain.faults, chain.forgotten, chain.entries) == ([], [record], [])
+    edited = module.read_chain({name: module.encode_record({**record, "versions": []})})
+    assert edited.faults == ["Entry 1 is damaged: it has a wrong versions"]
+    assert edited.forgotten == []

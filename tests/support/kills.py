@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,9 @@ def end_in_place() -> None:
 
 
 @contextmanager
-def kill_at(point: int, end: Callable[[], None] = end_in_place) -> Iterator[list[str]]:
+def kill_at(
+    point: int, end: Callable[[], None] = end_in_place, steps: Sequence[tuple[Any, str]] = STEPS
+) -> Iterator[list[str]]:
     """Call `end` at one of the points before and after the steps, counted from 0.
 
     Yields:
@@ -63,6 +65,6 @@ def kill_at(point: int, end: Callable[[], None] = end_in_place) -> Iterator[list
         return run
 
     with pytest.MonkeyPatch.context() as patch:
-        for owner, name in STEPS:
+        for owner, name in steps:
             patch.setattr(owner, name, surround(name, getattr(owner, name)))
         yield passed

@@ -74,6 +74,8 @@ def forget_mlflow_state() -> None:
         mlflow.set_tracking_uri(None)
         mlflow.set_registry_uri(None)
         mlflow.tracking.fluent._active_experiment_id = None
+        # By the id of a run or model, which a copy of its storage has, too.
+        mlflow.tracking._tracking_service.utils._artifact_repos_cache.clear()
     if "image_classification.champion.signature" in sys.modules:
         from image_classification.champion import signature
 

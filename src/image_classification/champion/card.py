@@ -15,6 +15,8 @@ from image_classification.text import escape_markdown, escape_text
 
 IN_USE, NO_MORE, NOT_IN_USE = "Champion ", "Was champion ", "Not in use: "
 """How a card begins: MLflow's list of versions shows the first line as it is written."""
+FORGOTTEN = "**Forgotten:**"
+"""How the note begins that a version has seen patients who were forgotten."""
 OLD_MARK = "**Replaced"
 """How an earlier release began the card of a former champion."""
 SPLITS = ("train", "validation", "test")
@@ -36,6 +38,7 @@ def render_card(
     pictures: Mapping[str, str],
     links: Mapping[str, str],
     history: Iterable[Entry] = (),
+    forgotten: str = "",
 ) -> str:
     """Return the card of a version after a decision about it.
 
@@ -45,11 +48,13 @@ def render_card(
         pictures: addresses of image files, by title.
         links: addresses of pages, by title.
         history: all entries of the ledger that mention the version.
+        forgotten: of `tell_forgotten`.
     """
     decision = entry["decision"]
     parts = [
         _state_use(entry),
         _state_verdict(entry),
+        forgotten,
         _describe_model(entry, links),
         *([_describe_judgement(decision), _tabulate_checks(decision)] if decision else []),
         _describe_data(facts),
@@ -73,6 +78,33 @@ def mark_replaced(description: str, entry: Entry) -> str:
     elif description.startswith((IN_USE, OLD_MARK)):
         description = description.partition("\n\n")[2]
     return _fit("\n\n".join([use, f"{who} {_as_sentence(entry['reason'])}", description]))
+
+
+def tell_forgotten(records: Iterable[Entry], version: str) -> str:
+    """Return which patients a version has seen who were forgotten since; "" for none.
+
+    Args:
+        records: of the ledger, as `Chain.forgotten`.
+        version: the version.
+    """
+    told = [
+        f"`{record['patient']}` on {record['at'][:10]} (in {' and '.join(seen)})"
+        for record in records
+        if (seen := record["versions"].get(version))
+    ]
+    if not told:
+        return ""
+    return (
+        f"{FORGOTTEN} {words.current().count_groups(len(told))} that this version has seen: "
+        f"{', '.join(dict.fromkeys(told))}. Their images are removed; what the network has learned "
+        "stays in it."
+    )
+
+
+def mark_forgotten(description: str, told: str) -> str:
+    """Return a card with what `tell_forgotten` tells; an earlier such note is replaced."""
+    parts = [part for part in description.split("\n\n") if not part.startswith(FORGOTTEN)]
+    return _fit("\n\n".join([*parts[:2], told, *parts[2:]]))
 
 
 def render_decision(decision: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 A record is one file of canonical JSON, named by its number and never changed. Its digest is the
 SHA-256 of its bytes. A change of champion is two records: *intended*, before anything moves, and
-*done* or *undone*, once it is known what came of it. Any other decision is one record.
+*done* or *undone*, once it is known what came of it. Any other decision is one record, and so is a
+patient who was forgotten.
 
 Nothing here reads a file or asks MLflow: it takes the content of files and says what it means.
 """
@@ -19,8 +20,8 @@ from typing import Any, Final
 from image_classification.gate.verdict import EVENTS, PROMOTED, TAKEN_BACK
 
 INTENDED, DONE, UNDONE, DECIDED = "intended", "done", "undone", "decided"
-TAKEN_OVER, ACCEPTED = "taken over", "accepted"
-STEPS = (INTENDED, DONE, UNDONE, DECIDED, TAKEN_OVER, ACCEPTED)
+TAKEN_OVER, ACCEPTED, FORGOTTEN = "taken over", "accepted", "forgotten"
+STEPS = (INTENDED, DONE, UNDONE, DECIDED, TAKEN_OVER, ACCEPTED, FORGOTTEN)
 
 SUFFIX: Final = ".json"
 NUMBERED = re.compile(r"\d{8,}")
@@ -52,7 +53,8 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("airflow_run", "airflow_url", "mlflow_run_id", "mlflow_url", "typed"), str),
     **dict.fromkeys(("previous", "reason", "token", "version", "lease_until"), str),
     **dict.fromkeys(("champion_before", "champion_after"), (str, type(None))),
-    **dict.fromkeys(("data", "files", "mover"), dict),
+    **dict.fromkeys(("data", "files", "mover", "versions", "packages"), dict),
+    "patient": str,
     "decision": (dict, type(None)),
     "faults": list,
     "of": int,
@@ -87,6 +89,9 @@ class Chain:
         digests: of each record that is there, by number.
         faults: what was edited, removed or added since, each a sentence.
         acceptances: who has accepted a fault, when and why, by what was wrong.
+        forgotten: records of patients who were forgotten, oldest first: `patient` (a pseudonym),
+            `versions` that had seen them, by the splits they were in, and `packages` that were
+            made anew.
         notes: what is worth knowing, and no fault.
         untaken: digests of the files of an earlier release, where none has been taken over yet.
     """
@@ -98,6 +103,7 @@ class Chain:
     digests: dict[int, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     acceptances: dict[str, str] = field(default_factory=dict)
+    forgotten: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     untaken: dict[str, str] = field(default_factory=dict)
 
@@ -174,6 +180,7 @@ class _Reader:
             digests=self._digests,
             faults=self._faults,
             acceptances=self._read_acceptances(),
+            forgotten=self._find_step(FORGOTTEN),
             notes=self._notes,
             untaken=untaken,
         )
@@ -333,6 +340,7 @@ def _list_keys(step: str) -> set[str]:
         UNDONE: ("of", "model", "champion_after", "event", "reason"),
         TAKEN_OVER: ("files",),
         ACCEPTED: ("faults", "by", "reason"),
+        FORGOTTEN: ("model", "patient", "versions", "packages", "by", "reason"),
     }
     return shared | set(own[step])
 

@@ -242,7 +242,8 @@ class Recorder:
         pictures = {
             title: tracking.link_artifact_file(run_id, path) for title, path in self._plots.items()
         }
-        history = ledger.select_version(self.read_entries(), entry["version"])
+        chain = self._journal.read()
+        history = ledger.select_version(self.select_entries(chain), entry["version"])
         judged = [
             past["decision"]
             for past in history
@@ -256,6 +257,7 @@ class Recorder:
             pictures=pictures,
             links=_list_links(run_id, entry),
             history=history,
+            forgotten=card.tell_forgotten(chain.forgotten, entry["version"]),
         )
 
 

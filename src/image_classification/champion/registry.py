@@ -231,6 +231,12 @@ def read_all_tags(model_name: str) -> dict[str, dict[str, str]]:
     return {str(version.version): dict(version.tags) for version in found}
 
 
+def read_descriptions(model_name: str) -> dict[str, str]:
+    """Return the card of each version of a model, by its number, in one request."""
+    found = MlflowClient().search_model_versions(f"name = '{model_name}'")
+    return {str(version.version): version.description or "" for version in found}
+
+
 def locate_version(model_name: str, version: str) -> str:
     """Return the address of a version's page, or its URI if there is no server."""
     uri = mlflow.get_tracking_uri()

@@ -68,6 +68,7 @@ SECTIONS = {
     "Storage and runs": {
         "new-project": Verb("project", "new_project"),
         "check": Verb("check", "check"),
+        "forget": Verb("forget", "forget"),
         "doctor": Verb("doctor", "doctor"),
         "profile": Verb("watch", "show_profile"),
     },

@@ -10,6 +10,7 @@ nothing, so that a DAG file may read it.
 INCOMING_BATCHES = "incoming_batches"
 COLLECTED_BATCHES = "collected_batches"
 IMAGE_BATCHES = "image_batches"
+FORGOTTEN_PATIENTS = "forgotten_patients"
 IMAGE_INSPECTIONS = "image_inspections"
 BATCH_SCREENINGS = "batch_screenings"
 BATCH_REVIEWS = "batch_reviews"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from image_classification.datasets.batch import ImageBatches, ImageBatchesDataset
     from image_classification.datasets.correction import CorrectionsDataset
     from image_classification.datasets.dataset import InboxDataset, LedgerDataset, PagesDataset
+    from image_classification.datasets.forgotten import ForgottenDataset
     from image_classification.datasets.inbox import Inbox
     from image_classification.datasets.lineage import (
         RegisteredImages,
@@ -56,6 +57,7 @@ _HOMES = {
     "InboxDataset": "dataset",
     "LedgerDataset": "dataset",
     "PagesDataset": "dataset",
+    "ForgottenDataset": "forgotten",
     "Inbox": "inbox",
     "RegisteredImages": "lineage",
     "RegisteredImagesDataset": "lineage",
@@ -90,6 +92,7 @@ __all__ = [
     "BatchTables",
     "BatchTablesDataset",
     "CorrectionsDataset",
+    "ForgottenDataset",
     "ImageBatches",
     "ImageBatchesDataset",
     "ImageSource",

@@ -48,6 +48,7 @@ from image_classification.datasets.removal import remove_taken
 from image_classification.datasets.taken import Deliveries, Delivery, leave_out_taken
 from image_classification.datasets.transfer import Transfer, measure
 from image_classification.errors import DataError
+from image_classification.intake.forgotten import LEFT_OUT
 from image_classification.text import escape_text
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class ImageBatches:
         if "fault" in manifest:
             images = self._list_images(batch, manifest)["path"]
             left[NOT_READ] = images.str.removeprefix(f"{batch}/").tolist()
+        left[LEFT_OUT] = manifest.get(LEFT_OUT, [])
         return {kind: paths for kind, paths in left.items() if paths}
 
     def list_not_copied(self, batch: str) -> dict[str, str]:
@@ -275,7 +277,9 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
         """Return the batch's name here, and whether an interrupted save has copied all of it."""
         number, name = 1, batch.name
         while exists(self._filesystem, self._locate(name, MANIFEST)):
-            if self.load().read_manifest(name)["delivery"] == batch.digest:
+            manifest = self.load().read_manifest(name)
+            # Of one that was purged since, what lies here is another delivery.
+            if manifest["delivery"] == batch.digest and LEFT_OUT not in manifest:
                 return name, True
             number += 1
             name = f"{batch.name}-{number}"

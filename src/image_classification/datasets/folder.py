@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
+from image_classification import words
 from image_classification.datasets.file import (
     NotRegularError,
     encode_name,
@@ -19,6 +20,7 @@ from image_classification.datasets.file import (
 )
 from image_classification.datasets.leftover import DEBRIS, HIDDEN, explain_left_out
 from image_classification.errors import DataError
+from image_classification.intake.forgotten import LEFT_OUT
 from image_classification.text import escape_text, unify_text
 
 if TYPE_CHECKING:
@@ -108,8 +110,11 @@ def list_left_out(
 
 def describe_left_out(left_out: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a sentence for each kind of what is left out: how many, and the first name."""
+    groups = words.current().groups
     return [
-        f"Left out: {len(paths)} ({kind}), the first is '{escape_text(paths[0])}'."
+        f"Left out: {len(paths)} of {groups} who were forgotten, and removed."
+        if kind == LEFT_OUT
+        else f"Left out: {len(paths)} ({kind}), the first is '{escape_text(paths[0])}'."
         for kind, paths in left_out.items()
     ]
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -15,20 +12,17 @@ import fsspec
 from image_classification.champion.chain import Chain, name_record, read_chain
 from image_classification.datasets.file import (
     create_file,
-    exists,
     is_local,
     list_entries,
     read_file,
     read_in_parts,
 )
+from image_classification.datasets.key import read_patient_key
 
 logger = logging.getLogger(__name__)
 
 READERS = 8
 """Files that are read at the same time from an object store."""
-
-KEY_BYTES = 32
-PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 class LedgerFiles:
@@ -101,19 +95,8 @@ class LedgerFiles:
         self._filesystem.rm_file(posixpath.join(self._root, name))
 
     def read_key(self) -> bytes:
-        """Return the key that names patients, from beside the ledger; make it at the first call.
-
-        A local file is nobody else's to read. Where it is lost, patients get other names from then
-        on; no entry changes.
-        """
-        path = posixpath.join(posixpath.dirname(self._root), "keys", "patients.key")
-        if not exists(self._filesystem, path):
-            key = secrets.token_hex(KEY_BYTES).encode()
-            if self.is_local:
-                Path(path).parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-            with suppress(FileExistsError):  # another process was faster
-                create_file(self._filesystem, path, key, PRIVATE_FILE)
-        return read_file(self._filesystem, path)
+        """Return the key that names patients, from beside the ledger; make it at the first call."""
+        return read_patient_key(self._filesystem, posixpath.dirname(self._root))
 
     def _read_some(self, paths: Any) -> list[bytes | OSError]:
         return [self._try_read(path) for path in paths]

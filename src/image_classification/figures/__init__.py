@@ -3,6 +3,7 @@
 import matplotlib as mpl
 
 from image_classification.figures.comparison import plot_comparison, plot_gate_report
+from image_classification.figures.forgotten import SUMMARY, choose_figures, redraw_figure
 from image_classification.figures.history import plot_champion_trend, plot_history
 from image_classification.figures.profile import plot_profile
 from image_classification.figures.sheet import (
@@ -24,6 +25,8 @@ mpl.rcdefaults()
 mpl.rcParams["text.parse_math"] = False
 
 __all__ = [
+    "SUMMARY",
+    "choose_figures",
     "plot_champion_trend",
     "plot_comparison",
     "plot_confusion",
@@ -36,4 +39,5 @@ __all__ = [
     "plot_reliability",
     "plot_roc",
     "plot_suspects",
+    "redraw_figure",
 ]

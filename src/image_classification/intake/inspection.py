@@ -68,6 +68,13 @@ def compile_pattern(name_pattern: str | None) -> re.Pattern[str]:
     return pattern
 
 
+def read_patient(name: str, pattern: re.Pattern[str]) -> str:
+    """Return the patient that the name of a file tells; "" where it tells none."""
+    match = pattern.match(unify_text(name))
+    found: Mapping[str, str | None] = match.groupdict() if match else {}
+    return found.get("patient") or found.get("group") or ""
+
+
 def read_name(
     name: str, image_id: str, pattern: re.Pattern[str], date_format: str
 ) -> tuple[str, str]:

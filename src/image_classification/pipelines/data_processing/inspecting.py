@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import posixpath
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -15,15 +16,23 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from image_classification import vision
+from image_classification import vision, words
 from image_classification.configuration.parameters import DataProcessingParameters
 from image_classification.datasets import ImageBatches, PixelShard
 from image_classification.datasets.budget import Budget
 from image_classification.datasets.fault import describe_error, is_passing
 from image_classification.datasets.file import NotRegularError
+from image_classification.datasets.purge import purge_batch
 from image_classification.errors import DataError
 from image_classification.intake import index, statistic
-from image_classification.intake.inspection import inspect_header, read_name, refuse_folder
+from image_classification.intake.forgotten import NOBODY, Forgotten
+from image_classification.intake.inspection import (
+    compile_pattern,
+    inspect_header,
+    read_name,
+    read_patient,
+    refuse_folder,
+)
 from image_classification.intake.limit import MIB, ArrivalLimits, describe_size
 
 logger = logging.getLogger(__name__)
@@ -112,23 +121,29 @@ def inspect_batch(
     image_batches: ImageBatches,
     batch: str,
     image_size_px: int,
-    pattern: re.Pattern[str],
     parameters: DataProcessingParameters,
+    forgotten: Forgotten = NOBODY,
 ) -> Iterator[tuple[PixelShard, dict[str, pd.DataFrame]]]:
     """Yield the pixels of a batch, a shard at a time, and its inspections once it is done.
+
+    Files of forgotten patients are removed, and counted in the manifest of the batch.
 
     Whatever goes wrong is this batch's affair. Where another try may mend it, the batch is left to
     the next run. Otherwise all of its files are refused for that reason.
     """
     empty = PixelShard.empty(image_size_px)
+    pattern = compile_pattern(parameters["name_pattern"])
     try:
         spent_s = image_batches.read_manifest(batch).get("spent_s", 0.0)
         limits, place = parameters["arrival"], (image_batches.filesystem, image_batches.root)
         budget = Budget(limits, *place, spent_s)
+        guard = _Guard(image_batches, batch, pattern, forgotten)
+        guard.remove_named()
         files = image_batches.list_files(batch)
         logger.info("Batch '%s': %d files", batch, len(files))
         parts = []
-        for inspected, shard in inspect_files(image_batches, files, image_size_px, parameters):
+        for found in inspect_files(image_batches, files, image_size_px, parameters):
+            inspected, shard = guard.remove_seen(*found)
             parts.append(inspected)
             yield shard, {}
             budget.check_time()
@@ -141,6 +156,52 @@ def inspect_batch(
             return
         logger.warning("Batch '%s' cannot be inspected: %s", batch, reason, exc_info=True)
         yield empty, {batch: _refuse_batch(image_batches, batch, image_size_px, reason)}
+
+
+class _Guard:
+    """Keeps the images of forgotten patients out of a batch."""
+
+    def __init__(
+        self,
+        image_batches: ImageBatches,
+        batch: str,
+        pattern: re.Pattern[str],
+        forgotten: Forgotten,
+    ) -> None:
+        self._image_batches, self._batch = image_batches, batch
+        self._pattern, self._forgotten = pattern, forgotten
+
+    def remove_named(self) -> None:
+        """Remove the files whose names tell a forgotten patient."""
+        if not self._forgotten.digests:  # nearly always
+            return
+
+        def owns(path: str) -> bool:
+            return self._forgotten.knows(read_patient(posixpath.basename(path), self._pattern))
+
+        self._purge(owns)
+
+    def remove_seen(
+        self, inspected: pd.DataFrame, shard: PixelShard
+    ) -> tuple[pd.DataFrame, PixelShard]:
+        """Remove images that tell no patient, and are themselves what is forgotten."""
+        theirs = self._forgotten.select(inspected["image_id"])
+        if not theirs:
+            return inspected, shard
+        gone = inspected["image_id"].isin(theirs)
+        self._purge(set(inspected.loc[gone, "path"]).__contains__)
+        kept = [place for place, one in enumerate(shard.image_ids) if one not in theirs]
+        ids = [shard.image_ids[place] for place in kept]
+        return inspected[~gone].reset_index(drop=True), PixelShard(ids, shard.pixels[kept])
+
+    def _purge(self, owns: Callable[[str], bool]) -> None:
+        if count := purge_batch(self._image_batches, self._batch, owns, self._forgotten.key):
+            logger.warning(
+                "Batch '%s': %d files of %s who were forgotten are left out, and removed",
+                self._batch,
+                count,
+                words.current().groups,
+            )
 
 
 def inspect_files(

@@ -27,6 +27,7 @@ from image_classification.errors import ContractError, DataError, RegistryError
 from image_classification.intake import contract, index
 from image_classification.intake.admission import admit_together
 from image_classification.intake.correction import list_due
+from image_classification.intake.forgotten import Forgotten
 from image_classification.intake.inspection import compile_pattern
 from image_classification.intake.proposal import is_trusted
 from image_classification.intake.split import assign_splits
@@ -78,6 +79,7 @@ def inspect_images(
     image_batches: ImageBatches,
     known_inspections: BatchTables,
     image_size_px: int,
+    forgotten_patients: Forgotten,
     parameters: DataProcessingParameters,
 ) -> Iterator[tuple[PixelShard, dict[str, pd.DataFrame]]]:
     """Read, hash and decode the files of the batches that no earlier run has inspected.
@@ -86,6 +88,7 @@ def inspect_images(
         image_batches: the batches taken in.
         known_inspections: what earlier runs found.
         image_size_px: side of the packed images, in pixels.
+        forgotten_patients: whose files are removed, and counted.
         parameters: `data_processing`.
 
     Yields:
@@ -96,9 +99,11 @@ def inspect_images(
     Raises:
         ConfigurationError: `name_pattern` is not a regular expression, or has an unknown group.
     """
-    pattern = compile_pattern(parameters["name_pattern"])
+    compile_pattern(parameters["name_pattern"])  # before any work
     for batch in sorted(set(image_batches.names()) - set(known_inspections.names())):
-        yield from inspect_batch(image_batches, batch, image_size_px, pattern, parameters)
+        yield from inspect_batch(
+            image_batches, batch, image_size_px, parameters, forgotten_patients
+        )
     # Kedro needs at least one item of a node with two outputs.
     yield PixelShard.empty(image_size_px), {}
 

@@ -29,6 +29,7 @@ def create_pipeline() -> Pipeline:
                     "collected_batches",
                     "known_inspections",
                     "params:image_size_px",
+                    "forgotten_patients",
                     "params:data_processing",
                 ],
                 outputs=["inspected_pixels", "image_inspections"],
