@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from http import HTTPStatus
@@ -20,7 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from image_classification.errors import TrackingError
 from image_classification.machine.place import find_unusable
-from image_classification.vendor.mlflow_tables import is_whole, make_store
+from image_classification.vendor.mlflow_tables import is_whole, make_store, relocate_artifacts
+
+logger = logging.getLogger(__name__)
 
 SQLITE = "sqlite:///"
 
@@ -83,6 +86,8 @@ def _prepare_file(path: Path) -> None:
                 "name another store in MLFLOW_TRACKING_URI."
             )
         time.sleep(0.2)
+    for place in relocate_artifacts(path):
+        logger.warning("The storage was moved: its artifacts lie no more in '%s'", place)
 
 
 def _ask_server(address: str) -> None:
