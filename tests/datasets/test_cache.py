@@ -167,3 +167,32 @@ def test_only_this_user_can_enter_it(kept: Path, tmp_path: Path) -> None:
 def test_a_bound_is_a_number_above_zero(limit: Any) -> None:
     with pytest.raises(ConfigurationError, match="cache_gib"):
         cache.use("", limit)
+
+
+def test_it_is_emptied_when_somebody_is_forgotten_and_again_at_the_end(
+    kept: Path, fetched: list[str]
+) -> None:
+    store = fsspec.filesystem("memory", use_listings_cache=False)
+    entry = put("a", b"cells of somebody")
+    for wanted in (1, 1):
+        cache.heed_forgotten("memory://")
+        read(entry)
+        assert len(fetched) == wanted
+    store.pipe_file("/forgotten/ab.json", b"{}")
+    store.pipe_file("/forgotten/ab.work.json", b"{}")
+    cache.heed_forgotten("memory://")
+    assert list(kept.glob("*")) == []
+    read(entry)  # a task that runs meanwhile
+    store.rm_file("/forgotten/ab.work.json")
+    cache.heed_forgotten("memory://")
+    assert list(kept.glob("*")) == []
+    read(entry)
+    cache.heed_forgotten("memory://")
+    assert len(list(kept.glob("*"))) == 1
+
+
+def test_of_a_folder_nothing_is_kept_and_so_nothing_is_emptied(kept: Path, tmp_path: Path) -> None:
+    (tmp_path / "forgotten").mkdir()
+    (tmp_path / "forgotten" / "ab.json").write_text("{}")
+    cache.heed_forgotten(str(tmp_path))
+    assert not kept.exists()

@@ -24,6 +24,8 @@ from image_classification.commands.console import (
     say,
 )
 from image_classification.configuration import names
+from image_classification.datasets.cache import heed_forgotten
+from image_classification.datasets.fault import describe_error
 from image_classification.errors import DataError, ImageClassificationError, name_near_misses
 from image_classification.text import unify_text
 
@@ -38,8 +40,8 @@ logger = logging.getLogger(__name__)
 
 ELSEWHERE = (
     "Not reached from here: notes and task logs that Airflow keeps (airflow db clean), what was "
-    "exported, and backups. `image-classification backup` writes beside them who is forgotten, and "
-    "`image-classification restore` heeds it."
+    "exported, and backups. Beside those of image-classification backup stands who is forgotten: "
+    "image-classification restore heeds it."
 )
 
 
@@ -200,15 +202,32 @@ class Forgetting:
                 done[kind] += 1
             self._record(digest, self._list.read_work(digest) or work)
             self._list.finish(digest, _tell_now())
+            heed_forgotten(self._root)
         finally:
             turn.give_back()
         self._tell(work, done)
         say(f"Forgotten: {work['pseudonym']}. {ELSEWHERE}")
+        self._tell_backups(digest)
         if work["versions"]:
             say(
                 "Train a version without them: kedro run --pipelines retraining "
                 "--params training.force=true"
             )
+
+    def _tell_backups(self, digest: str) -> None:
+        """Add the patient to the lists beside the copies of this storage, which a restore heeds."""
+        from image_classification.datasets.backup import read_places, write_forgotten
+
+        for place in read_places(self._root):
+            try:
+                write_forgotten(place, {digest: self._list.read_records()[digest]})
+            except Exception as error:  # whatever a store that is not to be had raises
+                logger.debug("The backups are not told", exc_info=True)
+                say(
+                    f"The backups at '{place}' are not told ({describe_error(error)}): until the "
+                    "next image-classification backup there, a restore would bring the "
+                    f"{words.current().group} back."
+                )
 
     def _find(self, person: Person) -> Iterator[tuple[str, str, Any]]:
         yield from self._memory.find(person)

@@ -69,6 +69,8 @@ SECTIONS = {
         "new-project": Verb("project", "new_project"),
         "check": Verb("check", "check"),
         "forget": Verb("forget", "forget"),
+        "backup": Verb("backup", "backup"),
+        "restore": Verb("backup", "restore"),
         "doctor": Verb("doctor", "doctor"),
         "profile": Verb("watch", "show_profile"),
     },

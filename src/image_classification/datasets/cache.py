@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,13 @@ from uuid import uuid4
 
 import fsspec
 
-from image_classification.datasets.file import PARTIAL, is_local, read_file
+from image_classification.datasets.file import (
+    PARTIAL,
+    is_local,
+    list_entries,
+    open_filesystem,
+    read_file,
+)
 from image_classification.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -70,6 +77,27 @@ def open_folder(name: str) -> Path:
                 "storage. Name another folder in IMAGE_CLASSIFICATION_CACHE."
             )
     return folder
+
+
+def heed_forgotten(storage: str) -> None:
+    """Empty the cache where somebody was forgotten since it was filled: it may hold their pixels.
+
+    What is written down while somebody is being forgotten counts, too: what was fetched before the
+    end goes after it.
+
+    Args:
+        storage: its root, a folder or an fsspec URL. Of a folder nothing is kept.
+    """
+    filesystem, root = open_filesystem(storage)
+    if is_local(filesystem):
+        return
+    listed = list_entries(filesystem, f"{root}/forgotten")
+    names = [entry["name"] for entry in listed if entry["name"].endswith(".json")]
+    state = hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
+    mark = open_folder("forgotten") / hashlib.sha256(storage.encode()).hexdigest()
+    if state != (mark.read_text() if mark.exists() else ""):
+        shutil.rmtree(open_folder("files"), ignore_errors=True)
+        mark.write_text(state)
 
 
 def read_entry(filesystem: fsspec.AbstractFileSystem, entry: Mapping[str, Any]) -> bytes:

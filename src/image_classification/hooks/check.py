@@ -60,6 +60,7 @@ class CheckHook:
         close_storage(settings["storage_root"], settings["incoming"], *modes)
         cache.use(settings["cache"], settings["cache_gib"])
         check_store(settings["storage_root"])
+        cache.heed_forgotten(settings["storage_root"])
         if signing["method"] == "key":
             signing["private_key"] = find_key(signing["private_key"])
         signature.use(signing)

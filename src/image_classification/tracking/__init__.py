@@ -36,6 +36,11 @@ if TYPE_CHECKING:
         read_images,
         read_profile,
     )
+    from image_classification.tracking.database import (
+        dump_database,
+        find_database,
+        load_database,
+    )
     from image_classification.tracking.inventory import (
         fetch_model,
         list_artifact_paths,
@@ -120,6 +125,9 @@ _HOMES = {
     "read_artifact": "artifact",
     "read_images": "artifact",
     "read_profile": "artifact",
+    "dump_database": "database",
+    "find_database": "database",
+    "load_database": "database",
     "fetch_model": "inventory",
     "list_artifact_paths": "inventory",
     "list_models": "inventory",
@@ -190,10 +198,12 @@ __all__ = [
     "connect",
     "describe_inputs",
     "discard_models",
+    "dump_database",
     "enter_run",
     "explain_refusals",
     "fail_run",
     "fetch_model",
+    "find_database",
     "find_run",
     "gather_points",
     "has_finished",
@@ -209,6 +219,7 @@ __all__ = [
     "list_models",
     "list_running",
     "list_runs",
+    "load_database",
     "locate_artifact",
     "locate_artifact_file",
     "locate_page",
