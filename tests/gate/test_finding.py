@@ -128,6 +128,7 @@ def test_a_decision_that_cannot_be_judged_says_why() -> None:
     found = finding.make_unknown(make_past(), "version 4 is gone.", NOW)
     assert list(found) == finding.FINDING_COLUMNS
     assert (found["outcome"], found["gain"]) == ("cannot be told", None)
+    assert (found["nights"], found["misread"]) == (0, 0)
     assert found["sentence"] == (
         "kept v1 against v4 on 12 March; hindsight cannot be told: version 4 is gone"
     )

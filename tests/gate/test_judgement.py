@@ -214,6 +214,13 @@ class TestReason:
             "(9 images only the challenger has right, 6 only the champion), required: at most 0.05"
         )
 
+    def test_a_mcnemar_says_nothing_new_where_the_stricter_test_fails(self) -> None:
+        comparison = make_comparison(tests={"low": -0.006, "p_value": 0.2744})
+        decision = judge(comparison)
+        assert find_failed(decision) == ["gain_over_patients", "mcnemar"]
+        assert "required: lower bound > 0" in decision["reason"]
+        assert "McNemar" not in decision["reason"]
+
     def test_a_promotion_is_explained_by_the_gain_and_the_test(self) -> None:
         assert judge()["reason"] == (
             "challenger +1.0 points (95 % CI 0.2 to 1.8 over 12 patients), exact McNemar "

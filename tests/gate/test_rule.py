@@ -428,6 +428,8 @@ class TestGuards:
         decision = judge(facts=make_facts(challenger_seen=seen))
         assert "on 40 of the validation patients: C0, C1, C2, C3, C4 …" in decision["reason"]
         assert find_check(decision, "challenger_unseen_patients")["value"] == ", ".join(seen)
+        decision = judge(facts=make_facts(challenger_seen=seen[:5]))
+        assert decision["reason"].endswith("on 5 of the validation patients: C0, C1, C2, C3, C4")
 
     @pytest.mark.parametrize(
         ("ours", "theirs", "fair"),

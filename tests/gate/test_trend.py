@@ -258,6 +258,10 @@ class TestAlert:
         measures["accuracy"] -= 1e-6
         assert trend.judge_newest({**FACTS, "reference": reference}, measures, rule)["alert"]
 
+    def test_a_reference_that_was_measured_again_is_said_to_be(self) -> None:
+        told = judge(0.95, 0.93, 0.97, corrected=3)["sentence"]
+        assert told.endswith("(measured again: 3 of its validation labels were corrected since)")
+
     def test_a_changed_world_is_said_with_the_numbers(self) -> None:
         watch = judge(0.881, 0.85, 0.91)
         assert watch["sentence"] == (
