@@ -14,6 +14,10 @@ class ConfigurationError(ImageClassificationError):
     """A parameter, a YAML file or a setting is wrong."""
 
 
+class CodeChangedError(ConfigurationError):
+    """A task has another package or configuration than its run began with."""
+
+
 class DataError(ImageClassificationError):
     """The images or the tables made from them cannot be used."""
 

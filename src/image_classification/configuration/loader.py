@@ -61,6 +61,7 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         if not env and not (conf / options.get("default_run_env", "")).is_dir():
             options["default_run_env"] = options.get("base_env")
         self._options = {"env": env, **options}
+        self.conf = conf
         self.project = read_project(conf, env or options.get("default_run_env"))
         words.use(make_words(self.project))
         environment = env or options.get("default_run_env")

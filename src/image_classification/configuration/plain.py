@@ -5,6 +5,7 @@ For commands that look something up. A run reads it by `loader.ReadOnceConfigLoa
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +18,12 @@ from yaml import YAMLError
 
 from image_classification import words
 from image_classification.configuration.location import BASE, find_configuration
-from image_classification.configuration.project import make_words, read_project, take
+from image_classification.configuration.project import (
+    find_project_files,
+    make_words,
+    read_project,
+    take,
+)
 from image_classification.configuration.resolvers import RESOLVERS
 from image_classification.configuration.scope import make_resolvers, read_data_scope
 from image_classification.errors import ConfigurationError
@@ -38,6 +44,9 @@ PATTERNS = {
 
 MERGED_BY_KEY = "parameters"
 """An environment may change one key of a section of this kind, at any depth; the rest stays."""
+
+RUN_KINDS = ("catalog", "parameters", "globals", "mlflow")
+"""Kinds that a run reads."""
 
 SUFFIXES = (".yml", ".yaml", ".json")
 
@@ -118,6 +127,24 @@ class PlainConfiguration:
     def _select_global(self, path: str, *default: Any) -> Any:
         """``${globals:name,default}``: a value of `globals.yml`."""
         return _select(self["globals"], path, *default)
+
+
+def digest_configuration(conf: Path, env: str | None) -> str:
+    """Return the sha256 of all files that a run reads: of `base`, the environment and the project.
+
+    What only DAG files are made from is left out, and so are credentials, which change any time.
+
+    Args:
+        conf: the folder of the environments.
+        env: the environment; None for `local`.
+    """
+    folders = [folder for name in (BASE, env or DEFAULT) if (folder := conf / name).is_dir()]
+    files = {file for kind in RUN_KINDS for folder in folders for file in _find_files(folder, kind)}
+    digest = hashlib.sha256()
+    for file in [*sorted(files), *find_project_files(conf, env)]:
+        name = file.relative_to(conf) if file.is_relative_to(conf) else file.name
+        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def unify_names(parameters: dict[str, Any]) -> None:

@@ -61,6 +61,24 @@ def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
     Raises:
         ConfigurationError: a file is no YAML of such keys, or the named one does not exist.
     """
+    files = find_project_files(conf, env)
+    project: dict[str, Any] = {}
+    for file in files:
+        project |= _read(file)
+    if missing := [key for key in KEYS if project and key not in project]:
+        raise ConfigurationError(
+            f"{', '.join(map(str, files))}: {', '.join(missing)} are missing. A project file in "
+            f"conf/base has all of {', '.join(KEYS)}."
+        )
+    return project
+
+
+def find_project_files(conf: Path, env: str | None = None) -> list[Path]:
+    """Return the project files that hold, each over those before it; see `read_project`.
+
+    Raises:
+        ConfigurationError: the named one does not exist.
+    """
     files = [conf / folder / PROJECT_FILE for folder in ("base", env or "local")]
     files = [file for file in files if file.exists()]
     if named := os.environ.get(PROJECT_VARIABLE):
@@ -71,15 +89,7 @@ def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
                 "(image-classification new-project), or unset it."
             )
         files.append(file)
-    project: dict[str, Any] = {}
-    for file in files:
-        project |= _read(file)
-    if missing := [key for key in KEYS if project and key not in project]:
-        raise ConfigurationError(
-            f"{', '.join(map(str, files))}: {', '.join(missing)} are missing. A project file in "
-            f"conf/base has all of {', '.join(KEYS)}."
-        )
-    return project
+    return files
 
 
 def _read(file: Path) -> dict[str, Any]:

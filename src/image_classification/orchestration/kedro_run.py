@@ -28,6 +28,7 @@ from image_classification.configuration.scope import SHARED, Scope
 from image_classification.configuration.tag import PROMOTION, TRAINING
 from image_classification.errors import ConfigurationError, SealedError
 from image_classification.orchestration.account import Account
+from image_classification.orchestration.code import check_code, record_code
 from image_classification.orchestration.run_name import name_run
 from image_classification.pages.night import write_history, write_night
 from image_classification.vendor.kedro import find_pipeline, make_session, plain_pipeline
@@ -87,6 +88,8 @@ class KedroRun:
     def open_mlflow_run(self) -> str:
         """Find or create the MLflow run of this DAG run; return its id.
 
+        It also writes down which package and configuration the run begins with.
+
         Raises:
             SealedError: this run has logged its model, or has come to a decision.
         """
@@ -103,11 +106,16 @@ class KedroRun:
             },
             check=self._check_found,
         )
+        record_code(self.context)
         return self.mlflow_run_id
 
     def _check_found(self, run_id: str) -> None:
         self.mlflow_run_id = run_id
         self.aftermath.refuse_sealed({TRAINING, PROMOTION})
+
+    def check_code(self) -> None:
+        """Check that this task has what the run began with; see `check_code`."""
+        check_code(self.context)
 
     def locate_mlflow_run(self) -> str:
         """Return the address of the MLflow run."""

@@ -11,6 +11,7 @@ HAPPENED, BECAME, REMAINS = "What happened: ", "The champion: ", "What to do: "
 ANY = "read the log, clear the task"
 REMEDIES = {
     "ConfigurationError": "correct it, clear the task",
+    "CodeChangedError": "clear the whole run",
     "StorageError": "look at the storage, clear it",
     "ContractError": "mend the data, clear the task",
     "DataError": "mend the data, clear the task",
@@ -31,7 +32,10 @@ REMEDIES = {
 }
 """What to do, by the name of the error: a few words each."""
 
-BY_WORDS = {"No space left": "make room, clear the task"}
+BY_WORDS = {
+    "No space left": "make room, clear the task",
+    "Restart the workers": "restart the workers, clear it",
+}
 """The same, by what an error says."""
 
 

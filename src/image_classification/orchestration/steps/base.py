@@ -14,6 +14,7 @@ from image_classification.orchestration.notices.note import LONGEST_NOTE
 from image_classification.orchestration.notices.notification import make_notice, send_notice
 from image_classification.orchestration.project import enter_project
 from image_classification.orchestration.settings import DagSettings, Event
+from image_classification.orchestration.steps.ending import fail_at_once
 from image_classification.orchestration.task_id import KEEP_CHAMPION, OPEN_RUN
 from image_classification.orchestration.task_log import keep_log_handlers
 from image_classification.text import escape_markdown
@@ -38,6 +39,9 @@ LONGEST_REASON = 100
 
 class PipelineOperator(BaseOperator):
     """Base: turns the Airflow context into a `KedroRun`, the Kedro side of this DAG run."""
+
+    checks_code = True
+    """Whether it works only with the package and the configuration that the run began with."""
 
     def __init__(
         self,
@@ -82,6 +86,9 @@ class PipelineOperator(BaseOperator):
             scope=self.scope,
         )
         if run.mlflow_run_id:
+            if self.checks_code:
+                with fail_at_once():
+                    run.check_code()
             self.log.info("MLflow run: %s", run.locate_mlflow_run())
         return run
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from airflow.configuration import conf
 
 from image_classification.errors import ConfigurationError
+from image_classification.machine.code import CODE
 from image_classification.machine.environment import settle
 from image_classification.orchestration.project import SECTION
 from image_classification.orchestration.task_log import keep_log_handlers
@@ -147,6 +148,7 @@ def preload_modules(names: Iterable[str] | None = None) -> Preload:
     """
     keep_log_handlers()
     settle()
+    CODE.digest()
     preload, threads, files = Preload(), _list_threads(), _list_devices()
     started: dict[int, str] = {}
     for name in (*(list_modules() if names is None else names), MODULE_FILES):
