@@ -68,7 +68,7 @@ dags: install ## Write dags/ anew from the pipelines
 	$(BIN)/kedro airflow create --all
 
 RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra dev --extra s3 --extra gcs --extra azure \
+    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra dev --extra s3 --extra gcs --extra azure --extra image \
     pyproject.toml --output-file
 
 lock: install ## Write requirements.lock anew from pyproject.toml
