@@ -153,9 +153,16 @@ def test_what_comes_back_from_a_backup_is_forgotten_again(laboratory: Path) -> N
     for path, content in parts.items():
         path.write_bytes(content)
     assert patient in set(read_log(laboratory)["patient"])
+    checked = call("check")
+    assert checked.exit_code == 1
+    assert "1 patient to be forgotten: still known here, or known again" in checked.output
+    (laboratory / "backups.json").write_text(json.dumps(["/proc/none"]))
     resumed = call("forget", "--resume", "--yes", "--anyway")
     assert resumed.exit_code == 0, resumed.output
     assert patient not in set(read_log(laboratory)["patient"])
+    assert "The backups at '/proc/none' are not told" in resumed.output
+    assert call("check").exit_code == 0
+    (laboratory / "backups.json").unlink()
 
 
 @pytest.mark.parametrize(

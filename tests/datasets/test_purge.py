@@ -144,6 +144,15 @@ def test_the_same_image_under_the_name_of_another_patient_goes_too(known: Labora
     assert find_traces(known.storage, list_theirs) == []
 
 
+def test_zips_that_nobody_has_looked_into_are_named(laboratory: Laboratory) -> None:
+    laboratory.incoming.mkdir(parents=True)
+    (laboratory.incoming / "packed.zip").write_bytes(b"")
+    (laboratory.storage / "images" / "torn").mkdir(parents=True)
+    (laboratory.storage / "images" / "torn" / "torn.zip").write_bytes(b"")
+    names = [path.rpartition("/")[2] for path in open_storage(laboratory).list_closed()]
+    assert sorted(names) == ["packed.zip", "torn.zip"]
+
+
 @pytest.mark.slow
 def test_a_purge_that_was_killed_anywhere_is_ended_by_the_next_one(
     known: Laboratory, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 
@@ -75,6 +76,24 @@ def test_records_of_images_go_and_what_was_measured_keeps_a_pseudonym() -> None:
         "not_copied": {"Parasitized/p-123": "pipe"},
         "notes": ["the first is 'Parasitized/p-123'", "p-123 and C50"],
     }
+
+
+def test_what_is_called_as_the_patient_is_keeps_its_name() -> None:
+    record = {"batch": "C5", "judged": {"C5": {"path": "C5/ring/other.png", "label": "C5"}}}
+    content = json.dumps(record).encode()
+    assert scrub_content("r.json", content, PERSON) == content
+    table = pd.DataFrame({"patient": ["C6"], "batch": ["C5"], "path": ["C5/ring/other.png"]})
+    assert scrub_content("t.parquet", encode(table), PERSON) == encode(table)
+    sheet = table.to_csv(index=False).encode()
+    assert scrub_content("t.csv", sheet, PERSON) == sheet
+
+
+def test_an_image_in_a_table_is_known_by_its_content() -> None:
+    images = [b"theirs", b"another's"]
+    ids = frozenset({hashlib.sha256(images[0]).hexdigest()})
+    content = encode(pd.DataFrame({"image_name": ["one.png", "one.png"], "image": images}))
+    scrubbed = scrub_content("golden.parquet", content, Person("x" * 64, "p-1", ids))
+    assert pd.read_parquet(io.BytesIO(scrubbed))["image"].tolist() == images[1:]
 
 
 def test_a_name_that_is_a_number_is_no_other_number() -> None:

@@ -20,11 +20,13 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
 from sessions import kedro_run
-from storage_root import put_in_force
+from storage_root import forget_mlflow_state, put_in_force
+from terminal import call, read_table
 
 from image_classification.champion.lineage import read_facts
 from image_classification.datasets import LedgerDataset
 from image_classification.datasets.file import open_filesystem
+from image_classification.local.synthetic import make_cells
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL = "test-classifier"
@@ -489,3 +491,49 @@ def read_index(storage: Path) -> list[dict[str, Any]]:
         {str(name): value for name, value in row.items() if value == value}  # noqa: PLR0124 - NaN
         for row in facts.to_dict("records")
     ]
+
+
+def test_a_backup_goes_on_in_a_bucket_without_who_was_forgotten_since(
+    retrained: Retrained, tmp_path: Path
+) -> None:
+    """Everything is lost after a backup; a patient was forgotten between the two."""
+    splits = pd.read_parquet(retrained.storage / "runs/local/image_splits.parquet")
+    shown = pd.read_parquet(retrained.storage / "runs/local/golden_cells.parquet")
+    patient = splits.set_index("image_name").loc[shown["image_name"].iloc[0], "patient"]
+    backups = tmp_path / "backups"
+    assert call("backup", str(backups)).exit_code == 0
+    forgotten = call("forget", patient, "--reason", "asked for it", "--yes")
+    assert forgotten.exit_code == 0, forgotten.output
+    assert "packages: 1" in forgotten.output
+    forget_mlflow_state()
+    with pytest.MonkeyPatch.context() as patch, serve_store(patch):
+        storage = f"{make_bucket()}/laboratory"
+        put_in_force(patch, storage)
+        patch.setenv("IMAGE_CLASSIFICATION_CACHE", str(tmp_path / "cache"))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/there/mlflow.db")
+        restored = call("restore", str(backups))
+        assert restored.exit_code == 0, restored.output
+        assert "packages: 1" in restored.output
+        again = call("restore", str(backups))
+        assert "is not empty" in again.output
+
+        make_cells(tmp_path / "more", range(31, 41), 8)
+        number = int(patient.removeprefix("C"))
+        make_cells(tmp_path / "more", range(number, number + 1), 3, captured_on="20150701")
+        delivered = call("deliver", str(tmp_path / "more"), "--name", "second")
+        assert delivered.exit_code == 0, delivered.output
+        kedro_run("retraining", **ANY_GAIN)
+        told = call("batches").output
+        assert "second: accepted (80 images)" in told
+        assert "Left out: 3 of patients who were forgotten, and removed." in told
+        assert patient not in set(read_table(call("images"))["patient"])
+        verified = call("ledger", "--verify")
+        assert verified.exit_code == 0, verified.output
+        events = read_table(call("ledger"), version=str)
+        assert events["version"].tolist() == ["1", "2"]
+        assert events["champion_before"].tolist()[1] == 1
+        client = MlflowClient(f"sqlite:///{tmp_path}/there/mlflow.db")
+        assert int(client.get_model_version_by_alias(MODEL, "champion").version) == 2
+        filesystem = open_filesystem(storage)[0]
+        names = filesystem.find(storage.removeprefix("s3://"))
+        assert not [name for name in names if f"/{patient}P" in name]

@@ -8,10 +8,12 @@ import click
 import pandas as pd
 from kedro.framework.context import KedroContext
 
+from image_classification import words
 from image_classification.champion import package, registry
 from image_classification.commands.console import (
     load_entry,
     open_context,
+    open_dataset,
     report_errors,
     save_entry,
     say,
@@ -45,7 +47,11 @@ def check(*, repair: bool) -> None:
     if repair:
         left = [damage for damage in found if not damage.can_repair]
         _repair(context, root, [damage for damage in found if damage.can_repair])
-    lost = [*_find_lost_images(context, left), *_find_broken_champion(context)]
+    lost = [
+        *_find_lost_images(context, left),
+        *_find_broken_champion(context),
+        *_find_forgotten(context, left),
+    ]
     for sentence in lost:
         say(sentence)
     if left or lost:
@@ -125,6 +131,20 @@ def _find_lost_images(context: KedroContext, left: list[Damage]) -> list[str]:
         "reject its batch (image-classification review) and deliver it again"
         for path in lost
     ]
+
+
+def _find_forgotten(context: KedroContext, left: list[Damage]) -> list[str]:
+    """Return a sentence where somebody who is forgotten is known all the same."""
+    listed = open_dataset(context, names.FORGOTTEN_PATIENTS)
+    begun = len(listed.list_unfinished())
+    known: set[str] = set()
+    if not names_index(left):
+        known = listed.load().select(load_entry(context, names.IMAGE_INDEX)["patient"])
+    if not begun and not known:
+        return []
+    told = words.current().count_groups(max(begun, len(known)))
+    remedy = "end it: image-classification forget --resume --yes"
+    return [f"{told} to be forgotten: still known here, or known again\n  - {remedy}"]
 
 
 def _find_broken_champion(context: KedroContext) -> list[str]:

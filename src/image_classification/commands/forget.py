@@ -260,6 +260,11 @@ class Forgetting:
             say(f"  - {kind}: {count}")
         for version, splits in work["versions"].items():
             say(f"  - version {version} has seen them in: {', '.join(splits)}")
+        if closed := self._storage.list_closed():
+            say(
+                f"Not looked into: {len(closed)} zips (first: {closed[0]}). What has arrived is "
+                "left out as it is taken in; remove by hand what was set aside as it came."
+            )
 
     def _make_cells(self, folder: Path, run_id: str) -> pd.DataFrame:
         """Let a packaged network answer images of others; none where that cannot be done."""

@@ -117,6 +117,16 @@ class Storage:
                     parts.append(table[KNOWN])
         return pd.concat(parts, ignore_index=True).drop_duplicates()
 
+    def list_closed(self) -> list[str]:
+        """Return the zips that lie there as they came: nobody has looked into them."""
+        places = ((self._batches.filesystem, self._batches.root), self._incoming)
+        return [
+            f"{root}/{path}"
+            for filesystem, root in places
+            for path in find_files(filesystem, root)
+            if path.lower().endswith(".zip")
+        ]
+
     def find_changes(self, person: Person) -> Iterator[Change]:
         """Yield what is of a patient: what was made of the images first, the index last."""
         yield from self._find_derived(person)

@@ -76,6 +76,15 @@ class Person:
         """Return a text in which the pseudonym stands for the patient and for their images."""
         return self.likely.sub(self.pseudonym, text)
 
+    def hide_in(self, value: str) -> str:
+        """Return a value of a table or a record in which nothing names the patient any more.
+
+        A single word is a key: a batch, a class, a path may be called as the patient is, and others
+        rest on it. Only what names an image is replaced there.
+        """
+        is_prose = any(map(str.isspace, value))
+        return self.hide(value) if is_prose else self.sure.sub(self.pseudonym, value)
+
     def owns(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row of a table, or a record in a list, is about one of the images."""
         return (
@@ -119,14 +128,22 @@ def _scrub_table(content: bytes, person: Person) -> bytes:
         for field in table.schema
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
     ]
-    columns = {name: table[name].to_pylist() for name in texts}
+    images = [field.name for field in table.schema if pa.types.is_binary(field.type)]
+    columns = {name: table[name].to_pylist() for name in (*texts, *images)}
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    kept = [not (row.get("patient") == person.patient or person.owns(row)) for row in rows]
+    kept = [
+        not (
+            row.get("patient") == person.patient
+            or person.owns(row)
+            or any(person.owns_content(row[name] or b"") for name in images)
+        )
+        for row in rows
+    ]
     changed = table.filter(pa.array(kept)) if not all(kept) else table
     for place, field in enumerate(changed.schema):
         if field.name in texts:
             cells = changed[field.name].to_pylist()
-            hidden = [cell and person.hide(cell) for cell in cells]
+            hidden = [cell and person.hide_in(cell) for cell in cells]
             if hidden != cells:
                 changed = changed.set_column(place, field, pa.array(hidden, field.type))
     if changed is table:
@@ -148,7 +165,7 @@ def _scrub_sheet(content: bytes, person: Person) -> bytes:
         for row in rows
         if not _owns_cells(dict(zip(header, map(restore_cell, row), strict=False)), person)
     ]
-    hidden = [[person.hide(cell) for cell in row] for row in kept]
+    hidden = [[person.hide_in(cell) for cell in row] for row in kept]
     if hidden == rows:
         return content
     written = io.StringIO(newline="")
@@ -185,7 +202,7 @@ def _scrub_value(value: Any, person: Person, key: str) -> Any:
         return value
     if value == person.patient and "patient" in key:
         return person.pseudonym
-    return person.hide(value)
+    return person.hide_in(value)
 
 
 def _scrub_page(content: bytes, person: Person) -> bytes:
