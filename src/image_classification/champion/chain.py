@@ -53,7 +53,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("airflow_run", "airflow_url", "mlflow_run_id", "mlflow_url", "typed"), str),
     **dict.fromkeys(("previous", "reason", "token", "version", "lease_until"), str),
     **dict.fromkeys(("champion_before", "champion_after"), (str, type(None))),
-    **dict.fromkeys(("data", "files", "mover", "versions", "packages"), dict),
+    **dict.fromkeys(("data", "files", "mover", "versions", "packages", "origin"), dict),
     "patient": str,
     "decision": (dict, type(None)),
     "faults": list,

@@ -20,6 +20,9 @@ GOLDEN_CELLS = "golden_cells.parquet"
 DOWNLOAD_NOTE = "registered_model_meta"
 """File that MLflow adds when it fetches a model from the registry: its name and version."""
 
+COUNTERSIGNATURES = "model-*.sig"
+"""Signatures of installations that took the model over; see `signature`."""
+
 WARM_UP_CALLS = 2
 
 
@@ -60,11 +63,13 @@ def consume_model(folder: Path, timed_calls: int) -> dict[str, Any]:
 def digest_files(folder: Path) -> str:
     """Return one sha256 of the names and contents of all files of a model, in order of name.
 
-    It leaves out the files that loading adds: byte code, and MLflow's note (`DOWNLOAD_NOTE`).
+    It leaves out what is added later: byte code, MLflow's note (`DOWNLOAD_NOTE`), and signatures of
+    installations that took the model over.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc" and path.name != DOWNLOAD_NOTE:
+        added = path.suffix == ".pyc" or path.name == DOWNLOAD_NOTE or path.match(COUNTERSIGNATURES)
+        if path.is_file() and not added:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return digest.hexdigest()

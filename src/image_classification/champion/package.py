@@ -109,6 +109,30 @@ def fetch_files(model_name: str, version: str) -> Iterator[Path]:
         yield path
 
 
+def countersign(model_name: str, version: str, files: Path) -> None:
+    """Sign a version that another installation has made, and that was checked.
+
+    Args:
+        model_name: the registered model of this installation.
+        version: of it.
+        files: those of the version, as the other installation has signed them.
+
+    Raises:
+        SignatureError: this installation signs by no key of its own, and trusts no other signer.
+    """
+    title = f"Version {version} of '{model_name}'"
+    _sign_versions_of_before(model_name)
+    try:
+        signature.check_folder(files, title)
+    except SignatureError:
+        name = signature.name_countersignature()
+        if not name:
+            raise
+        signature.sign_folder(files, name)
+        model_id = registry.find_model_id(model_name, version)
+        tracking.attach_file(str(model_id), files / name)
+
+
 @contextmanager
 def open_parts(model_name: str, version: str) -> Iterator[ModelParts]:
     """Fetch the network file and the class names of a version; the file is deleted at the end.

@@ -197,6 +197,7 @@ class Recorder:
             "airflow_url": self.run.airflow_url,
             "mlflow_run_id": self.run.mlflow_run_id,
             "mlflow_url": tracking.locate_run(self.run.mlflow_run_id),
+            **({"origin": dict(statement.origin)} if statement.origin else {}),
         }
 
     def _describe_version(self, entry: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -204,7 +205,7 @@ class Recorder:
         found = registry.get_version(self.model_name, version)
         judged_itself = event not in verdict.MOVES and entry["champion_after"] == version
         was_champion = event in verdict.FAILURES and _was_champion(found.tags)
-        if judged_itself or was_champion:
+        if judged_itself or was_champion or event == verdict.HANDED_ON:
             # It keeps the record of its promotion.
             registry.tag_version(self.model_name, version, tags)
             return
@@ -250,7 +251,8 @@ class Recorder:
             if past["version"] == entry["version"] and past["decision"]
         ]
         # A rollback compares nothing, so the card shows the last judgement of the version.
-        decision = entry["decision"] or (judged[-1] if judged else None)
+        elsewhere = (entry.get("origin") or {}).get("decision")
+        decision = entry["decision"] or elsewhere or (judged[-1] if judged else None)
         return card.render_card(
             {**entry, "decision": decision},
             lineage.read_facts(found),

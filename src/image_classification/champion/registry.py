@@ -97,6 +97,28 @@ def register_challenger(model_name: str, model_id: str, tags: Mapping[str, str])
     return version
 
 
+def copy_version(version: ModelVersion, model_name: str) -> ModelVersion:
+    """Register the logged model behind a version as another registered model, once.
+
+    MLflow's own `copy_model_version` names the version as the source, so that the copy is lost with
+    it, and its files could not be told from those of another model. The tags that say what the
+    version was made from go with it.
+
+    Raises:
+        RegistryError: there is no logged model behind it.
+    """
+    model_id = read_model_id(version)
+    if model_id is None:
+        raise RegistryError(
+            f"Version {version.version} of '{version.name}' comes from {version.source}, which is "
+            "no logged model of this project: it cannot be copied."
+        )
+    kept = (IMAGES_TAG, DIGEST_TAG, OLD_DIGEST_TAG, REFERENCE_TAG)
+    tags = {name: version.tags[name] for name in kept if name in version.tags}
+    found = find_version_of_model(model_name, model_id)
+    return found or mlflow.register_model(f"models:/{model_id}", model_name, tags=tags)
+
+
 def move_champion(model_name: str, version: str | None, expected: str | None) -> bool:
     """Move the alias `champion`: the only function that does.
 

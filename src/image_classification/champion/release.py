@@ -189,6 +189,24 @@ class Release:
         named = f" (typed: {typed})" if typed else ""
         return f"rolled back to v{target} from {replaced}, by {by}{named}: {reason}"
 
+    def bring_in(self, version: str, statement: Statement) -> str:
+        """Make a version of another environment champion, as `promote` does.
+
+        The statement says where it comes from. Returns the outcome, a sentence.
+        """
+        present = registry.find_champion(self.model_name)
+        self._move(verdict.BROUGHT_IN, version, present, None, statement)
+        replaced = f"; it replaces v{present}" if present else ""
+        return f"brought in v{version}, by {statement.by}: {statement.reason}{replaced}"
+
+    def hand_on(self, version: str, statement: Statement) -> None:
+        """Record that another environment has this version now."""
+        self._recorder.record(verdict.HANDED_ON, version, None, statement)
+
+    def read_entries(self) -> list[Record]:
+        """Return the entries of the ledger about this model, in the order of time."""
+        return self._recorder.read_entries()
+
     def look(self) -> list[str]:
         """End what an earlier run has left half done, and copy to MLflow what is missing there.
 
@@ -325,12 +343,12 @@ class Release:
         return facts.get("index_until", "")
 
     def _refuse_fault(self, event: str, chain: Chain, expected: str | None) -> None:
-        """Refuse a promotion that the ledger does not allow. A person may roll back all the same.
+        """Refuse a move that the ledger does not allow. A person may roll back all the same.
 
         Raises:
             ChampionMovedError: it does not.
         """
-        if event != verdict.PROMOTED or registry.find_champion(self.model_name) != expected:
+        if event == verdict.ROLLED_BACK or registry.find_champion(self.model_name) != expected:
             return  # Of another champion than expected the mover tells.
         fault = explain_fault(chain, self.model_name, expected, read_copies(self.model_name))
         # If somebody has written an entry meanwhile, this chain is not what it will be written on.

@@ -6,6 +6,7 @@ sha256), so that a consumer can check a model with that package's own command.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ SIGNATURE = "model.sig"
 ADDED_BY_DOWNLOAD = "registered_model_meta"
 """File that MLflow adds when it fetches a model from the registry: its name and version."""
 
+COUNTERSIGNATURES = "model-*.sig"
+"""Files of a logged model: signatures of other installations that took it over."""
+
 LOCK_TIMEOUT_S = 60
 
 NAMED_FILES, LONGEST = 5, 300
@@ -38,6 +42,12 @@ def use(signing: Signing) -> None:
     """Sign and check, in this process, as the configuration says."""
     global _signing  # noqa: PLW0603 - like MLflow's address, it is that of the process
     _signing = signing
+
+
+def current() -> Signing:
+    """Return how this process signs and checks."""
+    signing: Signing = _known()
+    return signing
 
 
 def is_used() -> bool:
@@ -85,8 +95,12 @@ def place_key(path: Path, private: bytes) -> None:
             _write(path, private, 0o600)
 
 
-def sign_folder(folder: Path) -> None:
+def sign_folder(folder: Path, name: str = SIGNATURE) -> None:
     """Sign all files of a packaged model; the signature is one more file of it.
+
+    Args:
+        folder: the model's files.
+        name: of the signature.
 
     Raises:
         SignatureError: the key cannot be used.
@@ -107,7 +121,7 @@ def sign_folder(folder: Path) -> None:
             )
         else:
             config.use_sigstore_signer(use_ambient_credentials=True)
-        config.sign(folder, folder / SIGNATURE)
+        config.sign(folder, folder / name)
     except Exception as error:
         raise SignatureError(
             f"The packaged model cannot be signed by method '{given['method']}' (signing in "
@@ -129,9 +143,11 @@ def check_folder(folder: Path, title: str) -> None:
     from model_signing import verifying  # noqa: PLC0415 - takes a second to import
 
     given = _known()
-    if not (folder / SIGNATURE).is_file():
+    name = name_countersignature()
+    name = name if name and (folder / name).is_file() else SIGNATURE
+    if not (folder / name).is_file():
         raise SignatureError(
-            f"{title} carries no signature ({SIGNATURE}): it was not packaged by this "
+            f"{title} carries no signature ({name}): it was not packaged by this "
             f"installation. {REMEDY}"
         )
     config: Any = verifying.Config()  # type: ignore[no-untyped-call]
@@ -145,11 +161,22 @@ def check_folder(folder: Path, title: str) -> None:
             config.use_sigstore_verifier(
                 identity=given["identity"], oidc_issuer=given["identity_provider"]
             )
-        config.verify(folder, folder / SIGNATURE)
+        config.verify(folder, folder / name)
     except Exception as error:  # what a damaged signature makes of the library is not documented
         raise SignatureError(
             f"{title} is not what was packaged and signed: {_describe(error)}. {REMEDY}"
         ) from error
+
+
+def name_countersignature() -> str:
+    """Return the name of this installation's signature of a model that another one has made.
+
+    It is "" where signatures are not made with a key: whoever may sign is then known to all.
+    """
+    if _known()["method"] != "key" or not _public_key().is_file():
+        return ""
+    digest = hashlib.sha256(_public_key().read_bytes()).hexdigest()
+    return f"model-{digest[:16]}.sig"
 
 
 REMEDY = (
@@ -180,7 +207,7 @@ def _hash(folder: Path) -> Any:
     """Return what of a folder is signed: all files, and no link."""
     from model_signing import hashing  # noqa: PLC0415
 
-    left_out = [folder / SIGNATURE, folder / ADDED_BY_DOWNLOAD]
+    left_out = [folder / SIGNATURE, folder / ADDED_BY_DOWNLOAD, *folder.glob(COUNTERSIGNATURES)]
     config: Any = hashing.Config()  # type: ignore[no-untyped-call]
     return config.set_ignored_paths(paths=left_out, ignore_git_paths=False)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 POLICY = "the policy"
 """Stands for the person if no person was asked."""
@@ -46,12 +48,14 @@ class Statement:
         comment: the person's words.
         reason: a sentence; "" to use the reason of the decision.
         typed: the name that somebody typed, which nobody vouches for.
+        origin: where the version comes from, and what it was judged by there.
     """
 
     by: str = POLICY
     comment: str = ""
     reason: str = ""
     typed: str = ""
+    origin: Mapping[str, Any] | None = None
 
 
 def name_user() -> str:

@@ -109,12 +109,12 @@ def check_suffix(to: Path) -> None:
         raise DataError(f"'{to}' ends in '{to.suffix}': .csv and .parquet are allowed.")
 
 
-def open_context() -> KedroContext:
+def open_context(env: str | None = None) -> KedroContext:
     """Return the project's context: catalog, parameters, and MLflow pointed to its store."""
     from kedro.framework.session import KedroSession
 
     _prepare_kedro()
-    return KedroSession.create(**_locate_project()).load_context()
+    return KedroSession.create(**_locate_project(), env=env).load_context()
 
 
 def load_entry(context: KedroContext, name: str) -> Any:

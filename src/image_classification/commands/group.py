@@ -62,6 +62,7 @@ SECTIONS = {
         "ledger": Verb("decisions", "show_ledger"),
         "explain": Verb("decisions", "explain"),
         "rollback": Verb("decisions", "rollback"),
+        "copy-version": Verb("handover", "copy_version"),
         "report": Verb("report", "report"),
         "gate-report": Verb("policy", "gate_report"),
     },

@@ -36,6 +36,8 @@ PROMOTED, KEPT, REFUSED, REJECTED = "promoted", "kept champion", "refused", "rej
 NOT_MOVED = "dry run"
 LOST_RACE, UNVERIFIED, ROLLED_BACK = "lost race", "failed verification", "rolled back"
 INTERRUPTED = "interrupted"
+BROUGHT_IN, HANDED_ON = "brought in", "handed on"
+"""A version of another environment becomes champion of this one, and the other way round."""
 
 EVENTS = {
     event.name: event
@@ -49,6 +51,8 @@ EVENTS = {
         Event(UNVERIFIED, "v{version} failed its verification"),
         Event(INTERRUPTED, "the move to v{version} was interrupted, and undone"),
         Event(ROLLED_BACK, "rolled back to v{version}", moves=True),
+        Event(BROUGHT_IN, "v{version} brought in from another environment", moves=True),
+        Event(HANDED_ON, "v{version} handed on to another environment"),
     )
 }
 """By name. `rejected` is a person's answer, or nobody's in time."""

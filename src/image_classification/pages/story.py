@@ -136,6 +136,14 @@ def tell_event(entry: Entry) -> tuple[str, str, str]:
     if entry["event"] == verdict.ROLLED_BACK:
         lead = f"{entry['by']} put it back in place of version {entry['champion_before']}. {reason}"
         return f"Version {version} is in use again", GOOD, lead
+    if entry["event"] == verdict.BROUGHT_IN:
+        before = entry["champion_before"]
+        lead = f"{entry['by']} brought it in. {reason}"
+        return (
+            f"Version {version} is now in use",
+            GOOD,
+            f"It replaces version {before}. {lead}" if before else lead,
+        )
     broken = _tell_broken_rules(decision)
     lead = " ".join(part for part in (gain, broken) if part) or reason
     if entry["event"] == verdict.REJECTED:
