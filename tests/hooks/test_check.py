@@ -14,7 +14,9 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from storage_root import put_in_force
 
+from image_classification.champion import sandbox
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
+from image_classification.configuration.scope import Scope
 from image_classification.errors import ConfigurationError, TrackingError
 from image_classification.hooks import CheckHook
 
@@ -65,6 +67,17 @@ def test_an_unknown_key_of_globals_is_refused_with_the_one_that_was_meant() -> N
         ConfigurationError, match=r"'storage_rot' is not a key.*Did you mean 'storage_root'"
     ):
         check(loader)
+
+
+def test_a_process_that_is_confined_sees_no_storage_of_another_project(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, hidden in (("", storage), ("leaves", storage)):
+        loader = read_configuration()
+        loader.scope = Scope(name)
+        loader["globals"] = loader["globals"] | {"storage_root": loader.scope.locate(str(storage))}
+        check(loader)
+        assert hidden in sandbox._hidden
 
 
 def test_an_unknown_network_is_refused_before_any_image_is_read() -> None:

@@ -40,6 +40,8 @@ def test_it_is_the_same_wherever_the_files_lie_and_whatever_python_made_of_them(
         copy.write_text(file.read_text())
     (other / "__pycache__").mkdir()
     (other / "__pycache__" / "words.cpython-311.pyc").touch()
+    (other / "keras_home").mkdir()
+    (other / "keras_home" / "weights.h5").touch()
     os.utime(other / "words.py", (1, 1))
     assert Code(other).digest() == Code(folder).digest()
 

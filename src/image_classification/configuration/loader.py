@@ -64,10 +64,10 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         self.conf = conf
         self.project = read_project(conf, env or options.get("default_run_env"))
         words.use(make_words(self.project))
-        environment = env or options.get("default_run_env")
+        self.scope = read_data_scope(self.project, env or options.get("default_run_env"))
         self._resolvers: dict[str, Callable[..., Any]] = {
             "project": partial(take, self.project),
-            **make_resolvers(read_data_scope(self.project, environment)),
+            **make_resolvers(self.scope),
         }
         super().__init__(
             str(conf), runtime_params=self._texts.hide(runtime_params or {}), **self._options

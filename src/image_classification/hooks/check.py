@@ -13,7 +13,6 @@ from image_classification import tracking
 from image_classification.champion import sandbox, signature
 from image_classification.configuration.bounds import check_bounds
 from image_classification.configuration.parameters import check_parameters
-from image_classification.configuration.scope import read_data_scope
 from image_classification.configuration.signing import read_signing
 from image_classification.configuration.storage import close_storage, read_mode
 from image_classification.datasets import cache
@@ -66,8 +65,7 @@ class CheckHook:
             signing["private_key"] = find_key(signing["private_key"])
         signature.use(signing)
         # What lies beside it is another project's, or another environment's.
-        scope = read_data_scope(loader.project, context.env)
-        root = str(settings["storage_root"]).removesuffix(f"/{scope.prefix}")
+        root = str(settings["storage_root"]).removesuffix(f"/{loader.scope.prefix}")
         sandbox.hide(root, signing.get("private_key", ""))
         mlflow = loader["mlflow"]
         # If the run is open, an earlier task has asked the server; this one may wait for it.

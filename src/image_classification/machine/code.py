@@ -10,6 +10,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+LEFT_OUT = ("__pycache__", "keras_home")
+"""Folders that libraries write into."""
+
 Look = dict[str, tuple[int, int]]
 """Size and time of change, in nanoseconds, of each file by its path below a folder."""
 
@@ -57,7 +60,7 @@ def _list_files(folder: Path, below: str = "") -> Iterator[tuple[str, os.stat_re
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
-                if entry.name != "__pycache__":
+                if entry.name not in LEFT_OUT:
                     yield from _list_files(Path(entry.path), f"{below}{entry.name}/")
             elif not entry.name.endswith(".pyc"):
                 yield f"{below}{entry.name}", entry.stat()
