@@ -52,9 +52,10 @@ def test_an_archive_is_read_as_its_folder_and_its_local_environment_may_be_missi
     archive = tmp_path_factory.mktemp("dist") / "conf.tar.gz"
     with tarfile.open(archive, "w:gz") as written:
         written.add(conf, "conf")
-    loader = ReadOnceConfigLoader(str(archive), **LOADER_ARGUMENTS)
-    assert loader["parameters"]["image"] == {"size_px": 64}
-    assert loader["parameters"] == read_parameters(archive, "base")
+    for env in (None, "local"):
+        loader = ReadOnceConfigLoader(str(archive), env=env, **LOADER_ARGUMENTS)
+        assert loader["parameters"]["image"] == {"size_px": 64}
+        assert loader["parameters"] == read_parameters(archive, "base")
     with pytest.raises(MissingConfigException, match="staging"):
         read_parameters(archive, "staging")
 

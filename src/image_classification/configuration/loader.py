@@ -58,8 +58,8 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         self._texts = _Texts()
         place = Path(conf_source)
         conf = open_configuration(place) if place.is_file() else place
-        if not env and not (conf / options.get("default_run_env", "")).is_dir():
-            options["default_run_env"] = options.get("base_env")
+        if (env or options.get("default_run_env")) == DEFAULT and not (conf / DEFAULT).is_dir():
+            env, options["default_run_env"] = None, BASE
         self._options = {"env": env, **options}
         self.conf = conf
         self.project = read_project(conf, env or options.get("default_run_env"))
