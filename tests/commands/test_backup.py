@@ -32,6 +32,8 @@ def test_all_comes_back_and_the_champion_answers(
     before = list_files(laboratory)
     monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "there"))
     forget_mlflow_state()
+    # As for a stack of `make up` that is not started yet.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     restored = call("restore", str(tmp_path / "backups"))
     assert restored.exit_code == 0, restored.output
     assert "each as it was copied" in restored.output
@@ -55,6 +57,17 @@ def test_all_comes_back_and_the_champion_answers(
     assert again.exit_code == 1
     assert "is not empty: '" in again.output
     assert list_files(tmp_path / "there").keys() >= after.keys()
+    # Whether the database can be made is known before anything is written.
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "elsewhere"))
+    place = ("--artifacts", str(tmp_path / "artifacts"))
+    for database, said in (
+        ("postgresql://host/db", "The copy is of SQLite"),
+        (f"sqlite:///{tmp_path}/there/mlflow/mlflow.db", "There is a database already"),
+    ):
+        refused = call("restore", str(tmp_path / "backups"), "--database", database, *place)
+        assert refused.exit_code == 1
+        assert said in refused.output
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize(

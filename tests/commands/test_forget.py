@@ -16,8 +16,12 @@ from terminal import call
 
 from image_classification import tracking
 from image_classification.champion import package, registry
+from image_classification.champion.chain import DECIDED
 from image_classification.champion.consumer import GOLDEN_CELLS
+from image_classification.champion.journal import Journal
 from image_classification.commands import forget
+from image_classification.datasets import LedgerDataset
+from image_classification.gate.verdict import KEPT
 from image_classification.intake.forgotten import digest_patient
 
 MODEL = "test-classifier"
@@ -149,6 +153,9 @@ def test_what_was_begun_is_ended(laboratory: Path, monkeypatch: pytest.MonkeyPat
 def test_what_comes_back_from_a_backup_is_forgotten_again(laboratory: Path) -> None:
     patient = choose_patient(laboratory, "train")
     parts = {path: path.read_bytes() for path in (laboratory / "index").rglob("*.parquet")}
+    typed = {"step": DECIDED, "event": KEPT, "model": MODEL, "version": "1"}
+    journal = Journal(LedgerDataset(filepath=str(laboratory / "ledger")))
+    journal.add(lambda _: {**typed, "comment": f"not with {patient}"})
     call("forget", patient, "--reason", "asked for it", "--yes", "--anyway")
     for path, content in parts.items():
         path.write_bytes(content)
@@ -161,6 +168,8 @@ def test_what_comes_back_from_a_backup_is_forgotten_again(laboratory: Path) -> N
     assert resumed.exit_code == 0, resumed.output
     assert patient not in set(read_log(laboratory)["patient"])
     assert "The backups at '/proc/none' are not told" in resumed.output
+    number = journal.read().entries[-1]["number"]
+    assert f"The ledger names the patient in entries {number}: somebody typed" in resumed.output
     assert call("check").exit_code == 0
     (laboratory / "backups.json").unlink()
 

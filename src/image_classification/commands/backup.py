@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from image_classification.commands.console import (
 from image_classification.configuration import names
 from image_classification.configuration.location import find_project_path
 from image_classification.configuration.plain import PlainConfiguration
-from image_classification.errors import DataError
+from image_classification.errors import DataError, TrackingError
 from image_classification.machine.place import locate
 
 if TYPE_CHECKING:
@@ -91,16 +92,20 @@ def restore(source: str, database: str, artifacts: str) -> None:
     """
     from image_classification.datasets.backup import (
         find_backup,
+        read_forgotten,
         read_list,
         restore_part,
+        write_forgotten,
     )
     from image_classification.datasets.store import check_store
-    from image_classification.tracking import load_database
+    from image_classification.tracking import check_target, load_database
 
     places = _Places(database, artifacts, is_new=True)
     found = find_backup(locate(source, Path.cwd()))
     told = read_list(found)
     places.refuse_filled()
+    (copied,) = (path for path in told["files"] if path.startswith("database/"))
+    check_target(posixpath.basename(copied), places.database)
     check_store(places.root)
     count = sum(
         restore_part(found, part, told)
@@ -111,20 +116,32 @@ def restore(source: str, database: str, artifacts: str) -> None:
         count += restore_part(found, _make_part("database", folder), told)
         (copy,) = Path(folder).iterdir()
         load_database(copy, places.database)
+    since, known = read_forgotten(posixpath.dirname(found)), read_forgotten(places.root)
+    write_forgotten(places.root, {who: since[who] for who in since.keys() - known.keys()})
     say(f"Restored {count} files from {found}, each as it was copied.")
-    _go_on(found)
+    _go_on(places.database)
 
 
-def _go_on(found: str) -> None:
-    """Forget whom the list beside the copies names, and tell whether the ledger agrees."""
+def _go_on(database: str) -> None:
+    """Forget again whom the storage lists, and tell whether the ledger agrees.
+
+    Raises:
+        TrackingError: MLflow's server does not answer; what is to be done then is said.
+    """
     from image_classification.commands.forget import Forgetting
     from image_classification.commands.settling import look, open_release
-    from image_classification.datasets.backup import read_forgotten
+    from image_classification.tracking import SQLITE
 
-    context = open_context()
-    listed = open_dataset(context, names.FORGOTTEN_PATIENTS)
-    listed.restore(read_forgotten(posixpath.dirname(found)))
-    if listed.load().digests:
+    if database.startswith(SQLITE):  # the services are not started yet
+        os.environ["MLFLOW_TRACKING_URI"] = database
+    try:
+        context = open_context()
+    except TrackingError as error:
+        raise TrackingError(
+            f"{error} All is restored. Once it answers: image-classification forget --resume "
+            "--yes (who was forgotten since the copy), and image-classification ledger --verify."
+        ) from error
+    if open_dataset(context, names.FORGOTTEN_PATIENTS).load().digests:
         Forgetting(context).resume(do=True)
     release = open_release(context)
     look(release)

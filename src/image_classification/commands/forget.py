@@ -206,12 +206,27 @@ class Forgetting:
         finally:
             turn.give_back()
         self._tell(work, done)
+        self._tell_entries(person)
         say(f"Forgotten: {work['pseudonym']}. {ELSEWHERE}")
         self._tell_backups(digest)
         if work["versions"]:
             say(
                 "Train a version without them: kedro run --pipelines retraining "
                 "--params training.force=true"
+            )
+
+    def _tell_entries(self, person: Person) -> None:
+        """Say which entries of the ledger name the patient: they are chained, and stay."""
+        entries = open_dataset(self._context, names.LEDGER).read().entries
+        named = [
+            str(entry.get("number") or f"of {entry['at'][:19]}")
+            for entry in entries
+            if person.likely.search(json.dumps(entry, ensure_ascii=False))
+        ]
+        if named:
+            say(
+                f"The ledger names the {words.current().group} in entries {', '.join(named)}: "
+                "somebody typed it, or an earlier release did. Entries are never changed."
             )
 
     def _tell_backups(self, digest: str) -> None:

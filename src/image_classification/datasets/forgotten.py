@@ -86,12 +86,6 @@ class ForgottenDataset(FilesystemDataset[Never, Forgotten]):
             self._write(f"{digest}.json", record)
         return digest
 
-    def restore(self, records: Mapping[str, Mapping[str, Any]]) -> None:
-        """Add records of another copy of the list; those that are here stay."""
-        for digest, record in records.items():
-            if not exists(self._filesystem, self._locate(f"{digest}.json")):
-                self._write(f"{digest}.json", record)
-
     def read_work(self, digest: str) -> dict[str, Any] | None:
         """Return what was written down while this patient was being forgotten, or None."""
         try:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         read_profile,
     )
     from image_classification.tracking.database import (
+        check_target,
         dump_database,
         find_database,
         load_database,
@@ -125,6 +126,7 @@ _HOMES = {
     "read_artifact": "artifact",
     "read_images": "artifact",
     "read_profile": "artifact",
+    "check_target": "database",
     "dump_database": "database",
     "find_database": "database",
     "load_database": "database",
@@ -194,6 +196,7 @@ __all__ = [
     "active_experiment_id",
     "active_run_id",
     "attach_file",
+    "check_target",
     "close_run",
     "connect",
     "describe_inputs",

@@ -75,24 +75,37 @@ def load_database(copy: Path, database: str) -> None:
     Raises:
         TrackingError: there is something already, or the copy is of another kind.
     """
-    is_file = copy.name == COPY_OF_SQLITE
+    check_target(copy.name, database)
+    if copy.name == COPY_OF_POSTGRES:
+        options = ("--no-owner", "--exit-on-error", "--single-transaction")
+        _run_client("pg_restore", database, *options, more=(str(copy),))
+        return
+    target = Path(database.removeprefix(SQLITE))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f"{target.name}.partial")
+    shutil.copyfile(copy, aside)
+    aside.replace(target)
+
+
+def check_target(name: str, database: str) -> None:
+    """Check that a copy of a database can become this one.
+
+    Args:
+        name: of the file of the copy.
+        database: as `load_database` takes it.
+
+    Raises:
+        TrackingError: there is an SQLite file already, or the copy is of another kind.
+    """
+    is_file = name == COPY_OF_SQLITE
     if is_file != database.startswith(SQLITE):
         kind = "SQLite (sqlite:///…)" if is_file else "PostgreSQL (postgresql://…)"
         raise TrackingError(
             f"The copy is of {kind}: a database of the same kind is needed. Received: "
             f"'{hide_login(database)}'. Name one by --database."
         )
-    if not is_file:
-        options = ("--no-owner", "--exit-on-error", "--single-transaction")
-        _run_client("pg_restore", database, *options, more=(str(copy),))
-        return
-    target = Path(database.removeprefix(SQLITE))
-    if target.exists():
+    if is_file and (target := Path(database.removeprefix(SQLITE))).exists():
         raise TrackingError(f"There is a database already: '{target}'. Nothing was changed.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f"{target.name}.partial")
-    shutil.copyfile(copy, aside)
-    aside.replace(target)
 
 
 def _run_client(program: str, database: str, *options: str, more: tuple[str, ...] = ()) -> None:
