@@ -10,6 +10,11 @@ import pytest
 from image_classification.datasets.fault import describe_error, escape_text, is_passing
 
 
+def make_azure_error(status: int) -> Exception:
+    facts = {"__module__": "azure.core.exceptions", "status_code": status}
+    return type("HttpResponseError", (Exception,), facts)("what Azure says")
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -21,6 +26,8 @@ from image_classification.datasets.fault import describe_error, escape_text, is_
         ConnectionResetError(),
         MemoryError(),
         type("EndpointConnectionError", (Exception,), {"__module__": "botocore.exceptions"})(),
+        make_azure_error(503),
+        make_azure_error(409),
     ],
 )
 def test_another_try_may_mend_what_lies_in_the_machine_or_the_network(error: Exception) -> None:
@@ -39,6 +46,8 @@ def test_another_try_may_mend_what_lies_in_the_machine_or_the_network(error: Exc
         zlib.error("Error -3"),
         EOFError(),
         UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "invalid"),
+        make_azure_error(403),
+        make_azure_error(404),
     ],
 )
 def test_another_try_does_not_mend_what_lies_in_the_delivery(error: Exception) -> None:

@@ -71,6 +71,12 @@ class TestFilesystem:
         filesystem, path = open_filesystem("memory://bucket/a/")
         assert (is_local(filesystem), path) == (False, "/a")
 
+    def test_each_name_of_azure_keeps_the_container(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Kedro takes the container of ``az://`` for a host, and leaves it out."""
+        monkeypatch.setattr(fsspec, "filesystem", lambda protocol, **_: protocol)
+        for name in ("az", "abfs"):
+            assert open_filesystem(f"{name}://container/cells") == ("abfs", "container/cells")
+
     def test_credentials_go_to_the_filesystem(self, monkeypatch: pytest.MonkeyPatch) -> None:
         given: dict[str, object] = {}
         monkeypatch.setattr(

@@ -22,6 +22,7 @@ BASE = Path("/project")
         ("file:///data/a%20b", "/data/a b"),
         ("/data/a b/ü#%20", "/data/a b/ü#%20"),
         ("s3://bucket/cells", "s3://bucket/cells"),
+        ("az://container/cells", "abfs://container/cells"),
     ],
 )
 def test_a_place_is_a_whole_path_or_a_url(

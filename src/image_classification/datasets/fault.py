@@ -33,6 +33,9 @@ NETWORK_PACKAGES = frozenset(
 )
 """Packages that speak with object stores: their own errors are those of a network."""
 
+LASTING_STATUSES = frozenset({400, 401, 403, 404, 405, 410})
+"""What a store answers that will answer the same. Azure's package hands it on as `status_code`."""
+
 
 REMEDY = (
     "Run 'image-classification check', which looks over the whole storage, and then 'check "
@@ -45,6 +48,8 @@ def is_passing(error: BaseException) -> bool:
     """Return whether another try may succeed: nothing is said against what was delivered."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno not in LASTING_ERRNOS
+    if getattr(error, "status_code", None) in LASTING_STATUSES:
+        return False
     package = type(error).__module__.partition(".")[0]
     return isinstance(error, PASSING_ERRORS) or package in NETWORK_PACKAGES
 

@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import fsspec
 
+from image_classification.machine.place import spell_address
+
 PARTIAL = ".partial"
 """Ending of a file or folder that is not whole yet."""
 
@@ -63,7 +65,7 @@ def open_filesystem(
         # Half a second, which no command that reads a folder must pay.
         from kedro.io.core import get_protocol_and_path  # noqa: PLC0415
 
-        protocol, path = get_protocol_and_path(filepath)
+        protocol, path = get_protocol_and_path(spell_address(filepath))
     options = {} if protocol in LOCAL_PROTOCOLS else {"use_listings_cache": False}
     return fsspec.filesystem(protocol, **options, **(credentials or {})), path.rstrip("/")
 

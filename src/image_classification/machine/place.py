@@ -16,6 +16,9 @@ takes it for a pattern."""
 
 SQLITE = "sqlite:///"
 
+AZURE, AZURE_IN_FULL = "az://", "abfs://"
+"""Two names of one store. Of an address with the first one Kedro (1.7.0) loses the container."""
+
 
 def locate(given: str, base: Path) -> str:
     """Return the place that somebody has typed: an absolute path, or a URL.
@@ -28,7 +31,15 @@ def locate(given: str, base: Path) -> str:
     given = given.strip()
     if given.startswith("file:"):
         given = unquote(urlparse(given).path)
+    given = spell_address(given)
     return given if "://" in given else os.path.normpath(base / Path(given).expanduser())
+
+
+def spell_address(address: str) -> str:
+    """Return an address of Azure by the name that everybody reads; any other as it is."""
+    if not address.startswith(AZURE):
+        return address
+    return f"{AZURE_IN_FULL}{address.removeprefix(AZURE)}"
 
 
 def locate_store(given: str, base: Path) -> str:
