@@ -116,7 +116,7 @@ class Gate:
 
 
 @contextmanager
-def serve_store(patch: pytest.MonkeyPatch) -> Iterator[Gate]:
+def serve_store(patch: pytest.MonkeyPatch, host: str = "127.0.0.1") -> Iterator[Gate]:
     """Start a store, and let all clients of this process and its children use it."""
     import logging
 
@@ -132,10 +132,10 @@ def serve_store(patch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     gate = Gate(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, gate, threaded=True, request_handler=Handler)
+    server = make_server(host, 0, gate, threaded=True, request_handler=Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{server.server_port}")
     patch.setenv("AWS_ACCESS_KEY_ID", "tests")
     patch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
     patch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -14,7 +14,7 @@ STORE = Path("mlflow", "mlflow.db")
 """MLflow's SQLite file below a storage root."""
 
 
-def put_in_force(patch: pytest.MonkeyPatch, storage: Path) -> None:
+def put_in_force(patch: pytest.MonkeyPatch, storage: Path | str) -> None:
     """Let commands and sessions work over a storage root, with the `test` environment."""
     patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(storage))
     patch.setenv("KEDRO_ENV", "test")

@@ -111,14 +111,19 @@ class Stack:
         return self.folder / "logs"
 
     @property
+    def host(self) -> str:
+        """Where the services listen."""
+        return HOST
+
+    @property
     def mlflow_url(self) -> str:
         """The address of MLflow."""
-        return f"http://{HOST}:{self.mlflow_port}"
+        return f"http://{self.host}:{self.mlflow_port}"
 
     @property
     def airflow_url(self) -> str:
         """The address of Airflow."""
-        return f"http://{HOST}:{self.airflow_port}"
+        return f"http://{self.host}:{self.airflow_port}"
 
     @property
     def accounts(self) -> Accounts:
@@ -292,7 +297,7 @@ class Stack:
         self._spawn(
             MLFLOW,
             [
-                *("mlflow", "server", "--host", HOST, "--port", str(self.mlflow_port)),
+                *("mlflow", "server", "--host", self.host, "--port", str(self.mlflow_port)),
                 *("--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"),
                 *("--app-name", MLFLOW_APP, "--serve-artifacts"),
                 *("--artifacts-destination", str(store / "artifacts")),
