@@ -19,6 +19,7 @@ from image_classification.datasets import (
     ImageBatchesDataset,
     InboxDataset,
     IncomingBatch,
+    cache,
     file,
     removal,
     transfer,
@@ -432,6 +433,19 @@ class TestIndexedImages:
     def list_images(self) -> pd.DataFrame:
         digests = [hashlib.sha256(name).hexdigest() for name in (b"1.png", b"2.png")]
         return pd.DataFrame({"path": ["b/P/1.png", "b/P/2.png"], "image_id": digests})
+
+    def test_a_bucket_is_asked_for_each_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cache, "_folder", f"{tmp_path}/cache")
+        filesystem, root = open_filesystem("memory://bucket")
+        write_whole(filesystem, f"{root}/first/1.png", b"a cell")
+        batches = ImageBatches(root, filesystem)
+        digest = hashlib.sha256(b"a cell").hexdigest()
+        images = pd.DataFrame({"path": ["first/1.png"], "image_id": [digest]})
+        assert batches.read_images(images) == [b"a cell"]
+        filesystem.rm(root, recursive=True)
+        assert batches.read_images(images) == [b"a cell"]
 
     def test_images_as_indexed_are_read_in_order(self, batches: ImageBatches) -> None:
         images = self.list_images()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import fsspec
 import pytest
 
 from image_classification.datasets import cache
-from image_classification.datasets.cache import forget_entry, open_entry, read_entry
+from image_classification.datasets.cache import (
+    forget_entry,
+    open_entry,
+    read_by_digest,
+    read_entry,
+)
 from image_classification.datasets.file import PARTIAL, list_entries, open_filesystem
 from image_classification.errors import ConfigurationError
 
@@ -40,6 +46,54 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(store, "get_file", note)
     return names
+
+
+class TestContents:
+    """Files whose sha256 is known."""
+
+    store = fsspec.filesystem("memory", use_listings_cache=False)
+
+    def read(self, *contents: bytes, store: Any = None) -> list[bytes]:
+        """Read contents by their digests; note those that were asked for."""
+        self.asked: list[bytes] = []
+
+        def fetch(places: Sequence[int]) -> list[bytes]:
+            self.asked += [contents[place] for place in places]
+            return [contents[place] for place in places]
+
+        digests = [hashlib.sha256(content).hexdigest() for content in contents]
+        return read_by_digest(store or self.store, digests, fetch)
+
+    def test_each_is_fetched_once(self) -> None:
+        assert self.read(b"one", b"two") == [b"one", b"two"]
+        assert self.asked == [b"one", b"two"]
+        assert self.read(b"new", b"two", b"one") == [b"new", b"two", b"one"]
+        assert self.asked == [b"new"]
+        self.read(b"one")
+        assert self.asked == []
+
+    def test_one_that_was_damaged_here_is_fetched_again(self, kept: Path) -> None:
+        self.read(b"one")
+        (file,) = kept.iterdir()
+        file.write_bytes(b"eno")
+        assert self.read(b"one") == [b"one"]
+        assert self.asked == [b"one"]
+
+    def test_one_that_is_another_there_is_handed_on_and_not_kept(self, kept: Path) -> None:
+        digest = hashlib.sha256(b"one").hexdigest()
+        assert read_by_digest(self.store, [digest], lambda _: [b"changed"]) == [b"changed"]
+        assert list(kept.iterdir()) == []
+
+    def test_no_more_is_kept_than_allowed(
+        self, kept: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cache, "_limit_bytes", 6)
+        self.read(b"one", b"two", b"six")
+        assert len([*kept.iterdir()]) == 2
+
+    def test_of_a_folder_nothing_is_kept(self, kept: Path) -> None:
+        self.read(b"one", store=fsspec.filesystem("file"))
+        assert not kept.exists()
 
 
 def put(name: str, content: bytes) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from image_classification.datasets.arrival import (
     IncomingBatch,
     list_taken,
 )
+from image_classification.datasets.cache import has_digest, read_by_digest
 from image_classification.datasets.dataset import FilesystemDataset
 from image_classification.datasets.depositor import find_depositor, is_own
 from image_classification.datasets.fault import describe_error, is_passing
@@ -156,8 +156,12 @@ class ImageBatches:
             DataError: a file cannot be read, or is not what was indexed.
         """
         paths = images["path"].tolist()
-        contents = self.read(paths)
-        same = [_is(*pair) for pair in zip(contents, images["image_id"], strict=True)]
+        contents = read_by_digest(
+            self.filesystem,
+            images["image_id"].tolist(),
+            lambda places: self.read([paths[place] for place in places]),
+        )
+        same = [has_digest(*pair) for pair in zip(contents, images["image_id"], strict=True)]
         if not all(same):
             first = escape_text(paths[same.index(False)])
             raise DataError(
@@ -175,7 +179,7 @@ class ImageBatches:
         """
         contents = self.try_read(images["path"].tolist())
         return [
-            content if content is not None and _is(content, image_id) else None
+            content if content is not None and has_digest(content, image_id) else None
             for content, image_id in zip(contents, images["image_id"], strict=True)
         ]
 
@@ -201,11 +205,6 @@ class ImageBatches:
                     reason = kind if kind.startswith("it is ") else f"it is a {kind}"
                     contents[place] = NotRegularError(reason)
         return contents
-
-
-def _is(content: bytes, image_id: str) -> bool:
-    """Return whether a file's content is that of an image of the index."""
-    return hashlib.sha256(content).hexdigest() == image_id
 
 
 class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):

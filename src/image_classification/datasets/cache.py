@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from image_classification.datasets.file import (
     list_entries,
     open_filesystem,
     read_file,
+    write_whole,
 )
 from image_classification.errors import ConfigurationError
 
@@ -135,6 +136,49 @@ def open_entry(
             if fetched:
                 _make_room(path.parent)
             return opened
+
+
+def read_by_digest(
+    filesystem: fsspec.AbstractFileSystem,
+    digests: Sequence[str],
+    fetch: Callable[[Sequence[int]], list[bytes]],
+) -> list[bytes]:
+    """Return contents whose sha256 is known; what an object store holds is fetched once.
+
+    Args:
+        filesystem: where they lie.
+        digests: the sha256 of each, in hexadecimal digits.
+        fetch: reads the files at these places of `digests`. What it returns is not compared with
+            its digest, and kept only where it has it.
+    """
+    if is_local(filesystem):
+        return fetch(range(len(digests)))
+    folder = open_folder("files")
+    paths = [folder / hashlib.sha256(f"content {one}".encode()).hexdigest() for one in digests]
+    found = [_read_kept(*pair) for pair in zip(paths, digests, strict=True)]
+    missing = [place for place, content in enumerate(found) if content is None]
+    fetched = dict(zip(missing, fetch(missing) if missing else (), strict=True))
+    for place, content in fetched.items():
+        if has_digest(content, digests[place]):
+            write_whole(fsspec.filesystem("file"), str(paths[place]), content)
+    if fetched:
+        _make_room(folder)
+    return [fetched[at] if content is None else content for at, content in enumerate(found)]
+
+
+def has_digest(content: bytes, digest: str) -> bool:
+    """Return whether this is the sha256 of a content, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest() == digest
+
+
+def _read_kept(path: Path, digest: str) -> bytes | None:
+    """Return what is kept of a file, if it is whole."""
+    try:
+        content = path.read_bytes()
+        os.utime(path)
+    except FileNotFoundError:
+        return None
+    return content if has_digest(content, digest) else None
 
 
 def forget_entry(filesystem: fsspec.AbstractFileSystem, entry: Mapping[str, Any]) -> None:
