@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import cloudpickle
 import pytest
 from kedro.framework.project import configure_project, pipelines
 from kedro_datasets.text import TextDataset
@@ -35,3 +36,14 @@ def test_a_file_of_a_dataset_is_located_and_digested(tmp_path: Path) -> None:
     dataset.save("cells")
     assert kedro.locate_file(dataset) == str(tmp_path / "a.txt")
     assert kedro.digest_file(dataset) == hashlib.sha256(b"cells").hexdigest()
+
+
+def test_a_copy_of_a_file_keeps_nothing_of_its_store(tmp_path: Path) -> None:
+    """A model takes it along to where neither the store's package nor its credentials are."""
+    dataset = TextDataset(filepath="memory://bucket/cells.txt", fs_args={"open_args_load": {}})
+    dataset.save("two cells")
+    copied = kedro.copy_file(dataset, tmp_path)
+    assert copied.load() == "two cells"
+    assert kedro.is_local_file(copied)
+    taken = cloudpickle.dumps(copied)
+    assert [word for word in (b"memory", b"Memory", b"bucket") if word in taken] == []
