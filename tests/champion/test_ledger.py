@@ -123,7 +123,7 @@ class TestHistory:
             make_entry(event, "7", "1", "1", at=f"2026-11-23T00:00:0{second}.000+00:00")
             for second, event in enumerate(set(verdict.EVENTS) - set(verdict.MOVES))
         ]
-        assert len(others) == 7
+        assert len(others) == 8
         assert ledger.trace_champions([*tell("+1"), *others]) == ["1"]
 
     @given(

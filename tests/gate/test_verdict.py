@@ -34,8 +34,8 @@ def test_a_mode_that_does_not_exist_is_refused_before_anything_is_promoted() -> 
         choose_action("promote", "ask")
 
 
-def test_only_a_promotion_and_a_rollback_move_the_champion() -> None:
-    assert MOVES == ("promoted", "rolled back")
+def test_only_a_promotion_a_rollback_and_another_environment_move_the_champion() -> None:
+    assert MOVES == ("promoted", "rolled back", "brought in")
     assert {event.name for event in EVENTS.values() if event.moves} == set(MOVES)
 
 
@@ -51,5 +51,7 @@ def test_every_action_leaves_an_event_that_has_a_title() -> None:
         "failed verification": "v4 failed its verification",
         "interrupted": "the move to v4 was interrupted, and undone",
         "rolled back": "rolled back to v4",
+        "brought in": "v4 brought in from another environment",
+        "handed on": "v4 handed on to another environment",
     }
     assert (verdict.PROMOTE, verdict.KEEP, verdict.REFUSE) == ("promote", "keep", "refuse")

@@ -153,6 +153,7 @@ def tell_event(entry: Entry) -> tuple[str, str, str]:
         verdict.KEPT: (f"{stays}: version {version} is not better enough", CALM),
         verdict.REFUSED: (f"{stays}: the comparison was not a fair one", WARN),
         verdict.NOT_MOVED: (f"{stays}: version {version} was judged in a dry run", CALM),
+        verdict.HANDED_ON: (f"{stays}: version {version} went to another environment", CALM),
         verdict.LOST_RACE: (f"{stays}: another run was faster", WARN),
         verdict.UNVERIFIED: (f"{stays}: version {version} did not answer as it should", BAD),
         verdict.INTERRUPTED: (f"{stays}: the change to version {version} was interrupted", BAD),
