@@ -103,7 +103,8 @@ class CeleryNights:
         client = self.nights.client
         assert client.follow(DAG_ID, run_id, lambda _: None, timeout_s=600) == "success"
         self.tasks.append({one["task_id"]: one for one in client.list_tasks(DAG_ID, run_id)})
-        self.left.append(look(self.stack.root, name_run(DAG_ID, run_id)))
+        folder = name_run(DAG_ID, run_id)
+        self.left.append(look(self.stack.root, folder, self.stack.mlflow_url))
 
     def find_task(self, run_id: str, task_id: str) -> dict[str, Any]:
         """Return a task, once it runs."""
@@ -132,8 +133,9 @@ def wait_for(find: Callable[[], Any], fault: str, patience_s: float) -> Any:
     return found
 
 
-def look(root: str, run: str) -> Night:
+def look(root: str, run: str, mlflow: str) -> Night:
     """Return what a run has left, in the bucket and as the newest one in MLflow."""
+    tracking.connect(mlflow)
     filesystem, path = open_filesystem(root)
 
     def read(name: str) -> io.BytesIO:
@@ -179,7 +181,6 @@ def on_celery(batches: dict[str, Path]) -> Iterator[CeleryNights]:
         services.start()
         for name, value in services.accounts.log_tasks_in().items():
             patch.setenv(name, value)
-        tracking.connect(services.mlflow_url)
         client = AirflowClient(services.airflow_url, "admin", services.password)
         nights = CeleryNights(Nights(services, client), services, services.find_pool())
         deliver(Source(batches["first"]), f"{services.root}/incoming", "first")
@@ -227,26 +228,26 @@ def with_losses(on_celery: CeleryNights, batches: dict[str, Path]) -> CeleryNigh
 @pytest.fixture(scope="module")
 def in_one_process(
     batches: dict[str, Path], on_celery: CeleryNights, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[int], Night]]:
-    """The same nights by `kedro run`: a function that returns one of them."""
+) -> Callable[[int], Night]:
+    """The same nights by `kedro run`, in a bucket of that store: a function that returns one."""
+    assert on_celery.left  # its store is open
     folder = tmp_path_factory.mktemp("kedro-run")
+    root, mlflow = f"{make_bucket()}/laboratory", f"sqlite:///{folder}/mlflow.db"
     left: list[Night] = []
-    with pytest.MonkeyPatch.context() as patch:
-        root = f"{make_bucket()}/laboratory"
-        put_in_force(patch, root)
-        patch.setenv("IMAGE_CLASSIFICATION_CACHE", str(folder / "cache"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
 
-        def find(number: int) -> Night:
+    def find(number: int) -> Night:
+        with pytest.MonkeyPatch.context() as patch:
+            put_in_force(patch, root)
+            patch.setenv("IMAGE_CLASSIFICATION_CACHE", str(folder / "cache"))
             while len(left) <= number:
+                patch.setenv("MLFLOW_TRACKING_URI", mlflow)
                 name, params = list(zip(batches, ({}, SECOND), strict=True))[len(left)]
                 deliver(Source(batches[name]), f"{root}/incoming", name)
                 kedro_run(DAG_ID, **params)
-                left.append(look(root, "local"))
-            return left[number]
+                left.append(look(root, "local", mlflow))
+        return left[number]
 
-        yield find
-    tracking.connect(on_celery.stack.mlflow_url)
+    return find
 
 
 def has_tensorflow(process: psutil.Process) -> bool:
@@ -332,7 +333,9 @@ def test_only_what_was_lost_is_done_again_within_a_minute(with_losses: CeleryNig
 def test_what_was_begun_on_a_lost_host_is_there_once(
     with_losses: CeleryNights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, client = with_losses.stack.root, MlflowClient()
+    root, mlflow = with_losses.stack.root, with_losses.stack.mlflow_url
+    tracking.connect(mlflow)
+    client = MlflowClient()
     entries = LedgerDataset(filepath=f"{root}/ledger").load().values()
     moves = [(entry["event"], entry["version"]) for entry in entries]
     assert [move for move in moves if move[0] != "interrupted"] == [
@@ -345,6 +348,6 @@ def test_what_was_begun_on_a_lost_host_is_there_once(
     logged = client.search_logged_models(["1"])
     assert [str(model.status) for model in logged] == ["READY"] * 2
     put_in_force(monkeypatch, root)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", with_losses.stack.mlflow_url)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow)
     verified = call("ledger", "--verify")
     assert verified.exit_code == 0, verified.output
