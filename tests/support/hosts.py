@@ -23,6 +23,14 @@ HOME = "/tmp/home"  # noqa: S108 - a folder of the host alone, as all of /tmp is
 AIRFLOW_HOME = "/tmp/airflow"  # noqa: S108 - likewise
 PATIENCE_S = 20.0
 
+APART = ("unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--mount-proc")
+
+TRIAL = """
+ip link add bridge type bridge && ip link add one type veth peer name two && hostname trial &&
+mount -t tmpfs tmpfs /mnt
+"""
+"""What has to work in namespaces that end with it."""
+
 SET_UP = r"""
 set -e
 hostname "$1"; address=$2; project=$3; python=$4; shift 4
@@ -57,7 +65,7 @@ def find_obstacle() -> str:
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"not on this machine: {', '.join(missing)} (Debian: apt-get install iproute2)"
     tried = subprocess.run(
-        ["unshare", "--net", "--pid", "--fork", "--mount-proc", "ip", "link", "set", "lo", "up"],
+        [*APART, "--fork", "sh", "-c", TRIAL],
         capture_output=True,
         text=True,
         check=False,
@@ -128,10 +136,9 @@ class Network:
             log: gets what the command prints.
         """
         address = f"{self._prefix}.{10 + int(name.rpartition('-')[2])}"
-        away = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--mount-proc"]
         process = subprocess.Popen(
             [
-                *(*away, "--fork", "--kill-child", "sh", "-c", SET_UP, "sh"),
+                *(*APART, "--fork", "--kill-child", "sh", "-c", SET_UP, "sh"),
                 *(name, address, str(self._project), sys.base_prefix, *command),
             ],
             env={**environment, "HOME": HOME, "AIRFLOW_HOME": AIRFLOW_HOME},
