@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -44,6 +45,28 @@ def test_a_night_that_waits_is_told_from_one_that_was_stopped() -> None:
     assert (row["decision"], row["outcome"]) == ("waiting for more", said)
     stopped = nights._summarise(1, "first", "failed: check_contract. ...", None, {})
     assert stopped["decision"] == "nothing trained"
+
+
+def test_the_history_is_printed_in_the_words_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = SimpleNamespace(savefig=lambda *_, **__: None)
+    monkeypatch.setattr(nights.figures, "plot_history", lambda _: plot)
+    words.use(words.Words("Digits", "writer", "writers", "digit", "digits"))
+    metrics = {"challenger": {"metrics": {"accuracy": 0.96748}}}
+    version: Any = SimpleNamespace(
+        version=1, tags={"data_digest": "d", "images": "898", "patients": "43"}
+    )
+    rows = [
+        nights._summarise(1, "first", "skipped: too few", None, {}),
+        nights._summarise(2, "second", "kept", version, {"event": "kept", "decision": metrics}),
+    ]
+    stack: Any = SimpleNamespace(folder=tmp_path)
+    nights._keep_history(pd.DataFrame(rows), stack)
+    head, waiting, judged = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert head[2:4] == ["writers", "version"]
+    assert waiting == ["1", "-", "-", "-", "-", "-", "waiting", "for", "more"]
+    assert judged == ["2", "898", "43", "1", "0.9675", "-", "kept"]
 
 
 def make_images(folder: Path, *classes: str) -> Path:

@@ -245,9 +245,19 @@ def _summarise(
 def _keep_history(history: pd.DataFrame, stack: Stack) -> None:
     _say("History")
     shown = ["night", "images", "patients", "version", "challenger_accuracy", "champion_accuracy"]
-    print(history[[*shown, "decision"]].to_string(index=False, na_rep="-"))
+    table = history[[*shown, "decision"]].map(_show_value)
+    print(table.rename(columns=words.current().tell_key).to_string(index=False))
     history.to_csv(stack.folder / "history.csv", index=False)
     figures.plot_history(history).savefig(stack.folder / "history.png", dpi=120)
+
+
+def _show_value(value: Any) -> str:
+    """Return a value of the history; a count is a float where a night has none."""
+    if pd.isna(value):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:.4f}"
+    return str(value)
 
 
 def _print_task(task: dict[str, Any]) -> None:
