@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import mlflow
+import mlflow.pyfunc
 import pandas as pd
 import pytest
 

@@ -30,6 +30,7 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     monkeypatch.setattr(LogNotifier, "notify", lambda self, _: sent.append(self.notice))
     for name, answer in {
         "open_mlflow_run": "abc",
+        "check_code": None,
         "locate_mlflow_run": MLFLOW_RUN,
         "run_node": None,
         "record_outcome": None,

@@ -27,6 +27,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Any:
     from image_classification.orchestration.kedro_run import KedroRun
 
     monkeypatch.setattr(KedroRun, "locate_mlflow_run", lambda _: "http://mlflow/abc")
+    monkeypatch.setattr(KedroRun, "check_code", lambda _: None)
     # Set by the operator, for the process of its task alone.
     monkeypatch.setenv("KEDRO_LOGGING_CONFIG", os.environ["KEDRO_LOGGING_CONFIG"])
 
