@@ -73,6 +73,19 @@ def test_environments_of_a_project_with_a_name_share_no_place(
         assert len({places[key] for places in found.values()}) == 3, key
 
 
+def test_configurations_of_two_environments_in_one_process_do_not_mix(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", "/data")
+    one, two = (
+        ReadOnceConfigLoader(str(conf), env=env, **LOADER_ARGUMENTS)
+        for env in ("staging", "production")
+    )
+    for loader, root in ((one, "/data/leaves-staging"), (two, "/data/leaves-production")):
+        assert loader["catalog"]["ledger"]["filepath"] == f"{root}/ledger"
+        assert loader["mlflow"]["server"]["mlflow_tracking_uri"].startswith(f"sqlite:///{root}/")
+
+
 def test_without_variables_all_lies_below_the_folder_of_the_name(
     conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from browser import PATIENCE_MS
+from laboratories import BLOOD, LEAVES, SharedStack, make_project
 from nights import BAD, DAG_ID, PROJECT, Nights
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from image_classification.local.airflow_api import AirflowClient
-from image_classification.local.services import Stack
 from image_classification.local.synthetic import make_cells
 
 
@@ -66,8 +66,10 @@ def nights() -> Iterator[Nights]:
     """
     before = {name: os.environ.get(name) for name in ("KEDRO_ENV", "TF_CPP_MIN_LOG_LEVEL")}
     os.environ["KEDRO_ENV"] = "test"
-    stack = Stack("end-to-end", PROJECT)
+    stack = SharedStack("end-to-end", PROJECT)
     shutil.rmtree(stack.folder, ignore_errors=True)
+    for project in (BLOOD, LEAVES):
+        make_project(project, stack.laboratories / project.name)
     incoming = stack.storage / "incoming"
     make_cells(incoming / "first", range(1, 31), 8)
     (incoming / "first" / "_READY").touch()

@@ -24,6 +24,7 @@ from image_classification.configuration.plain import (
 from image_classification.configuration.project import make_words, read_project, take
 from image_classification.configuration.resolvers import RESOLVERS
 from image_classification.configuration.scope import make_resolvers, read_data_scope
+from image_classification.vendor.kedro_config import answer_globals
 
 LOADER_ARGUMENTS: dict[str, Any] = {
     "base_env": BASE,
@@ -79,6 +80,7 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
             # Anew for each: resolvers are one for the process, and each loader has its own project.
             for name, resolver in self._resolvers.items():
                 OmegaConf.register_resolver(name, resolver, replace=True)
+            answer_globals(self)
             self._known[key] = self._texts.restore(super().__getitem__(key))
             if key == "parameters":
                 unify_names(self._known[key])
