@@ -38,9 +38,16 @@ def test_a_file_of_a_dataset_is_located_and_digested(tmp_path: Path) -> None:
     assert kedro.digest_file(dataset) == hashlib.sha256(b"cells").hexdigest()
 
 
-def test_a_copy_of_a_file_keeps_nothing_of_its_store(tmp_path: Path) -> None:
+class OwnDataset(TextDataset):
+    """Has no arguments of its own, as the dataset of the network."""
+
+
+@pytest.mark.parametrize("kind", [TextDataset, OwnDataset])
+def test_a_copy_of_a_file_keeps_nothing_of_its_store(
+    kind: type[TextDataset], tmp_path: Path
+) -> None:
     """A model takes it along to where neither the store's package nor its credentials are."""
-    dataset = TextDataset(filepath="memory://bucket/cells.txt", fs_args={"open_args_load": {}})
+    dataset = kind(filepath="memory://bucket/cells.txt", fs_args={"open_args_load": {}})
     dataset.save("two cells")
     copied = kedro.copy_file(dataset, tmp_path)
     assert copied.load() == "two cells"

@@ -4,8 +4,8 @@ Tried with Kedro 1.7.0 and kedro-datasets 9.6.0.
 
 - `KedroSession._store`: the record of a session. `KedroSession.create` starts git twice to fill it;
   it can go when a session can be made without that.
-- `_fs` and `_filepath` of a file dataset, where its file lies, and `_init_args`, what it was made
-  with. They can go when datasets tell.
+- `_fs`, `_filepath`, `_protocol`, `_exists_function` and `_glob_function` of a file dataset, where
+  its file lies, and `_init_args`, what it was made with. They can go when datasets tell.
 - `kedro.io.core.generate_timestamp`: the id of a session.
 - `pipelines.set_requested`, and setting an item of `pipelines`: a PipelineML cannot be cut into
   single nodes (kedro-mlflow 2.0.3), so that a session has to find another pipeline under its name.
@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from copy import copy
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
@@ -24,9 +25,6 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io.core import generate_timestamp
 from kedro_mlflow.pipeline.pipeline_ml import PipelineML
-
-OF_A_STORE = ("credentials", "fs_args")
-"""How a dataset reaches an object store."""
 
 
 def make_session(
@@ -83,11 +81,14 @@ def fetch_file(dataset: Any, folder: Path) -> Path:
 def copy_file(dataset: Any, folder: Path) -> Any:
     """Return a dataset as this one, of a copy of its file in a folder of this machine.
 
-    It is made anew, since a dataset knows its filesystem in several places. Whoever pickles one of
-    an object store needs its package to read it again, and with Azure its credentials.
+    Whoever pickles one that still knows the object store needs its package to read it again, and
+    with Azure its credentials.
     """
-    given = dataset._init_args | {"filepath": fetch_file(dataset, folder).as_posix()}
-    return type(dataset)(**{name: given[name] for name in given if name not in OF_A_STORE})
+    twin, local, file = copy(dataset), LocalFileSystem(), fetch_file(dataset, folder).as_posix()
+    twin._filepath, twin._fs, twin._protocol = PurePosixPath(file), local, "file"
+    twin._exists_function, twin._glob_function = local.exists, local.glob
+    twin._init_args = {"filepath": file}
+    return twin
 
 
 def digest_file(dataset: Any) -> str:
