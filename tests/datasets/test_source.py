@@ -145,7 +145,6 @@ class TestImageSource:
             ("cells.csv", b"file\n1.png\n", r"no column 'path'\. Received columns: file\."),
             ("cells.csv", b"path,n\n1.png,1\n,2\n,3\n", r"2 rows without a path, first row 2"),
             ("cells.parquet", b"PAR1", r"cells\.parquet' cannot be read as \.parquet"),
-            ("cells.txt", b"\xff\xfe1", r"cells\.txt' cannot be read as \.txt"),
         ],
         ids=lambda value: value if isinstance(value, str) and len(value) < 20 else "",
     )
