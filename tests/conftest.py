@@ -39,6 +39,7 @@ for name in list(os.environ):
 
 LONGEST = (
     "tests/end_to_end/",
+    "tests/test_image.py",
     "tests/pipelines/data_processing/test_intake_killed.py",
     "tests/champion/",
     "tests/commands/",
@@ -68,9 +69,10 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out `end_to_end` where its mark is: what it imports takes each process seconds."""
+    """Leave out what starts services where its mark is: its imports take each process seconds."""
     left_out = "not end_to_end" in config.getoption("markexpr", "")
-    return True if left_out and collection_path.name == "end_to_end" else None
+    names = ("end_to_end", "test_image.py", "test_package.py")
+    return True if left_out and collection_path.name in names else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,7 +13,7 @@ from arrivals import deliver_cells
 
 pytestmark = pytest.mark.end_to_end
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 
