@@ -180,8 +180,8 @@ def test_what_comes_back_from_a_backup_is_forgotten_again(laboratory: Path) -> N
         (("C1000", "--reason", "why"), "Nothing is known of a patient 'C1000'."),
         (("C1", "--reason", "said by C1"), "--reason names the patient"),
         (("C1",), "--reason is empty"),
-        (("C1", "--resume"), "Give either PATIENT or --resume"),
-        ((), "Give either PATIENT or --resume"),
+        (("C1", "--resume"), "Give either GROUP or --resume"),
+        ((), "Give either GROUP or --resume"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], said: str) -> None:

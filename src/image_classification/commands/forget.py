@@ -46,22 +46,23 @@ ELSEWHERE = (
 
 
 @click.command()
-@click.argument("patient", required=False)
+@click.argument("patient", metavar="[GROUP]", required=False)
 @click.option("--reason", default="", help="Why, without the name; kept for ever.")
 @click.option("--yes", is_flag=True, help="Do it; without this, what would go is listed.")
 @click.option("--resume", is_flag=True, help="End what was begun, and look again for all of them.")
 @click.option("--anyway", is_flag=True, help="Although a run has not ended, or was killed.")
 @report_errors
 def forget(patient: str | None, reason: str, *, yes: bool, resume: bool, anyway: bool) -> None:
-    """Remove all that is kept of PATIENT, for ever: images, pixels, rows, pictures, examples.
+    """Remove all that is kept of GROUP, for ever: images, pixels, rows, pictures, examples.
 
-    Without --yes it lists what would go. Packages whose golden cells or input examples show the
-    patient are made and signed anew. The ledger and the cards tell, by a pseudonym, which versions
-    have seen the patient; what a network has learned stays in it. A later delivery of the patient
-    is left out. If it is interrupted, run it again, or with --resume.
+    GROUP is the name of one of those that are never split, such as a person. Without --yes it lists
+    what would go. Packages whose golden images or input examples show it are made and signed anew.
+    The ledger and the cards tell, by a pseudonym, which versions have seen it; what a network has
+    learned stays in it. A later delivery of it is left out. If it is interrupted, run it again, or
+    with --resume.
     """
     if resume == bool(patient):
-        raise click.UsageError("Give either PATIENT or --resume.")
+        raise click.UsageError("Give either GROUP or --resume.")
     if patient and not reason.strip():
         raise click.UsageError("--reason is empty: why? It is kept for ever, without the name.")
     forgetting = Forgetting(open_context())
@@ -305,7 +306,7 @@ class Forgetting:
             network = vision.load_network(folder / "artifacts" / "network.keras")
             return answer_golden_cells(network, cells, class_names)
         except (ImageClassificationError, OSError, ValueError, KeyError) as error:
-            logger.warning("A package gets no other golden cells: %s", error)
+            logger.warning("A package gets no other golden %s: %s", words.current().images, error)
             return pd.DataFrame()
 
 
