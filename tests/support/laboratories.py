@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
@@ -72,7 +73,9 @@ def make_project(project: Project, folder: Path) -> None:
     file.write_text(yaml.safe_dump(said))
     metadata = bootstrap_project(PROJECT)._replace(project_path=folder)
     command = ["airflow", "create", "-p", "retraining", "-e", ENVIRONMENT]
-    answer = CliRunner().invoke(cli, command, obj=metadata)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(folder / "data"))
+        answer = CliRunner().invoke(cli, command, obj=metadata)
     assert answer.exit_code == 0, answer.output
 
 
