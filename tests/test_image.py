@@ -17,12 +17,12 @@ from urllib.parse import quote
 import fsspec
 import psutil
 import pytest
-from arrivals import deliver_cells
 from bucket import make_bucket, serve_store
 from celery_stack import find_missing
 from image_stack import USER_ID, ImageStack
 from nights import DAG_ID, PROJECT, Nights
 
+from image_classification.datasets.delivery import Source, deliver
 from image_classification.local.airflow_api import AirflowClient
 
 TAG = "localhost/image-classification:test"
@@ -78,6 +78,7 @@ def night(container: str, cells: Path) -> Iterator[ImageNight]:
     ):
         patch.setenv("KEDRO_ENV", "test")
         patch.setenv("BUILDAH_ISOLATION", "chroot")
+        bucket = make_bucket()
         Path(place).chmod(0o755)
         (Path(place) / "tmp").mkdir()
         (Path(place) / "tmp").chmod(0o1777)
@@ -88,13 +89,13 @@ def night(container: str, cells: Path) -> Iterator[ImageNight]:
             data=f"{place}/data",
             container=container,
             place=Path(place),
-            task_logs=f"{make_bucket()}/logs",
+            root=f"{bucket}/cells",
+            task_logs=f"{bucket}/logs",
         )
         root, began = Path(ask_buildah("mount", container)), time.time()
         stack.start()
         try:
-            deliver_cells(cells, stack.storage)
-            stack.hand_over()
+            deliver(Source(cells), f"{stack.root}/incoming", "first")
             client = AirflowClient(stack.airflow_url, "admin", stack.password)
             client.wait_for_dag(DAG_ID)
             client.unpause(DAG_ID)
