@@ -12,7 +12,12 @@ from PIL import Image
 from image_classification.commands.project import new_project
 from image_classification.configuration.location import find_configuration
 from image_classification.configuration.plain import PlainConfiguration
-from image_classification.configuration.project import KEYS, PROJECT_VARIABLE, read_project
+from image_classification.configuration.project import (
+    KEYS,
+    OPTIONAL,
+    PROJECT_VARIABLE,
+    read_project,
+)
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def test_the_proposed_file_is_a_project_and_each_value_says_why(
     assert f"export {PROJECT_VARIABLE}={file}" in done.output
     monkeypatch.setenv(PROJECT_VARIABLE, str(file))
     found = read_project(find_configuration(), "test")
-    assert set(found) == set(KEYS)
+    assert set(found) == {*KEYS, *OPTIONAL}
     assert found["classes"] == ["healthy", "mildew", "rust"]
     assert found["words"]["groups"] == "fields"
     assert found["image_size_px"] == 24

@@ -105,7 +105,7 @@ def test_what_chose_between_no_two_versions_is_left_out(entry: dict[str, Any]) -
 
 
 def test_every_event_of_the_ledger_is_a_choice_or_known_to_be_none() -> None:
-    none = {"lost race", "failed verification", "interrupted"}
+    none = {"lost race", "failed verification", "interrupted", "brought in", "handed on"}
     assert set(hindsight.OUTCOMES) | none == set(EVENTS)
     assert not set(hindsight.OUTCOMES) & none
 

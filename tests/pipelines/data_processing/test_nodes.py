@@ -347,7 +347,7 @@ class TestPacking:
         path = filled.index()["path"].iloc[0]
         cmyk = draw_image(1, mode="CMYK", kind="JPEG")
         (filled.storage / "images" / path).write_bytes(cmyk)
-        monkeypatch.setattr("image_classification.datasets.batch._is", lambda *_: True)
+        monkeypatch.setattr("image_classification.datasets.batch.has_digest", lambda *_: True)
         filled.size_px = 12
         with pytest.raises(DataError, match=rf"'{path}' is an .* at 12 px: .* CMYK.*Reject its"):
             filled.take_in("pack_images")
