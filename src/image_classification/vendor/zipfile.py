@@ -1,9 +1,9 @@
 """zipfile: where the list of members of a zip lies, before it is in memory.
 
-Relied on, tried with Python 3.11: `zipfile._EndRecData`, and the places of size, signature and
-location in what it returns. `ZipFile` reads and keeps the whole list before anybody can count it.
-To look for its end in any other way would find another one in a zip that is made for it. It can go
-when `ZipFile` takes a limit.
+Relied on, tried with Python 3.11.7 and 3.13.5: `zipfile._EndRecData`, and the places of size,
+signature and location in what it returns. `ZipFile` reads and keeps the whole list before anybody
+can count it. To look for its end in any other way would find another one in a zip that is made for
+it. It can go when `ZipFile` takes a limit.
 """
 
 from __future__ import annotations
@@ -27,5 +27,8 @@ def locate_members(file: IO[bytes]) -> tuple[int, int]:
     size: int = end[parts._ECD_SIZE]
     start: int = end[parts._ECD_LOCATION] - size
     if end[parts._ECD_SIGNATURE] == parts.stringEndArchive64:
-        start -= LARGE_END_BYTES
+        # An older Python names the last of both ends, a newer one (such as 3.13.5) the first.
+        file.seek(end[parts._ECD_LOCATION])
+        if file.read(len(parts.stringEndArchive64)) != parts.stringEndArchive64:
+            start -= LARGE_END_BYTES
     return max(start, 0), size
