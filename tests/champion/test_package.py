@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +21,7 @@ from image_classification.errors import RegistryError, SignatureError
 
 pytestmark = pytest.mark.usefixtures("store")
 
+PACKAGE = "image_classification"
 CELLS = pd.DataFrame({"image_name": ["a"], "image": [b"x"], "probability_A": [0.25]})
 
 
@@ -146,6 +149,35 @@ def test_a_model_carries_the_code_that_answers_and_no_other(tmp_path: Path) -> N
     assert all(any(path.iterdir()) for path in code.rglob("*") if path.is_dir())
     # A module of that name that is gone would be missed by nobody here.
     assert all(list(code.glob(pattern)) for pattern in package.CARRIED)
+
+
+TRAINS = {"vision/training.py", "vision/weights.py"}
+"""Modules that are carried, and imported by nobody who only asks a network."""
+
+
+def test_all_that_the_carried_code_imports_is_carried() -> None:
+    whole = Path(package.__file__).parents[1]
+    carried = {path for pattern in package.CARRIED for path in whole.glob(pattern)}
+    missing = {
+        f"{path.relative_to(whole)} imports {name}"
+        for path in carried
+        if path.suffix == ".py" and path.relative_to(whole).as_posix() not in TRAINS
+        for name in list_imports(path)
+        if not {whole / f"{name}.py", whole / name / "__init__.py"} & carried
+    }
+    assert missing == set()
+
+
+def list_imports(path: Path) -> Iterator[str]:
+    """Yield the modules of this project that a module imports as it is imported itself."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+            _, _, module = str(node.module).partition(f"{PACKAGE}.")
+            for alias in node.names:
+                parts = [part for part in (*module.split("."), alias.name) if part]
+                inner = Path(package.__file__).parents[1].joinpath(*parts)
+                is_module = inner.with_suffix(".py").is_file() or inner.is_dir()
+                yield "/".join(parts if is_module else parts[:-1])
 
 
 @pytest.mark.usefixtures("keys")

@@ -39,6 +39,7 @@ CARRIED = (
     "machine/__init__.py",
     "machine/environment.py",
     "machine/keras_home/*",
+    "machine/place.py",
     "pipelines/__init__.py",
     "pipelines/packaged/*.py",
     "vendor/__init__.py",
