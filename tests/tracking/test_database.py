@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -76,16 +77,14 @@ def test_a_server_on_this_machine_keeps_its_database_in_the_storage(tmp_path: Pa
 
 
 @pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a PostgreSQL with two databases, `one` and `two`."""
     initdb, server, psql = map(find_program, ("initdb", "postgres", "psql"))
     if not (initdb and server and psql):
         pytest.skip("no PostgreSQL on this machine (Debian: apt-get install postgresql)")
-    data = tmp_path_factory.mktemp("postgres")
+    data = Path(tempfile.mkdtemp(prefix="postgres-"))  # another user can enter its parent
     as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
-        for folder in (data, *data.parents[:2]):
-            folder.chmod(0o755)
         shutil.chown(data, "postgres", "postgres")
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     (data / "password").write_text("secret")
@@ -105,6 +104,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+        shutil.rmtree(data)
 
 
 def run_sql(psql: str, address: str, statement: str) -> subprocess.CompletedProcess[str]:
