@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -19,12 +18,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import psutil
-import requests
 
 from image_classification.configuration.project import PROJECT_FILE, PROJECT_VARIABLE
 from image_classification.local.accounts import Accounts, make_private_folder
 from image_classification.local.airflow_settings import AIRFLOW_COMPONENTS, configure_airflow
 from image_classification.local.database import Database
+from image_classification.local.health import is_airflow_healthy, is_mlflow_healthy, wait_until
 from image_classification.local.ports import ServiceError, check_port, find_port, is_answered
 from image_classification.machine.environment import clean_for_services
 from image_classification.machine.fitness import Finding, examine
@@ -48,9 +47,7 @@ from image_classification.machine.stack import (
 
 MLFLOW, DATABASE = "mlflow", "postgres"
 
-HEALTH_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 20
-LOG_LINES = 20
 MLFLOW_APP = "image-classification"
 """MLflow's basic-auth app, which opens no file but its artifacts; see `vendor/mlflow_server.py`."""
 
@@ -267,10 +264,11 @@ class Stack:
         self._migrate_database()
         for component in AIRFLOW_COMPONENTS:
             if component == "scheduler":
-                self._wait_for_mlflow()
+                self._wait("MLflow", [MLFLOW], lambda: is_mlflow_healthy(self.mlflow_url))
                 self.accounts.open_mlflow(self.mlflow_url)
             self.start_service(component)
-        self._wait_for_airflow()
+        components = list(AIRFLOW_COMPONENTS)
+        self._wait("Airflow", components, lambda: is_airflow_healthy(self.airflow_url))
         self.accounts.write_login(self._command_environment())
         if self.is_watched:
             module = "image_classification.local.watcher"
@@ -359,35 +357,8 @@ class Stack:
         if done.returncode:
             raise ServiceError(f"Airflow's database was not made. See {log_path}")
 
-    def _wait_for_mlflow(self) -> None:
-        def healthy() -> bool:
-            return requests.get(f"{self.mlflow_url}/health", timeout=5).ok
-
-        self._wait("MLflow", ["mlflow"], healthy)
-
-    def _wait_for_airflow(self) -> None:
-        def healthy() -> bool:
-            url = f"{self.airflow_url}/api/v2/monitor/health"
-            parts = requests.get(url, timeout=5).json()
-            wanted = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-            return all(parts[part]["status"] == "healthy" for part in wanted)
-
-        self._wait("Airflow", list(AIRFLOW_COMPONENTS), healthy)
-
     def _wait(self, service: str, processes: list[str], healthy: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + HEALTH_TIMEOUT_S
-        while time.monotonic() < deadline:
-            for name in set(processes) - set(self.running()):
-                log = self.logs / f"{name}.log"
-                end = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-                raise ServiceError(f"{service}: '{name}' stopped. The end of {log}:\n{end}")
-            try:
-                if healthy():
-                    return
-            except (requests.RequestException, KeyError, ValueError):
-                pass  # not listening yet
-            time.sleep(0.5)
-        raise ServiceError(f"{service} was not healthy after {HEALTH_TIMEOUT_S} s. See {self.logs}")
+        wait_until(service, processes, healthy, self.running, self.logs)
 
 
 def read_stack(name: str, project_path: Path) -> Stack | None:
