@@ -52,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="memory-"))
     stack = make_our_project(folder / "project", [1])
-    stack.start((find_port(5800), find_port(8800)))
+    stack.start(find_port(5800), find_port(8800))
     try:
         client = AirflowClient(stack.airflow_url, "admin", stack.password)
         client.wait_for_dag("chain_1")

@@ -53,7 +53,7 @@ class Night:
         stack = Stack("retraining-benchmark", PROJECT)
         shutil.rmtree(stack.folder, ignore_errors=True)
         self._deliver(stack.storage)
-        stack.start((find_port(5700), find_port(8700)))
+        stack.start(find_port(5700), find_port(8700))
         try:
             client = AirflowClient(stack.airflow_url, "admin", stack.password)
             client.wait_for_dag(DAG_ID)

@@ -145,7 +145,7 @@ def start(make: Callable[[Path], Stack]) -> Iterator[Side]:
     """Make a project below a temporary folder, and run its Airflow and MLflow."""
     folder = Path(tempfile.mkdtemp(prefix="task-cost-"))
     stack = make(folder / "project")
-    stack.start((find_port(5600), find_port(8600)))
+    stack.start(find_port(5600), find_port(8600))
     try:
         yield Side(stack)
     finally:

@@ -91,9 +91,9 @@ def test_up_tells_where_the_pages_are_and_how_to_stop_them(
     started: list[tuple[int, int]] = []
     monkeypatch.chdir(tmp_path)
 
-    def start(stack: Stack, ports: tuple[int, int]) -> None:
-        started.append(ports)
+    def start(stack: Stack, *ports: int) -> None:
         stack.mlflow_port, stack.airflow_port = ports
+        started.append((stack.mlflow_port, stack.airflow_port))
 
     monkeypatch.setattr(Stack, "start", start)
     ports = ["--mlflow-port", "5055", "--airflow-port", "8088"]

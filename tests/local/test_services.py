@@ -13,15 +13,10 @@ import psutil
 import pytest
 
 from image_classification.configuration.project import PROJECT_VARIABLE
+from image_classification.local import health
 from image_classification.local.__main__ import main
-from image_classification.local.services import (
-    HOST,
-    ServiceError,
-    Stack,
-    check_port,
-    find_port,
-    read_stack,
-)
+from image_classification.local.ports import check_port, find_port
+from image_classification.local.services import HOST, ServiceError, Stack, read_stack
 
 
 @contextmanager
@@ -62,6 +57,74 @@ def test_up_ends_with_the_error_and_status_1_when_a_port_is_taken(
         assert main(["up", "--airflow-port", str(port)]) == 1
     assert f"Port {port} for Airflow is taken" in capsys.readouterr().err
     assert read_stack("main", tmp_path) is None
+
+
+SERVER = """
+import socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
+    sys.stdin.read()
+"""
+
+
+class SmallStack(Stack):
+    """A stack whose MLflow only listens, and whose scheduler does not even that."""
+
+    def start_service(self, name: str) -> None:
+        self.started = [*getattr(self, "started", []), (name, self.mlflow_port)]
+        serves = [sys.executable, "-S", "-c", SERVER, str(self.mlflow_port)]
+        command = serves if name == "mlflow" else ["sleep", "600"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        self._children.append(process)
+        self.processes[name] = (process.pid, psutil.Process(process.pid).create_time())
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallStack]:
+    monkeypatch.setattr(health, "LOOK_EVERY_S", 0.01)
+    stack = SmallStack("main", tmp_path)
+    stack.folder.mkdir(parents=True)
+    stack.logs.mkdir()
+    yield stack
+    children = list(stack._children)
+    stack.stop()
+    for child in children:
+        if child.stdin is not None:
+            child.stdin.close()
+
+
+def test_a_port_that_another_takes_meanwhile_is_left_to_it(small: SmallStack) -> None:
+    with taken_port() as port:
+        small.mlflow_port = port  # free, when it was chosen
+        for name in ("mlflow", "scheduler"):
+            small.start_service(name)
+        small._settle(["mlflow", "scheduler"], lambda: True)
+        assert small.mlflow_port > port
+        # Whatever was told the old port is told the new one.
+        assert small.started[2:] == [
+            ("mlflow", small.mlflow_port),
+            ("scheduler", small.mlflow_port),
+        ]
+        assert set(small.running()) == {"mlflow", "scheduler"}
+
+
+def test_another_port_than_a_person_has_chosen_is_not_used(small: SmallStack) -> None:
+    small._choose_ports({"mlflow": find_port(25100)})
+    with socket.create_server((HOST, small.mlflow_port)) as other:
+        small.start_service("mlflow")
+        with pytest.raises(ServiceError, match=r"Port \d+ for MLflow is taken.*MLFLOW_PORT="):
+            small._settle(["mlflow"], lambda: True)
+        assert small.mlflow_port == other.getsockname()[1]
+        assert len(small.started) == 1
+
+
+def test_of_two_starts_of_one_stack_the_later_says_so(tmp_path: Path) -> None:
+    with (
+        Stack("demo", tmp_path).claim(),
+        pytest.raises(ServiceError, match=r"'demo' is just being started by another process"),
+    ):
+        Stack("demo", tmp_path).start()
+    with Stack("demo", tmp_path).claim(), Stack("main", tmp_path).claim():
+        pass
 
 
 def test_keeps_its_secrets_and_shows_them_to_the_owner_alone(tmp_path: Path) -> None:
@@ -173,6 +236,22 @@ def test_refuses_to_start_a_stack_that_runs(
     (stack.folder / "stack.json").write_text(json.dumps(state))
     with pytest.raises(ServiceError, match=r"runs already: .*8081.*make down STACK=main"):
         Stack("main", tmp_path).start()
+
+
+def test_the_data_of_a_demonstration_that_runs_are_not_removed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    stack = Stack("demo", tmp_path)
+    stack.folder.mkdir(parents=True)
+    stack.processes = {"mlflow": (sleeper.pid, psutil.Process(sleeper.pid).create_time())}
+    stack.write_down()
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 1
+    assert "The stack 'demo' runs already" in capsys.readouterr().err
+    assert stack.folder.exists()
 
 
 def test_down_says_so_when_nothing_runs(

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from image_classification.local.services import MLFLOW_APP
+from image_classification.local.mlflow_settings import MLFLOW_APP
 from image_classification.vendor import mlflow_server
 
 

@@ -13,7 +13,7 @@ from image_classification.errors import ImageClassificationError
 from image_classification.local.bill import write_bill
 from image_classification.local.download import SOURCES, download_archive
 from image_classification.local.nights import run_nights
-from image_classification.local.ports import ServiceError, find_port
+from image_classification.local.ports import ServiceError
 from image_classification.local.services import Stack, read_stack
 from image_classification.machine.environment import settle
 from image_classification.machine.process import locate_command
@@ -97,7 +97,7 @@ def _download(options: argparse.Namespace) -> None:
 def _start(options: argparse.Namespace) -> None:
     stack = Stack(options.stack, Path.cwd())
     print("Starting MLflow and Airflow ...", flush=True)
-    stack.start((options.mlflow_port or find_port(5000), options.airflow_port or find_port(8080)))
+    stack.start(options.mlflow_port, options.airflow_port)
     accounts = stack.accounts
     password = accounts.read_mlflow_password("admin")
     print(f"\n  Airflow   {stack.airflow_url}   user: admin   password: {stack.password}")

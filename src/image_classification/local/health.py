@@ -27,7 +27,8 @@ def wait_until(
     Args:
         service: what people call it.
         processes: the names of what it consists of.
-        healthy: tells whether it is; an error of a request says that it does not listen yet.
+        healthy: tells whether it is; an error of a request says that it does not listen yet. It is
+            asked before it is looked what runs, and so may tell why something has ended.
         running: tells the names of what runs.
         logs: the folder with a log of each process.
 
@@ -36,15 +37,16 @@ def wait_until(
     """
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
+        try:
+            is_healthy = healthy()
+        except (requests.RequestException, KeyError, ValueError):
+            is_healthy = False  # not listening yet
         for name in set(processes) - set(running()):
             log = logs / f"{name}.log"
             end = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
             raise ServiceError(f"{service}: '{name}' stopped. The end of {log}:\n{end}")
-        try:
-            if healthy():
-                return
-        except (requests.RequestException, KeyError, ValueError):
-            pass  # not listening yet
+        if is_healthy:
+            return
         time.sleep(LOOK_EVERY_S)
     raise ServiceError(f"{service} was not healthy after {TIMEOUT_S} s. See {logs}")
 

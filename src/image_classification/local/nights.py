@@ -102,15 +102,16 @@ def run_nights(
     began = time.monotonic()
     plan = plan_nights(data, nights)
     stack = Stack(stack_name, project_path)
-    if stack.folder.exists():
-        _say("Removing the data of the last time")
-        shutil.rmtree(stack.folder)
-    if data is not None:
-        _propose_project(data, stack)
-    configured = PlainConfiguration()["parameters"]  # and the words of the project are in force
-    model_name = model_name or str(configured["registered_model_name"])
-    _say("Starting MLflow and Airflow")
-    stack.start()
+    with stack.claim():
+        if stack.folder.exists():
+            _say("Removing the data of the last time")
+            shutil.rmtree(stack.folder)
+        if data is not None:
+            _propose_project(data, stack)
+        configured = PlainConfiguration()["parameters"]  # puts the words of the project in force
+        model_name = model_name or str(configured["registered_model_name"])
+        _say("Starting MLflow and Airflow")
+        stack.start()
     try:
         print(f"  MLflow   {stack.mlflow_url}\n  Airflow  {stack.airflow_url}")
         client = AirflowClient(stack.airflow_url, "admin", stack.password)

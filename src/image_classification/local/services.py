@@ -7,32 +7,34 @@ the stack `main` is the project's; `demo` and `replay` have data of their own.
 from __future__ import annotations
 
 import os
-import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar
 
 import psutil
+from filelock import FileLock
 
 from image_classification.configuration.project import PROJECT_FILE, PROJECT_VARIABLE
 from image_classification.local.accounts import Accounts, make_private_folder
 from image_classification.local.airflow_settings import AIRFLOW_COMPONENTS, configure_airflow
+from image_classification.local.beginning import hold, require_fitness
 from image_classification.local.database import Database
 from image_classification.local.health import is_airflow_healthy, is_mlflow_healthy, wait_until
-from image_classification.local.ports import ServiceError, check_port, find_port, is_answered
-from image_classification.machine.environment import clean_for_services
-from image_classification.machine.fitness import Finding, examine
-from image_classification.machine.place import find_unusable, locate
-from image_classification.machine.process import (
-    list_descendants,
-    locate_command,
-    signal_group,
+from image_classification.local.mlflow_settings import configure_mlflow, make_command
+from image_classification.local.ports import (
+    PortTakenError,
+    ServiceError,
+    check_port,
+    find_port,
+    is_served,
 )
+from image_classification.machine.environment import clean_for_services
+from image_classification.machine.place import locate
+from image_classification.machine.process import end_families, locate_command
 from image_classification.machine.stack import (
     HOST,
     STACK_VARIABLE,
@@ -45,14 +47,16 @@ from image_classification.machine.stack import (
     write_state,
 )
 
-MLFLOW, DATABASE = "mlflow", "postgres"
+MLFLOW, DATABASE, API_SERVER, SCHEDULER = "mlflow", "postgres", "api-server", "scheduler"
+
+PORTS = {
+    MLFLOW: ("MLflow", "mlflow_port", 5000),
+    DATABASE: ("PostgreSQL", "database_port", 5433),
+    API_SERVER: ("Airflow", "airflow_port", 8080),
+}
+"""Of each service with a port: what people call it, the attribute, and the first that is tried."""
 
 STOP_TIMEOUT_S = 20
-MLFLOW_APP = "image-classification"
-"""MLflow's basic-auth app, which opens no file but its artifacts; see `vendor/mlflow_server.py`."""
-
-MODEL_SOURCES = r"^(models:/|runs:/|mlflow-artifacts:/|(file://)?{}/artifacts/)"
-"""Where the files of a model version may lie. MLflow looks besides whether they are its run's."""
 
 
 @dataclass
@@ -83,6 +87,8 @@ class Stack:
     def __post_init__(self) -> None:
         # Kept, so that Python does not warn about services that outlive this process.
         self._children: list[subprocess.Popen[bytes]] = []
+        self._lock = FileLock(self.folder.with_name(f"{self.name}.lock"))
+        self._chosen: set[str] = set()
 
     @property
     def folder(self) -> Path:
@@ -137,69 +143,60 @@ class Stack:
         """The password of Airflow's user `admin`, made at the first start."""
         return self.accounts.read_airflow_password("admin")
 
-    def start(self, ports: tuple[int, int] | None = None) -> None:
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Let no other process start this stack meanwhile.
+
+        Raises:
+            ServiceError: it runs already, or another process is starting it.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with hold(self._lock, self.name):
+            running = read_stack(self.name, self.project_path)
+            if running and running.running():
+                raise ServiceError(
+                    f"The stack '{self.name}' runs already: Airflow at {running.airflow_url}, "
+                    f"MLflow at {running.mlflow_url}. Stop it first: make down STACK={self.name}"
+                )
+            yield
+
+    def start(self, mlflow_port: int | None = None, airflow_port: int | None = None) -> None:
         """Start all services and wait until they are healthy.
 
         Args:
-            ports: of MLflow and Airflow; None for the first free ones from 5000 and 8080.
+            mlflow_port: None for the first free one from 5000.
+            airflow_port: None for the first free one from 8080.
 
         Raises:
-            ServiceError: this machine will not do, a stack of this name runs already, a port is
-                taken, or a service did not become healthy.
+            ServiceError: this machine will not do, a stack of this name runs already or is being
+                started, a port that was asked for is taken, or a service did not become healthy.
         """
-        running = read_stack(self.name, self.project_path)
-        if running and running.running():
-            raise ServiceError(
-                f"The stack '{self.name}' runs already: Airflow at {running.airflow_url}, MLflow "
-                f"at {running.mlflow_url}. Stop it first: make down STACK={self.name}"
-            )
-        self._require_fitness()
-        self.mlflow_port, self.airflow_port = ports or (find_port(5000), find_port(8080))
-        if self.database.is_server:
-            self.database_port = find_port(5433)
-        for service, port in (("MLflow", self.mlflow_port), ("Airflow", self.airflow_port)):
-            check_port(service, port)
-        if not self.storage.exists():  # else it may be open for those who deliver
-            make_private_folder(self.storage)
-        for folder in (self.folder, self.logs, self.storage / "mlflow"):
-            make_private_folder(folder)
-        try:
-            self._start_all()
-        except BaseException:
-            self.stop()
-            raise
+        with self.claim():
+            require_fitness(self.project_path, self.storage, self.folder)
+            self._choose_ports({MLFLOW: mlflow_port, API_SERVER: airflow_port})
+            if not self.storage.exists():  # else it may be open for those who deliver
+                make_private_folder(self.storage)
+            for folder in (self.folder, self.logs, self.storage / "mlflow"):
+                make_private_folder(folder)
+            try:
+                self._start_all()
+            except BaseException:
+                self.stop()
+                raise
 
-    def _require_fitness(self) -> None:
-        """Do what the command `doctor` does, as far as no service has to run for it."""
-        faults = list(examine(self.project_path, str(self.storage)))
-        if fault := find_unusable(self.folder):
-            faults.append(
-                Finding(
-                    "project",
-                    f"'{self.project_path}' cannot be used: {fault}",
-                    "Move the checkout.",
-                )
-            )
-        for finding in faults:
-            print(f"  {finding}")
-        if any(finding.remedy for finding in faults):
-            raise ServiceError("Nothing was started: mend what is said above, and try again.")
+    def _choose_ports(self, wanted: Mapping[str, int | None]) -> None:
+        for service, (title, attribute, first) in PORTS.items():
+            if port := wanted.get(service):
+                check_port(title, port)
+                self._chosen.add(service)
+            elif service != DATABASE or self.database.is_server:
+                port = find_port(first)
+            setattr(self, attribute, port or 0)
 
     def stop(self) -> None:
         """Stop the services that this stack started, and what these have started; nothing else."""
         self._stop_watcher()
-        alive = [process for process in map(find_process, self.processes.values()) if process]
-        descended = {each for process in alive for each in list_descendants(process)}
-        for process in alive:
-            signal_group(process, signal.SIGTERM)
-        _, stubborn = psutil.wait_procs(alive, timeout=STOP_TIMEOUT_S)
-        descended |= {each for process in stubborn for each in list_descendants(process)}
-        for process in stubborn:
-            signal_group(process, signal.SIGKILL)
-        # A task runs in a session of its own, and would go on after its service has ended.
-        for process in descended:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        self._end(self.processes)
         for child in self._children:
             child.wait()
         self._children.clear()
@@ -208,6 +205,11 @@ class Stack:
         if self.accounts.file.exists():
             storage = {"IMAGE_CLASSIFICATION_STORAGE": str(self.storage)}
             self.accounts.write_login(storage | self._name_project())
+
+    def _end(self, names: Iterable[str]) -> None:
+        """Stop services, and what these have started."""
+        known = (find_process(self.processes[name]) for name in names)
+        end_families([process for process in known if process], STOP_TIMEOUT_S)
 
     def _stop_watcher(self) -> None:
         """Stop what would start the others again, and learn what it has started."""
@@ -260,19 +262,55 @@ class Stack:
         if self.database.is_server:
             self.database.make()
             self.start_service(DATABASE)
-            self._wait("PostgreSQL", [DATABASE], lambda: is_answered(self.database_port))
+            self._settle([DATABASE], lambda: True)
         self._migrate_database()
-        for component in AIRFLOW_COMPONENTS:
-            if component == "scheduler":
-                self._wait("MLflow", [MLFLOW], lambda: is_mlflow_healthy(self.mlflow_url))
-                self.accounts.open_mlflow(self.mlflow_url)
+        self._settle([MLFLOW], lambda: is_mlflow_healthy(self.mlflow_url))
+        self.accounts.open_mlflow(self.mlflow_url)
+        # The scheduler comes last: its tasks log in to MLflow, and are told where Airflow is.
+        before = [component for component in AIRFLOW_COMPONENTS if component != SCHEDULER]
+        for component in before:
             self.start_service(component)
+        self._settle(before, lambda: True)
+        self.start_service(SCHEDULER)
         components = list(AIRFLOW_COMPONENTS)
         self._wait("Airflow", components, lambda: is_airflow_healthy(self.airflow_url))
         self.accounts.write_login(self._command_environment())
         if self.is_watched:
             module = "image_classification.local.watcher"
             self._spawn(WATCHER, [sys.executable, "-m", module, self.name])
+
+    def _settle(self, names: list[str], healthy: Callable[[], bool]) -> None:
+        """Wait until a service answers at its port, and it is ours that does.
+
+        Where another program has taken the port since it was chosen, start it at the next one.
+
+        Args:
+            names: the service, and those that were told its port.
+            healthy: tells whether the service is.
+
+        Raises:
+            ServiceError: it was not healthy in time, or a person has chosen the port.
+        """
+        title, attribute, _ = PORTS[names[0]]
+        while True:
+            port: int = getattr(self, attribute)
+            try:
+                self._wait(title, names, lambda: self._serves(names[0]) and healthy())
+            except PortTakenError:
+                if names[0] in self._chosen:
+                    check_port(title, port)  # says what to do
+                    raise
+                self._end(names)
+                setattr(self, attribute, find_port(port + 1))
+                print(f"  Port {port} was taken meanwhile: {title} starts at the next one")
+                for name in names:
+                    self.start_service(name)
+            else:
+                return
+
+    def _serves(self, name: str) -> bool:
+        _, attribute, _ = PORTS[name]
+        return is_served(find_process(self.processes[name]), self.host, getattr(self, attribute))
 
     def start_service(self, name: str) -> None:
         """Start one service, for the first time or again."""
@@ -285,7 +323,6 @@ class Stack:
 
     def _start_mlflow(self) -> None:
         store = self.storage / "mlflow"
-        sources = MODEL_SOURCES.format(re.escape(str(store)))
         # The server runs no task, and learns no key of Airflow.
         environment = {
             name: value
@@ -294,19 +331,8 @@ class Stack:
         }
         self._spawn(
             MLFLOW,
-            [
-                *("mlflow", "server", "--host", self.host, "--port", str(self.mlflow_port)),
-                *("--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"),
-                *("--app-name", MLFLOW_APP, "--serve-artifacts"),
-                *("--artifacts-destination", str(store / "artifacts")),
-                *("--default-artifact-root", "mlflow-artifacts:/"),
-            ],
-            environment
-            | self.accounts.configure_mlflow()
-            | {
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-                "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": sources,
-            },
+            make_command(store, self.host, self.mlflow_port),
+            environment | self.accounts.configure_mlflow() | configure_mlflow(store),
         )
 
     def _command_environment(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,7 +66,26 @@ def list_descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def signal_group(process: psutil.Process, number: signal.Signals) -> None:
-    """Send a signal to a process that leads a group, and to that group."""
+def end_families(processes: Sequence[psutil.Process], timeout_s: float) -> None:
+    """End processes that each lead a group, and what they have started.
+
+    Args:
+        processes: asked to end (SIGTERM).
+        timeout_s: those that have not ended by then are killed.
+    """
+    descended = {each for process in processes for each in list_descendants(process)}
+    for process in processes:
+        _signal_group(process, signal.SIGTERM)
+    _, stubborn = psutil.wait_procs(processes, timeout=timeout_s)
+    descended |= {each for process in stubborn for each in list_descendants(process)}
+    for process in stubborn:
+        _signal_group(process, signal.SIGKILL)
+    # A task runs in a session of its own, and would go on after its service has ended.
+    for process in descended:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _signal_group(process: psutil.Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
