@@ -15,7 +15,7 @@ from kedro_airflow.plugin import create as create_dags
 from image_classification.commands.group import VerbGroup
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.plain import DEFAULT
-from image_classification.configuration.scope import read_scope
+from image_classification.configuration.scope import Scope, read_scope
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.machine.environment import an_airflow_of_its_own
 
@@ -68,8 +68,42 @@ def _create(context: click.Context, /, **options: Any) -> None:
             fg="yellow",
             err=True,
         )
+    try:
+        check_files(context.obj, Path(options["target_path"]), options["env"], scope)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
     if create_dags.callback is not None:
         create_dags.callback(**options)
+
+
+def check_files(metadata: ProjectMetadata, folder: Path, env: str, scope: Scope) -> None:
+    """Refuse to write over the DAG files of another project or environment.
+
+    Of `leaves` in the environment `production`, and of a project `leaves_production`, the plugin
+    gives the files the same names.
+
+    Args:
+        metadata: with the package that files are named after.
+        folder: where they are written; relative to the project.
+        env: the environment.
+        scope: what the names of the DAGs begin with.
+
+    Raises:
+        ConfigurationError: there is such a file.
+    """
+    from kedro.framework.project import pipelines  # noqa: PLC0415
+
+    begins = metadata.package_name + ("" if env == DEFAULT else f"_{env}")
+    own = f"scope={scope!r}," if scope.prefix else ""
+    for pipeline in pipelines:
+        file = metadata.project_path / folder / f"{begins}_{pipeline}_dag.py"
+        text = file.read_text(encoding="utf-8") if file.exists() else own
+        if own not in text or ("scope=" in text and not own):
+            raise ConfigurationError(
+                f"'{file}' is a DAG of another project or environment than "
+                f"{scope.describe() or 'one without a name'}. Choose another name in "
+                "conf/base/project.yml, or another folder: --target-dir."
+            )
 
 
 def list_shared(loader: ReadOnceConfigLoader) -> list[str]:

@@ -34,6 +34,21 @@ def test_a_batch_that_is_delivered_waits_in_the_incoming_folder(
     assert call("batches").output.endswith("second: in the incoming folder\n")
 
 
+def test_what_is_delivered_to_a_project_with_a_name_is_no_batch_of_one_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_INCOMING", str(tmp_path / "incoming"))
+    fill_folder(tmp_path / "new", draw_cells(["Parasitized", "Uninfected"], 1))
+    (tmp_path / "project.yml").write_text("name: leaves\n")
+    with monkeypatch.context() as patch:
+        patch.setenv("IMAGE_CLASSIFICATION_PROJECT", str(tmp_path / "project.yml"))
+        assert call("deliver", str(tmp_path / "new")).exit_code == 0
+    assert (
+        "leaves-test: left alone in the incoming folder\n  - it is the folder of another project"
+        in call("batches").output
+    )
+
+
 def test_what_is_delivered_is_shown_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_CLASSIFICATION_INCOMING", str(tmp_path / "incoming"))
     files = draw_cells(["Parasitized", "Uninfected"], 30)

@@ -28,6 +28,7 @@ from image_classification.commands.doctor import (
     examine_services,
     examine_store,
 )
+from image_classification.datasets.neighbour import mark_folder
 from image_classification.machine.stack import StackState, locate_stack, write_state
 
 HERE = (os.getpid(), psutil.Process().create_time())
@@ -101,6 +102,15 @@ def test_a_bucket_that_cannot_be_relied_on_is_named(tmp_path: Path) -> None:
     assert list(examine_bucket(str(tmp_path))) == []
     (finding,) = examine_bucket("s4://cells")
     assert (finding.about, "none of s3://" in finding.sentence) == ("storage", True)
+
+
+def test_a_folder_of_another_project_among_the_batches_is_named(tmp_path: Path) -> None:
+    settings = {"incoming": str(tmp_path / "in"), "images": str(tmp_path / "kept")}
+    assert list(command.examine_neighbours(settings)) == []
+    mark_folder(f"{tmp_path}/in/leaves", "leaves")
+    (finding,) = command.examine_neighbours(settings)
+    assert f"'{tmp_path}/in/leaves' is the folder of another project" in finding.sentence
+    assert "IMAGE_CLASSIFICATION_INCOMING, or give this project a name" in finding.remedy
 
 
 def test_a_service_that_has_died_is_named_with_its_log(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,13 @@ from shipped import CONF
 
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.plain import PlainConfiguration
-from image_classification.configuration.scope import SHARED, Scope, read_data_scope, read_scope
+from image_classification.configuration.scope import (
+    FOLDERS,
+    SHARED,
+    Scope,
+    read_data_scope,
+    read_scope,
+)
 from image_classification.errors import ConfigurationError
 
 
@@ -113,6 +121,30 @@ def test_a_project_without_a_name_keeps_all_where_it_was(
 def test_a_name_that_cannot_stand_in_ids_and_addresses_is_refused(conf: Path, name: Any) -> None:
     call(conf, name)
     with pytest.raises(ConfigurationError, match=r"project\.yml: 'name' stands in ids"):
+        PlainConfiguration(conf)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_name_of_a_folder_of_a_storage_is_refused(conf: Path, name: str) -> None:
+    call(conf, name)
+    with pytest.raises(ConfigurationError, match=f"'name' cannot be '{name}': each storage has"):
+        PlainConfiguration(conf)
+
+
+def test_all_folders_of_a_storage_are_known(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STORAGE", "INCOMING", "IMAGES", "INFERENCE"):
+        monkeypatch.delenv(f"IMAGE_CLASSIFICATION_{name}", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", "/storage")
+    call(conf, None)
+    read = PlainConfiguration(conf)
+    said = json.dumps([read[kind] for kind in ("catalog", "globals", "mlflow")])
+    assert set(re.findall(r"/storage/(\w+)", said)) == set(FOLDERS)
+
+
+def test_the_name_of_an_environment_is_refused(conf: Path) -> None:
+    call(conf, "production")
+    with pytest.raises(ConfigurationError, match="'production', and so has an environment"):
         PlainConfiguration(conf)
 
 

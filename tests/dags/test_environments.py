@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from kedro.framework.startup import bootstrap_project
 from shortcuts import quick_sessions
 from storage_root import put_in_force
 
+from image_classification.cli import check_files
 from image_classification.configuration.scope import SHARED, Scope
+from image_classification.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -115,6 +118,24 @@ def test_an_environment_of_a_project_has_no_name_in_common_with_another(project:
     assert found["pools"] == {"leaves-production-gpu"}
     assert found["assets"] == {"leaves-production-new_images", "leaves-production-champion"}
     assert found["reviews"] == {"leaves-production-review"}
+
+
+def test_the_files_of_another_project_are_not_written_over(project: Path) -> None:
+    metadata = bootstrap_project(PROJECT)._replace(package_name="p_leaves", project_path=project)
+    file = project / "dags" / "p_leaves_production_retraining_dag.py"
+    file.parent.mkdir()
+    environment, named, unnamed = Scope("leaves", "production"), Scope("leaves_production"), SHARED
+    for own in (environment, named, unnamed):
+        file.write_text(f"scope={own!r}," if own.prefix else "")
+        for scope in (environment, named, unnamed):
+            with (
+                nullcontext()
+                if scope == own
+                else pytest.raises(
+                    ConfigurationError, match=r"is a DAG of another project.*--target-dir"
+                )
+            ):
+                check_files(metadata, Path("dags"), "production", scope)
 
 
 def test_what_an_environment_shares_is_said_where_the_project_has_no_name(project: Path) -> None:

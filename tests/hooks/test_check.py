@@ -17,6 +17,7 @@ from storage_root import put_in_force
 from image_classification.champion import sandbox
 from image_classification.configuration.loader import LOADER_ARGUMENTS, ReadOnceConfigLoader
 from image_classification.configuration.scope import Scope
+from image_classification.datasets.neighbour import MARK
 from image_classification.errors import ConfigurationError, TrackingError
 from image_classification.hooks import CheckHook
 
@@ -78,6 +79,24 @@ def test_a_process_that_is_confined_sees_no_storage_of_another_project(
         loader["globals"] = loader["globals"] | {"storage_root": loader.scope.locate(str(storage))}
         check(loader)
         assert hidden in sandbox._hidden
+
+
+@pytest.mark.parametrize(("dataset", "marks"), [("incoming_batches", True), ("images", False)])
+def test_an_intake_marks_what_is_its_projects_of_shared_places(
+    storage: Path, dataset: str, marks: bool
+) -> None:
+    catalog = DataCatalog({dataset: MemoryDataset(1), "decision": MemoryDataset()})
+    pipeline = Pipeline([Node(identity, inputs=dataset, outputs="decision", name="identity")])
+    for prefix in ("leaves", ""):
+        loader = read_configuration()
+        loader.scope = Scope(prefix)
+        settings = {key: f"{storage}/{key}/{prefix}" for key in ("incoming", "images")}
+        loader["globals"] = loader["globals"] | settings | {"storage_root": f"{storage}/{prefix}"}
+        hook, context = CheckHook(), SimpleNamespace(config_loader=loader)
+        hook.after_context_created(context)  # type: ignore[arg-type]
+        hook.before_pipeline_run(pipeline=pipeline, catalog=catalog)
+    marked = {path.parent.relative_to(storage).as_posix() for path in storage.rglob(MARK)}
+    assert marked == ({"leaves", "incoming/leaves", "images/leaves"} if marks else set())
 
 
 def test_an_unknown_network_is_refused_before_any_image_is_read() -> None:

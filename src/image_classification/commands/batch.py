@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: b
     """
     from image_classification.datasets import delivery
     from image_classification.datasets.folder import describe_left_out
+    from image_classification.datasets.neighbour import mark_folder
     from image_classification.intake.preview import preview_batch
 
     loader = read_configuration()
@@ -81,6 +83,9 @@ def deliver(path: Path, name: str | None, labelled_by: str | None, *, dry_run: b
     if dry_run:
         return
     incoming = loader["globals"]["incoming"]
+    if prefix := loader.scope.prefix:
+        with suppress(OSError):  # who delivers may write a batch, and nothing else
+            mark_folder(incoming, prefix)
     batch = delivery.deliver(source, incoming, name, labelled_by=labelled_by)
     say(f"Delivered {len(source.files)} images as batch '{batch}' to {incoming}")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +18,12 @@ from image_classification.machine import stack
 from image_classification.machine.fitness import CLOCK_TOLERANCE_S, Finding, examine
 
 ANSWER_TIMEOUT_S = 5
+
+PLACES = {
+    "incoming": "IMAGE_CLASSIFICATION_INCOMING",
+    "images": "IMAGE_CLASSIFICATION_IMAGES",
+}
+"""Places that hold batches, each with the variable that names it."""
 
 
 @click.command()
@@ -50,6 +57,7 @@ def diagnose(project: Path) -> Iterator[Finding]:
         return
     yield from examine(project, str(settings["storage_root"]))
     yield from examine_bucket(str(settings["storage_root"]))
+    yield from examine_neighbours(settings)
     yield from examine_configuration(configuration)
     yield from examine_services(project)
     yield from examine_store(uri, model_name)
@@ -76,6 +84,27 @@ def examine_bucket(root: str) -> Iterator[Finding]:
         check_store(root)
     except (ConfigurationError, OSError) as error:
         yield Finding("storage", str(error), "Do as this sentence says.")
+
+
+def examine_neighbours(settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """Look whether another project has a folder where this one expects batches alone."""
+    from image_classification.datasets.neighbour import list_neighbours
+
+    for key, variable in PLACES.items():
+        place = str(settings[key])
+        try:
+            found = list_neighbours(place)
+        except OSError as error:
+            yield Finding("storage", f"'{place}' cannot be listed: {error}.", "Give access to it.")
+            continue
+        for name in found:
+            yield Finding(
+                "storage",
+                f"'{place}/{name}' is the folder of another project, and is left alone. What is "
+                f"delivered as '{name}' would go to that one.",
+                f"Name another folder in {variable}, or give this project a name (conf/base/"
+                "project.yml), which moves it into a folder of its own: docs/environments.md.",
+            )
 
 
 def examine_services(project: Path) -> Iterator[Finding]:

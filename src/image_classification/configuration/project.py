@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from image_classification import words
-from image_classification.configuration.scope import check_name
+from image_classification.configuration.scope import check_environments, check_name
 from image_classification.errors import ConfigurationError, name_near_misses
 from image_classification.machine.place import locate
 
@@ -65,6 +65,7 @@ def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
     project: dict[str, Any] = {}
     for file in files:
         project |= _read(file)
+    check_environments(project.get("name"), conf)
     if missing := [key for key in KEYS if project and key not in project]:
         raise ConfigurationError(
             f"{', '.join(map(str, files))}: {', '.join(missing)} are missing. A project file in "

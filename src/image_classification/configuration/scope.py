@@ -21,6 +21,12 @@ from image_classification.machine.place import locate
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 """Of a project: it stands in ids of Airflow, names of MLflow, paths and addresses of buckets."""
 
+FOLDERS = (
+    *("forgotten", "hindsight", "images", "incoming", "index", "keys", "ledger", "mlflow"),
+    *("pages", "pixels", "references", "runs", "trend"),
+)
+"""Folders of a storage: a project of such a name would lie in that of one without a name."""
+
 UNNAMED = ("", "local", "base")
 """Environments that add nothing to a name: the ones where no other is asked for."""
 
@@ -85,13 +91,41 @@ def read_data_scope(project: Mapping[str, Any], environment: str | None) -> Scop
 def check_name(name: Any, file: Path) -> None:
     """Check the name of a project.
 
+    Args:
+        name: None for a project without one.
+        file: that says so, in the folder of an environment, or named by a variable.
+
     Raises:
-        ConfigurationError: it cannot be one.
+        ConfigurationError: it cannot be one, or means something else already.
     """
     if name is not None and not (isinstance(name, str) and NAME.fullmatch(name)):
         raise ConfigurationError(
             f"{file}: 'name' stands in ids and addresses: a small letter, then up to 39 small "
             f"letters, digits and _; or null. Received: {name!r}."
+        )
+    if name in FOLDERS:
+        raise ConfigurationError(
+            f"{file}: 'name' cannot be '{name}': each storage has a folder of that name. So have "
+            f"{', '.join(FOLDERS)}."
+        )
+
+
+def check_environments(name: Any, conf: Path) -> None:
+    """Check that a project is not called like an environment.
+
+    The DAGs of one without a name are called by their environment.
+
+    Args:
+        name: None for a project without one.
+        conf: the folder of the environments.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    if name and (conf / name).is_dir():
+        raise ConfigurationError(
+            f"{conf}: the project has the name '{name}', and so has an environment. A project "
+            "without a name would have the same DAGs there: choose another name."
         )
 
 

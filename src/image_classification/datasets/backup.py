@@ -27,6 +27,7 @@ from image_classification.datasets.file import (
     write_lasting,
 )
 from image_classification.datasets.folder import find_files
+from image_classification.datasets.neighbour import find_marked
 from image_classification.datasets.store import TRIAL
 from image_classification.errors import DataError
 
@@ -68,10 +69,15 @@ class Part:
 def list_files(place: str) -> list[str]:
     """Return the paths of the files below a folder that belong into a copy, in their order."""
     filesystem, root = open_filesystem(place)
+    files = find_files(filesystem, root)
+    theirs = find_marked(files)  # projects with copies of their own, where they forget people, too
     found = [
         path
-        for path, facts in find_files(filesystem, root).items()
-        if "kind" not in facts and PARTIAL not in path and not _is_left_out(path)
+        for path, facts in files.items()
+        if "kind" not in facts
+        and PARTIAL not in path
+        and not _is_left_out(path)
+        and not path.startswith(theirs)
     ]
     order = {name: number for number, name in enumerate(FIRST)}
     return sorted(found, key=lambda path: (order.get(path.partition("/")[0], len(FIRST)), path))

@@ -44,6 +44,7 @@ from image_classification.datasets.folder import (
     try_read_files,
 )
 from image_classification.datasets.label import LABEL_COLUMNS, find_labels, read_labels
+from image_classification.datasets.neighbour import MARK
 from image_classification.datasets.removal import remove_taken
 from image_classification.datasets.taken import Deliveries, Delivery, leave_out_taken
 from image_classification.datasets.transfer import Transfer, measure
@@ -275,14 +276,16 @@ class ImageBatchesDataset(FilesystemDataset[IncomingBatch, ImageBatches]):
     def _find_place(self, batch: IncomingBatch) -> tuple[str, bool]:
         """Return the batch's name here, and whether an interrupted save has copied all of it."""
         number, name = 1, batch.name
-        while exists(self._filesystem, self._locate(name, MANIFEST)):
-            manifest = self.load().read_manifest(name)
-            # Of one that was purged since, what lies here is another delivery.
-            if manifest["delivery"] == batch.digest and LEFT_OUT not in manifest:
-                return name, True
+        while True:
+            if exists(self._filesystem, self._locate(name, MANIFEST)):
+                manifest = self.load().read_manifest(name)
+                # Of one that was purged since, what lies here is another delivery.
+                if manifest["delivery"] == batch.digest and LEFT_OUT not in manifest:
+                    return name, True
+            elif not exists(self._filesystem, self._locate(name, MARK)):
+                return name, False
             number += 1
             name = f"{batch.name}-{number}"
-        return name, False
 
     def _take_in(self, batch: IncomingBatch, name: str) -> bool:
         """Rename or copy a batch; return whether nothing of it is left where it was."""

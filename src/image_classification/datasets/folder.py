@@ -19,6 +19,7 @@ from image_classification.datasets.file import (
     read_in_parts,
 )
 from image_classification.datasets.leftover import DEBRIS, HIDDEN, explain_left_out
+from image_classification.datasets.neighbour import OF_ANOTHER, find_marked
 from image_classification.errors import DataError
 from image_classification.intake.forgotten import LEFT_OUT
 from image_classification.text import escape_text, unify_text
@@ -165,7 +166,12 @@ def _find_all(
     filesystem: fsspec.AbstractFileSystem, root: str, others: Mapping[str, str] | None
 ) -> dict[str, dict[str, Any]]:
     absent = {path: {"size": 0, "kind": kind} for path, kind in (others or {}).items()}
-    return absent | find_files(filesystem, root)
+    found = absent | find_files(filesystem, root)
+    if folders := find_marked(found):
+        for path, facts in found.items():
+            if path.startswith(folders):
+                found[path] = facts | {"kind": OF_ANOTHER}
+    return found
 
 
 def _name_below(
@@ -237,6 +243,8 @@ def _tell(status: os.stat_result) -> dict[str, Any]:
 def _explain(path: str, facts: Mapping[str, Any]) -> str:
     """Return why something that was found is no image file, as a kind; "" where it is one."""
     kind = str(facts.get("kind", ""))
+    if kind == OF_ANOTHER:
+        return kind
     # A disk has closed folders of its own: lost+found, System Volume Information.
     reason = explain_left_out(path.rstrip("/"))
     if kind == CLOSED_FOLDER:

@@ -26,6 +26,7 @@ from image_classification.datasets.file import (
 )
 from image_classification.datasets.folder import FOLDER, find_files
 from image_classification.datasets.look import compare_looks, read_looks, write_looks
+from image_classification.datasets.neighbour import MARK
 from image_classification.datasets.taken import Deliveries, leave_out_taken
 from image_classification.errors import DataError
 
@@ -41,6 +42,20 @@ GIVE_ACCESS = "give read access (chmod -R a+rX)"
 
 EARLIEST_S, LATEST_S = -(2.0**31), 2.0**37
 """Between these times, in seconds since 1970, a date has a year of four digits."""
+
+
+OF_ANOTHER = (
+    "it is the folder of another project, which has a name and shares this incoming folder: name "
+    "another one for this project (IMAGE_CLASSIFICATION_INCOMING), or give it a name, too"
+)
+OF_BATCHES = (
+    "it holds no batch but folders with a marker of their own, such as '{}': each of these is a "
+    "batch. Deliver it by itself, or, where they are another project's, do not share this folder"
+)
+
+
+class NeighbourError(DataError):
+    """A folder in the incoming folder is not for this project."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +139,8 @@ class IncomingFolder:
                     batches.append(self._describe_zip(name, entry, f"{name}.{READY}" in entries))
                 else:
                     stray.append(encode_name(name))
+            except NeighbourError as error:
+                aside[encode_name(name)] = str(error)
             except Exception as error:
                 logger.warning("'%s' cannot be looked at", encode_name(name), exc_info=True)
                 aside[encode_name(name)] = f"it cannot be looked at: {describe_error(error)}"
@@ -173,6 +190,8 @@ class IncomingFolder:
     def _describe_folder(self, name: str) -> IncomingBatch:
         path = posixpath.join(self._root, name)
         entries = find_files(self._filesystem, path, folders=True)
+        if reason := _explain_neighbour(entries):
+            raise NeighbourError(reason)
         files = {
             file: info
             for file, info in entries.items()
@@ -208,6 +227,26 @@ class IncomingFolder:
             is_zip=True,
             **_describe_look({name: entry}),
         )
+
+
+def _explain_neighbour(entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return why a folder is another project's, or no batch but a folder of some; "" if it is one.
+
+    Args:
+        entries: what lies below the folder, by path.
+    """
+    if MARK in entries:
+        return OF_ANOTHER
+    # A marker beside images is only misplaced. Beside folders it is that of a batch.
+    markers = [] if READY in entries else [path for path in entries if path.endswith(READY)]
+    for marker in markers:
+        folder, _, _ = marker.rpartition(READY)
+        of_folder = folder.count("/") == 1 and any(
+            path.startswith(folder) and "/" in path.removeprefix(folder) for path in entries
+        )
+        if of_folder or marker.endswith(f".zip.{READY}"):
+            return OF_BATCHES.format(marker)
+    return ""
 
 
 def _describe_look(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

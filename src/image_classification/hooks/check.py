@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -11,11 +12,13 @@ from kedro.pipeline import Pipeline
 
 from image_classification import tracking
 from image_classification.champion import sandbox, signature
+from image_classification.configuration import names
 from image_classification.configuration.bounds import check_bounds
 from image_classification.configuration.parameters import check_parameters
 from image_classification.configuration.signing import read_signing
 from image_classification.configuration.storage import close_storage, read_mode
 from image_classification.datasets import cache
+from image_classification.datasets.neighbour import mark_folder
 from image_classification.datasets.secret import find_key
 from image_classification.datasets.store import check_store
 from image_classification.errors import ConfigurationError, name_near_misses
@@ -37,6 +40,9 @@ GLOBALS = (
 
 class CheckHook:
     """Refuse a wrong configuration or a dead MLflow server before any work starts."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, str] = {}
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
@@ -67,6 +73,8 @@ class CheckHook:
         # What lies beside it is another project's, or another environment's.
         root = str(settings["storage_root"]).removesuffix(f"/{loader.scope.prefix}")
         sandbox.hide(root, signing.get("private_key", ""))
+        places = (str(settings[key]) for key in ("storage_root", "incoming", "images"))
+        self._own = dict.fromkeys(places, loader.scope.prefix) if loader.scope.prefix else {}
         mlflow = loader["mlflow"]
         # If the run is open, an earlier task has asked the server; this one may wait for it.
         is_open = bool(mlflow.get("tracking", {}).get("run", {}).get("id"))
@@ -77,6 +85,8 @@ class CheckHook:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Refuse a dataset that the catalog does not declare: Kedro would keep it in memory only.
 
+        An intake marks what is this project's of places that others may share.
+
         Raises:
             ConfigurationError: the catalog does not declare a dataset; the message names it.
         """
@@ -86,3 +96,7 @@ class CheckHook:
                     f"Dataset '{name}' is not in conf/base/catalog.yml, and nothing may pass "
                     f"between nodes in memory.{name_near_misses(name, catalog.keys())} Declare it."
                 )
+        if names.INCOMING_BATCHES in pipeline.inputs():
+            for place, name in self._own.items():
+                with suppress(OSError):  # a folder that may only be read is nobody else's
+                    mark_folder(place, name)

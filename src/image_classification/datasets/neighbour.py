@@ -1,0 +1,62 @@
+"""Folders of other projects below a place that is shared with them: a mark tells them.
+
+Of a place that a variable names, such as `IMAGE_CLASSIFICATION_INCOMING`, a project without a name
+uses all, and one that has a name the folder of that name. To the first one that folder looks like a
+batch that has arrived: so the second one marks it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from contextlib import suppress
+
+from image_classification.datasets.file import (
+    create_file,
+    exists,
+    is_local,
+    list_entries,
+    open_filesystem,
+)
+
+MARK = ".image-classification-project"
+"""File in the folder of a project that has a name."""
+
+OF_ANOTHER = "in the folder of another project"
+
+
+def mark_folder(place: str, name: str) -> None:
+    """Mark a folder as that of a project.
+
+    Args:
+        place: a folder or an fsspec URL.
+        name: what the names of the project begin with.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    filesystem, root = open_filesystem(place)
+    mark = posixpath.join(root, MARK)
+    if not exists(filesystem, mark):
+        said = f"This folder belongs to the project '{name}': see docs/environments.md.\n"
+        with suppress(FileExistsError):
+            # Everybody may read it: whoever finds it has to know.
+            create_file(filesystem, mark, said.encode(), 0o644)
+
+
+def find_marked(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders of other projects, each with a "/", among paths of files below a place."""
+    return tuple(path.removesuffix(MARK) for path in paths if path.endswith(f"/{MARK}"))
+
+
+def list_neighbours(place: str) -> list[str]:
+    """Return the folders of other projects directly below a folder or an fsspec URL."""
+    filesystem, root = open_filesystem(place)
+    if is_local(filesystem) and not exists(filesystem, root):
+        return []
+    folders = [
+        posixpath.basename(entry["name"].rstrip("/"))
+        for entry in list_entries(filesystem, root)
+        if entry.get("type", "directory") == "directory"
+    ]
+    return sorted(name for name in folders if exists(filesystem, posixpath.join(root, name, MARK)))
