@@ -13,6 +13,7 @@ from arrivals import put_files
 
 from image_classification.datasets import Inbox, InboxDataset, inbox
 from image_classification.datasets.file import open_filesystem, write_whole
+from image_classification.datasets.folder import read_change
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARIS = NOON.astimezone(timezone(timedelta(hours=1)))
@@ -123,7 +124,7 @@ class TestListing:
 
     @pytest.mark.parametrize("time", [-(10**11), 10**17])
     def test_a_disk_may_hold_times_of_any_year(self, time: int) -> None:
-        assert inbox._changed_at({"mtime": time}) is not None
+        assert read_change({"mtime": time}) is not None
 
     def test_an_empty_zip_has_no_size(self, root: str) -> None:
         write_whole(*open_filesystem(f"{root}/incoming/b.zip"), b"")
@@ -156,13 +157,13 @@ class TestListing:
     ],
 )
 def test_the_time_of_a_change_is_told_as_each_filesystem_does(key: str, told: Any) -> None:
-    assert inbox._changed_at({"size": 1, key: told}) == NOON
+    assert read_change({"size": 1, key: told}) == NOON
 
 
 def test_where_no_time_is_told_there_is_none() -> None:
-    assert inbox._changed_at({"size": 1}) is None
-    assert inbox._changed_at({"mtime": None, "created": NOON}) == NOON
-    assert inbox._changed_at({"mtime": b"noon"}) is None
-    assert inbox._changed_at({"created": NOON, "mtime": 0.0, "updated": 60}) == datetime(
+    assert read_change({"size": 1}) is None
+    assert read_change({"mtime": None, "created": NOON}) == NOON
+    assert read_change({"mtime": b"noon"}) is None
+    assert read_change({"created": NOON, "mtime": 0.0, "updated": 60}) == datetime(
         1970, 1, 1, 0, 1, tzinfo=UTC
     )

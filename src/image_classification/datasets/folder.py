@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -39,6 +40,12 @@ LASTING_ERRORS = (
 """Errors that trying again does not mend."""
 
 
+MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
+"""What filesystems call the time of a change: local, S3, Google, Azure, memory."""
+
+EARLIEST_S, LATEST_S = -(2.0**31), 2.0**37
+"""Between these times, in seconds since 1970, a date has a year of four digits."""
+
 CLOSED_FOLDER = "folder that cannot be opened"
 CLOSED_FILE = "file that cannot be looked at"
 BROKEN_LINK = "link to a file that is not there"
@@ -67,6 +74,19 @@ def find_files(
         return dict(sorted(_walk(root, folders=folders)))
     found = filesystem.find(root, detail=True)
     return dict(_name_below(filesystem, root, path, info) for path, info in found.items())
+
+
+def read_change(facts: Mapping[str, Any]) -> datetime | None:
+    """Return when a file was changed last, by what its filesystem tells of it; None if unknown."""
+    changed = next((facts[key] for key in MODIFIED_KEYS if facts.get(key)), None)
+    if isinstance(changed, int | float):
+        # A disk may hold times of any year.
+        return datetime.fromtimestamp(min(max(changed, EARLIEST_S), LATEST_S), UTC)
+    if isinstance(changed, str):
+        changed = datetime.fromisoformat(changed.replace("Z", "+00:00"))
+    if isinstance(changed, datetime):
+        return changed if changed.tzinfo else changed.replace(tzinfo=UTC)
+    return None
 
 
 def list_images(

@@ -24,7 +24,7 @@ from image_classification.datasets.file import (
     name_kind,
     open_filesystem,
 )
-from image_classification.datasets.folder import FOLDER, find_files
+from image_classification.datasets.folder import FOLDER, find_files, read_change
 from image_classification.datasets.look import compare_looks, read_looks, write_looks
 from image_classification.datasets.neighbour import MARK
 from image_classification.datasets.taken import Deliveries, leave_out_taken
@@ -35,13 +35,7 @@ logger = logging.getLogger(__name__)
 LOOKS = ".looks.json"
 """Keeps the last look at each batch that may not be complete yet."""
 
-MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
-"""What filesystems call the time of a change: local, S3, Google, Azure, memory."""
-
 GIVE_ACCESS = "give read access (chmod -R a+rX)"
-
-EARLIEST_S, LATEST_S = -(2.0**31), 2.0**37
-"""Between these times, in seconds since 1970, a date has a year of four digits."""
 
 
 OF_ANOTHER = (
@@ -208,7 +202,7 @@ class IncomingFolder:
                 for file, info in entries.items()
                 if info.get("kind", FOLDER) != FOLDER
             },
-            changed_at=max(filter(None, map(_changed_at, files.values())), default=None),
+            changed_at=max(filter(None, map(read_change, files.values())), default=None),
             carried={file: _carried_at(info) for file, info in files.items()},
             is_ready=READY in entries,
             **_describe_look(entries),
@@ -221,7 +215,7 @@ class IncomingFolder:
             path=posixpath.join(self._root, name),
             filesystem=self._filesystem,
             files={name: int(entry["size"] or 0)},
-            changed_at=_changed_at(entry),
+            changed_at=read_change(entry),
             carried={name: _carried_at(entry)},
             is_ready=ready,
             is_zip=True,
@@ -264,17 +258,5 @@ def _describe_look(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _carried_at(info: Mapping[str, Any]) -> float | None:
     """Return the time that a file carries, in seconds since 1970."""
-    changed = _changed_at(info)
+    changed = read_change(info)
     return None if changed is None else changed.timestamp()
-
-
-def _changed_at(info: Mapping[str, Any]) -> datetime | None:
-    changed = next((info[key] for key in MODIFIED_KEYS if info.get(key)), None)
-    if isinstance(changed, int | float):
-        # A disk may hold times of any year.
-        return datetime.fromtimestamp(min(max(changed, EARLIEST_S), LATEST_S), UTC)
-    if isinstance(changed, str):
-        changed = datetime.fromisoformat(changed.replace("Z", "+00:00"))
-    if isinstance(changed, datetime):
-        return changed if changed.tzinfo else changed.replace(tzinfo=UTC)
-    return None
