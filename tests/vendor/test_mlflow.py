@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mlflow
 import pytest
 
@@ -32,3 +34,13 @@ def test_the_usual_client_is_back_whatever_happened() -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert mlflow.MlflowClient is usual
+
+
+def test_files_at_an_address_are_deleted_and_none_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "run" / "data").mkdir(parents=True)
+    (tmp_path / "run" / "data" / "rows.csv").write_text("rows")
+    (tmp_path / "other").mkdir()
+    for _ in range(2):
+        vendor.delete_files(str(tmp_path / "run"))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert (tmp_path / "other").exists()

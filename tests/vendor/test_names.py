@@ -35,6 +35,8 @@ NAMES = [
     "mlflow:MlflowClient._get_registry_client",
     "mlflow.tracking._model_registry.client:ModelRegistryClient.set_model_version_tag",
     "mlflow:ActiveRun.__init__",
+    "mlflow.store.artifact.artifact_repository_registry:get_artifact_repository",
+    "mlflow.store.artifact.artifact_repo:ArtifactRepository.delete_artifacts",
     "mlflow.server.auth:create_app",
     "mlflow.server.constants:ARTIFACTS_DESTINATION_ENV_VAR",
     "mlflow.server.handlers:_get_request_message",

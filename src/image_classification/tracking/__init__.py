@@ -36,6 +36,13 @@ if TYPE_CHECKING:
         read_images,
         read_profile,
     )
+    from image_classification.tracking.cleanup import (
+        list_model_facts,
+        list_run_facts,
+        remove_model,
+        remove_run,
+        tell_time,
+    )
     from image_classification.tracking.database import (
         check_target,
         dump_database,
@@ -126,6 +133,11 @@ _HOMES = {
     "read_artifact": "artifact",
     "read_images": "artifact",
     "read_profile": "artifact",
+    "list_model_facts": "cleanup",
+    "list_run_facts": "cleanup",
+    "remove_model": "cleanup",
+    "remove_run": "cleanup",
+    "tell_time": "cleanup",
     "check_target": "database",
     "dump_database": "database",
     "find_database": "database",
@@ -219,7 +231,9 @@ __all__ = [
     "link_run",
     "list_artifact_paths",
     "list_metrics",
+    "list_model_facts",
     "list_models",
+    "list_run_facts",
     "list_running",
     "list_runs",
     "load_database",
@@ -248,12 +262,15 @@ __all__ = [
     "read_tags",
     "read_uri",
     "record_outcome",
+    "remove_model",
+    "remove_run",
     "replace_artifact",
     "resume_run",
     "select_run",
     "send_points",
     "start_run",
     "tag_run",
+    "tell_time",
 ]
 
 

@@ -13,6 +13,8 @@ Relied on, tried with MLflow 3.17.2:
 - `MlflowClient._get_registry_client` and its `set_model_version_tag`: the client's own reads the
   registered model before each tag, to learn whether it is a prompt, and there is none that sets
   many. It can go when there is.
+- `get_artifact_repository` and its `delete_artifacts`: the client writes, lists and reads files of
+  runs and models, and deletes none. They can go when it does.
 - `RunInfo` and `ActiveRun`, whose constructors are not documented.
 """
 
@@ -26,6 +28,7 @@ from typing import Any, ClassVar
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric, Run, RunData, RunInfo, RunStatus
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 
 def list_active_runs() -> list[mlflow.ActiveRun]:
@@ -104,3 +107,8 @@ def set_version_tags(model_name: str, version: str, tags: Mapping[str, str]) -> 
     client = MlflowClient()._get_registry_client()  # type: ignore[no-untyped-call]
     for key, value in tags.items():
         client.set_model_version_tag(model_name, version, key, value)
+
+
+def delete_files(uri: str) -> None:
+    """Delete all files below an artifact location; none is no error."""
+    get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]
