@@ -268,3 +268,25 @@ def test_a_patient_who_was_forgotten_is_a_link_of_the_chain() -> None:
     edited = module.read_chain({name: module.encode_record({**record, "versions": []})})
     assert edited.faults == ["Entry 1 is damaged: it has a wrong versions"]
     assert edited.forgotten == []
+
+
+def test_packages_that_were_let_go_are_a_link_of_the_chain() -> None:
+    record = {
+        "step": "let go",
+        "at": "2026-11-27T10:00:00.000+00:00",
+        "model": "cells",
+        "number": 1,
+        "previous": module.NOTHING,
+        "by": "Ada",
+        "reason": "old",
+        "token": "t",
+        "versions": {"2": "m-2"},
+    }
+    name = module.name_record(1)
+    chain = module.read_chain({name: module.encode_record(record)})
+    assert (chain.faults, chain.let_go, chain.entries) == ([], [record], [])
+    assert chain.find_let_go("cells", "2") == "on 2026-11-27, old"
+    assert chain.find_let_go("cells", "1") == chain.find_let_go("leaves", "2") == ""
+    del record["by"]
+    lacking = module.read_chain({name: module.encode_record(record)})
+    assert lacking.faults == ["Entry 1 is damaged: it lacks by"]

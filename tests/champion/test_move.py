@@ -25,7 +25,9 @@ from shipped import read_shipped
 
 from image_classification import tracking
 from image_classification.champion import ledger, move, registry, verification
+from image_classification.champion.journal import Journal
 from image_classification.champion.release import Release
+from image_classification.champion.retention import record_let_go
 from image_classification.champion.statement import DecisionRun
 from image_classification.datasets import LedgerDataset
 from image_classification.errors import ChampionMovedError, LedgerError, VerificationError
@@ -407,6 +409,17 @@ class TestRaces:
             patch.setattr("image_classification.champion.release.PATIENCE_S", 0.3)
             self.race(address)
             assert gate.requests["PUT"] > 2 * 20
+
+
+def test_a_version_whose_package_was_let_go_never_becomes_champion(
+    store: Store, nights: tuple[str, str]
+) -> None:
+    journal = Journal(LedgerDataset(filepath=str(store.ledger)))
+    record_let_go(MODEL, journal, {SECOND: "m-2"}, "older than 365 nights")
+    for attempt in (promote, roll_back):
+        with pytest.raises(ChampionMovedError, match=r"let go on .* Nothing was moved"):
+            attempt(store.ledger, nights[1])
+    assert registry.find_champion(MODEL) == FIRST
 
 
 class TestFullDisk:

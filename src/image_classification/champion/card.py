@@ -16,6 +16,7 @@ from image_classification.text import escape_markdown, escape_text
 IN_USE, NO_MORE, NOT_IN_USE = "Champion ", "Was champion ", "Not in use: "
 """How a card begins: MLflow's list of versions shows the first line as it is written."""
 FORGOTTEN = "**Forgotten:**"
+LET_GO = "**Let go:**"
 """How the note begins that a version has seen patients who were forgotten."""
 OLD_MARK = "**Replaced"
 """How an earlier release began the card of a former champion."""
@@ -103,8 +104,19 @@ def tell_forgotten(records: Iterable[Entry], version: str) -> str:
 
 def mark_forgotten(description: str, told: str) -> str:
     """Return a card with what `tell_forgotten` tells; an earlier such note is replaced."""
-    parts = [part for part in description.split("\n\n") if not part.startswith(FORGOTTEN)]
-    return _fit("\n\n".join([*parts[:2], told, *parts[2:]]))
+    return _note(description, FORGOTTEN, told)
+
+
+def mark_let_go(description: str, told: str) -> str:
+    """Return a card that says when and why the packaged model of its version was removed."""
+    text = f"{LET_GO} the packaged model was removed {told}. This version cannot be champion again."
+    return _note(description, LET_GO, text)
+
+
+def _note(description: str, head: str, text: str) -> str:
+    """Return a card with a note after its second paragraph, in the place of one of this head."""
+    parts = [part for part in description.split("\n\n") if not part.startswith(head)]
+    return _fit("\n\n".join([*parts[:2], text, *parts[2:]]))
 
 
 def render_decision(decision: Mapping[str, Any]) -> str:

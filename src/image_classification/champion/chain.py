@@ -3,7 +3,7 @@
 A record is one file of canonical JSON, named by its number and never changed. Its digest is the
 SHA-256 of its bytes. A change of champion is two records: *intended*, before anything moves, and
 *done* or *undone*, once it is known what came of it. Any other decision is one record, and so is a
-patient who was forgotten.
+patient who was forgotten, and a removal of old packages.
 
 Nothing here reads a file or asks MLflow: it takes the content of files and says what it means.
 """
@@ -20,8 +20,9 @@ from typing import Any, Final
 from image_classification.gate.verdict import EVENTS, PROMOTED, TAKEN_BACK
 
 INTENDED, DONE, UNDONE, DECIDED = "intended", "done", "undone", "decided"
-TAKEN_OVER, ACCEPTED, FORGOTTEN = "taken over", "accepted", "forgotten"
-STEPS = (INTENDED, DONE, UNDONE, DECIDED, TAKEN_OVER, ACCEPTED, FORGOTTEN)
+TAKEN_OVER, ACCEPTED = "taken over", "accepted"
+FORGOTTEN, LET_GO = "forgotten", "let go"
+STEPS = (INTENDED, DONE, UNDONE, DECIDED, TAKEN_OVER, ACCEPTED, FORGOTTEN, LET_GO)
 
 SUFFIX: Final = ".json"
 NUMBERED = re.compile(r"\d{8,}")
@@ -92,6 +93,8 @@ class Chain:
         forgotten: records of patients who were forgotten, oldest first: `patient` (a pseudonym),
             `versions` that had seen them, by the splits they were in, and `packages` that were
             made anew.
+        let_go: records of packages that were removed as old, oldest first: `versions`, each
+            with its logged model, and `reason`.
         notes: what is worth knowing, and no fault.
         untaken: digests of the files of an earlier release, where none has been taken over yet.
     """
@@ -104,6 +107,7 @@ class Chain:
     faults: list[str] = field(default_factory=list)
     acceptances: dict[str, str] = field(default_factory=dict)
     forgotten: list[Record] = field(default_factory=list)
+    let_go: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     untaken: dict[str, str] = field(default_factory=dict)
 
@@ -111,6 +115,13 @@ class Chain:
         """Return a fault with who has accepted it, and why; "" if nobody has."""
         said = self.acceptances.get(_identify(fault))
         return f"{fault} ({said})" if said else ""
+
+    def find_let_go(self, model_name: str, version: str) -> str:
+        """Return when and why the package of a version was let go; "" if it was not."""
+        for record in self.let_go:
+            if record["model"] == model_name and version in record["versions"]:
+                return f"on {record['at'][:10]}, {record['reason']}"
+        return ""
 
     def is_settled(self, number: int) -> bool:
         """Tell whether a move that was intended has been done or undone."""
@@ -181,6 +192,7 @@ class _Reader:
             faults=self._faults,
             acceptances=self._read_acceptances(),
             forgotten=self._find_step(FORGOTTEN),
+            let_go=self._find_step(LET_GO),
             notes=self._notes,
             untaken=untaken,
         )
@@ -341,6 +353,7 @@ def _list_keys(step: str) -> set[str]:
         TAKEN_OVER: ("files",),
         ACCEPTED: ("faults", "by", "reason"),
         FORGOTTEN: ("model", "patient", "versions", "packages", "by", "reason"),
+        LET_GO: ("model", "versions", "by", "reason"),
     }
     return shared | set(own[step])
 

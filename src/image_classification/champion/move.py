@@ -23,6 +23,7 @@ from uuid import uuid4
 from image_classification.champion import ledger, registry
 from image_classification.champion.chain import DONE, INTENDED, UNDONE, Chain, Record
 from image_classification.champion.journal import Journal
+from image_classification.champion.retention import refuse_let_go
 from image_classification.champion.statement import DecisionRun
 from image_classification.champion.verification import verify_champion
 from image_classification.errors import ChampionMovedError, LedgerError, VerificationError
@@ -170,6 +171,7 @@ class Mover:
             if said := self.describe_open(chain):
                 raise UnderWayError(said)
             check(chain)
+            refuse_let_go(self._model_name, entry["champion_after"], chain)
             present = registry.find_champion(self._model_name)
             if present != entry["champion_before"]:
                 raise ChampionMovedError(

@@ -36,6 +36,8 @@ IN_USE_TAG = "in_use"
 """Tag of each version that is champion, or was: since when, or from when to when."""
 GUARDS_TAG = "refused_for"
 """Tag of a version: the guards that refused its comparison."""
+PACKAGE_TAG = "package"
+"""Tag of a version whose packaged model was removed as old: when."""
 REFERENCE_TAG = "validation_accuracy"
 """Tag of a version: its accuracy on the validation images when it was judged."""
 LEDGER_TAG = glance.LEDGER_TAG
@@ -257,6 +259,20 @@ def read_descriptions(model_name: str) -> dict[str, str]:
     """Return the card of each version of a model, by its number, in one request."""
     found = MlflowClient().search_model_versions(f"name = '{model_name}'")
     return {str(version.version): version.description or "" for version in found}
+
+
+def list_uses() -> list[ModelVersion]:
+    """Return all versions of all registered models, without their aliases."""
+    return list(MlflowClient().search_model_versions())
+
+
+def delete_version(model_name: str, version: str) -> None:
+    """Delete a version; to do so twice does no harm."""
+    try:
+        MlflowClient().delete_model_version(model_name, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
 
 
 def locate_version(model_name: str, version: str) -> str:

@@ -158,3 +158,13 @@ def test_a_champion_whose_alias_was_removed_is_put_back(version: str, target: st
 def test_a_champion_that_was_set_by_hand_may_be_written_into_the_ledger() -> None:
     made = plan("5", registered=register("1", "2", "4", "5", champion="5"))
     assert (made["from"], made["to"]) == ("5", "5")
+
+
+def test_a_version_whose_package_was_let_go_is_refused() -> None:
+    gone = [one | {"tags": {"package": "let go on 2026-11-28"}} for one in register("3")]
+    known = [one for one in REGISTERED if one["version"] != "3"] + gone
+    with pytest.raises(
+        ConfigurationError, match=r"the package of version 3 is there no more \(let go on 2026"
+    ):
+        plan("3", registered=known)
+    assert plan("2", registered=known)["to"] == "2"

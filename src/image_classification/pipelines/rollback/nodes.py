@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from image_classification.champion import ledger
+from image_classification.champion import ledger, registry
 from image_classification.configuration.parameters import RollbackParameters
 from image_classification.errors import ConfigurationError, RegistryError
 
@@ -55,6 +55,12 @@ def plan_rollback(
     # A champion that was set by hand may be written down: the ledger then agrees with it.
     known = [one["version"] for one in registered_versions]
     _check_target(target, asked, present if present == recorded or not recorded else "", known)
+    tags = next(one["tags"] for one in registered_versions if one["version"] == target)
+    if told := tags.get(registry.PACKAGE_TAG):
+        raise ConfigurationError(
+            f"rollback.version: the package of version {target} is there no more ({told}). Name "
+            "another version."
+        )
     logger.info("To roll back: champion from version %s to version %s", present or "none", target)
     return {"model": model_name, "from": present, "to": target, **said}
 
