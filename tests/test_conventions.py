@@ -131,7 +131,7 @@ def test_nothing_is_put_off(tmp_path: Path) -> None:
 def test_the_pipelines_of_the_design_are_registered(registered: dict[str, Pipeline]) -> None:
     assert set(registered) == {
         *("__default__", "data_processing", "training", "inference", "promotion", "retraining"),
-        *("monitoring", "hindsight", "review", "rollback"),
+        *("monitoring", "hindsight", "review", "rollback", "retention"),
     }
 
 

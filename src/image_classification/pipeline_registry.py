@@ -19,6 +19,7 @@ from image_classification.pipelines import (
     monitoring,
     packaged,
     promotion,
+    retention,
     review,
     rollback,
     training,
@@ -62,6 +63,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "hindsight": looking_back,
         "review": review.create_pipeline(),
         "rollback": rollback.create_pipeline(),
+        "retention": retention.create_pipeline(),
         "retraining": bind_inference(processing + watching + looking_back + trains + promoting),
         "__default__": bind_inference(processing + trains),
     }

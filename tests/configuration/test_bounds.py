@@ -11,7 +11,7 @@ from shipped import overlay, read_files
 from image_classification.configuration.bounds import (
     GUARDED,
     LESS_IS_STRICTER,
-    MODE,
+    MODES,
     MORE_IS_STRICTER,
     check_bounds,
 )
@@ -21,7 +21,7 @@ from image_classification.gate.improvement import RULES
 
 SHIPPED = read_files("base", "parameters*.yml")
 NO_SIDE = {
-    "promotion.mode",
+    *MODES,
     "promotion.improvement.rule",
     "promotion.improvement.expected_loss.prior_patients",
     "data_processing.corrections.policy",
@@ -78,9 +78,18 @@ def test_a_run_may_ask_for_a_person_or_for_nothing_and_not_for_auto(
     for mode in ("auto", "approve", "dry_run"):
         if mode in refused:
             with pytest.raises(ConfigurationError, match=r"Allowed: approve, dry_run\."):
-                ask(MODE, mode, promotion={"mode": configured})
+                ask("promotion.mode", mode, promotion={"mode": configured})
         else:
-            ask(MODE, mode, promotion={"mode": configured})
+            ask("promotion.mode", mode, promotion={"mode": configured})
+
+
+def test_a_run_may_list_what_is_old_and_remove_it_only_where_that_is_configured() -> None:
+    with pytest.raises(ConfigurationError, match=r"retention\.mode: .* Allowed: dry_run\."):
+        ask("retention.mode", "apply")
+    ask("retention.mode", "apply", retention={"mode": "apply"})
+    ask("retention.mode", "dry_run", retention={"mode": "apply"})
+    with pytest.raises(ConfigurationError, match=r"runs_nights: .* Allowed: 180 and more\."):
+        ask("retention.runs_nights", 179)
 
 
 @pytest.mark.parametrize("rule", sorted(set(RULES) - {SHIPPED["promotion"]["improvement"]["rule"]}))

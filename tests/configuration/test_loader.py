@@ -162,7 +162,9 @@ class TestCatalog:
             for name, entry in catalog.items()
         }
         outside = {
-            name for name, path in paths.items() if path and not path.startswith(f"{storage}/")
+            name
+            for name, path in paths.items()
+            if path and not f"{path}/".startswith(f"{storage}/")
         }
 
         assert outside == set()

@@ -25,6 +25,7 @@ NAMES = (
     "inference",
     "monitoring",
     "promotion",
+    "retention",
     "retraining",
     "review",
     "rollback",
@@ -46,6 +47,7 @@ AROUND = {
     "inference": {"open_run", "close_run"},
     "monitoring": {"open_run", "close_run"},
     "promotion": {"open_run", "close_run", *DECIDING},
+    "retention": {"open_run", "close_run"},
     "retraining": {
         "open_run",
         "close_run",
@@ -66,6 +68,7 @@ FIELDS = {
     "inference": {"images"},
     "monitoring": set(),
     "promotion": {"mode", "minimum_gain"},
+    "retention": set(),
     "retraining": {
         *TRAINING_FIELDS,
         "force",
@@ -356,7 +359,12 @@ def test_scoring_runs_whenever_there_is_a_new_champion(dags: dict[str, DAG]) -> 
     assert dags["inference"].is_paused_upon_creation is True
 
 
-SCHEDULED = ("retraining", "data_processing", "inference")
+def test_old_things_are_looked_for_once_a_week(dags: dict[str, DAG]) -> None:
+    assert dags["retention"].timetable.expression == "30 5 * * 0"
+    assert dags["retention"].is_paused_upon_creation is True
+
+
+SCHEDULED = ("retraining", "data_processing", "inference", "retention")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SCHEDULED])
@@ -403,8 +411,9 @@ def test_the_list_begins_with_what_is_started_by_hand_and_tells_parts_from_it(
     listed = sorted(NAMES, key=lambda name: dags[name].dag_display_name)
     assert listed[:4] == ["retraining", "rollback", "inference", "review"]
     kinds = {"start here", "by hand", "asked by the system", "part of retraining"}
+    assert listed[-1] == "retention"
     (first, second, third, asked), parts = (
-        [dags[name].tags & kinds for name in some] for some in (listed[:4], listed[4:])
+        [dags[name].tags & kinds for name in some] for some in (listed[:4], listed[4:-1])
     )
     assert (first, second, third) == ({"start here"}, {"by hand"}, {"by hand"})
     assert asked == {"asked by the system"}

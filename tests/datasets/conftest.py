@@ -6,8 +6,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from registry_store import shared_store, store
 
 from image_classification.datasets import cache
+
+__all__ = ["shared_store", "store"]
 
 
 @pytest.fixture(autouse=True, scope="session")

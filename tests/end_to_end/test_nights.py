@@ -60,7 +60,7 @@ def test_airflow_parses_every_dag_without_an_error(nights: Nights) -> None:
     dags = {dag["dag_id"] for dag in nights.ask("/dags")["dags"]}
     assert dags == {
         *("__default__", "data_processing", "training", "inference", "promotion", "retraining"),
-        *("monitoring", "hindsight", "review", "rollback"),
+        *("monitoring", "hindsight", "review", "rollback", "retention"),
         *(project.dag_id for project in (BLOOD, LEAVES)),
     }
 

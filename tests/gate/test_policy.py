@@ -20,6 +20,7 @@ SECTIONS = (
     "training",
     "inference",
     "promotion",
+    "retention",
     "rollback",
     "may_loosen",
     "monitoring",

@@ -180,6 +180,7 @@ def test_after_a_review_they_are_those_of_a_batch_whose_last_answer_accepts_it(
         ("inference", "scored 3 images with v1"),
         ("monitoring", "champion v3 holds its level"),
         ("hindsight", "looked back on 1 decision: 1 wrong promotion"),
+        ("retention", "nothing is old enough to be let go"),
         ("retraining", ""),
     ],
 )
@@ -192,6 +193,7 @@ def test_the_outcome_is_said_by_the_pipeline(pipeline: str, outcome: str) -> Non
         champion_watch=WATCH,
         contract_report={"waiting": ""},
         hindsight_report=HINDSIGHT,
+        retention_plan={"outcome": "nothing is old enough to be let go"},
     )
     assert account.describe_outcome() == outcome
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
 import shutil
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
 from sessions import kedro_run
-from storage_root import forget_mlflow_state, put_in_force
+from storage_root import STORE, copy_storage, forget_mlflow_state, put_in_force
 from terminal import call, read_table
 
 from image_classification.champion.lineage import read_facts
@@ -541,3 +545,65 @@ def test_a_backup_goes_on_in_a_bucket_without_who_was_forgotten_since(
         filesystem = open_filesystem(storage)[0]
         names = filesystem.find(storage.removeprefix("s3://"))
         assert not [name for name in names if f"/{patient}P" in name]
+
+
+def test_what_is_old_goes_and_the_champion_before_can_still_be_put_back(
+    retrained: Retrained, tmp_path: Path
+) -> None:
+    """A version that nobody judged, an intake and their files go; all that decided stays."""
+    forget_mlflow_state()
+    storage = copy_storage(retrained.storage, tmp_path / "storage")
+    with pytest.MonkeyPatch.context() as patch:
+        put_in_force(patch, storage)
+        kedro_run("training")
+        kedro_run("data_processing")
+        kedro_run("retraining", training={"force": True}, **ANY_GAIN)
+        client = MlflowClient(f"sqlite:///{storage}/mlflow/mlflow.db")
+        versions = sorted(int(one.version) for one in client.search_model_versions())
+        unjudged, champion = versions[-2:]
+        grow_old(storage, nights=400)
+        (storage / "runs/retraining/night").mkdir(parents=True)
+        put_old(storage / "runs/retraining/night/decision.json", nights=200)
+        put_old(storage / "pixels/32px/a.npy", nights=40)
+        whole = {path for path in storage.rglob("*") if path.is_file()}
+
+        kedro_run("retention")
+        plan = json.loads((storage / "runs/local/retention_plan.json").read_text())
+        assert plan["outcome"].startswith("dry run, nothing was removed. Old are ")
+        assert [one["version"] for one in plan["versions"]] == [str(unjudged)]
+        assert len(plan["mlflow_runs"]) >= 2
+        assert not [path for path in whole if not path.exists() and "mlflow" not in path.parts]
+
+        kedro_run("retention", retention={"mode": "apply"})
+        known = sorted(int(one.version) for one in client.search_model_versions())
+        assert known == [version for version in versions if version != unjudged]
+        assert not (storage / "runs/retraining/night").exists()
+        assert not (storage / "pixels/32px").exists()
+        assert list((storage / "pixels").glob("64px/*.npy"))
+        verified = call("ledger", "--verify")
+        assert verified.exit_code == 0, verified.output
+        before = int(read_table(call("ledger"))["champion_before"].iloc[-1])
+        back = call("rollback", "--reason", "misses rings")
+        assert back.exit_code == 0, back.output
+        assert f"Champion: version {before}, before version {champion}" in back.output
+        kedro_run("retention", retention={"mode": "apply"})
+        plan = json.loads((storage / "runs/local/retention_plan.json").read_text())
+        assert (plan["versions"], plan["mlflow_runs"]) == ([], [])
+    forget_mlflow_state()
+
+
+def grow_old(storage: Path, nights: int) -> None:
+    """Let all that MLflow knows have happened so many nights earlier."""
+    past = nights * 24 * 3600 * 1000
+    with closing(sqlite3.connect(storage / STORE)) as store, store:
+        store.execute("UPDATE runs SET end_time = end_time - ?", [past])
+        store.execute("UPDATE model_versions SET creation_time = creation_time - ?", [past])
+        for column in ("creation_timestamp_ms", "last_updated_timestamp_ms"):
+            store.execute(f"UPDATE logged_models SET {column} = {column} - ?", [past])  # noqa: S608
+
+
+def put_old(path: Path, nights: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"{}")
+    then = time.time() - nights * 24 * 3600
+    os.utime(path, (then, then))

@@ -25,6 +25,7 @@ EXPECTED = {
     "inference": Purpose(decides=False, watches=False, rolls_back=False),
     "monitoring": Purpose(decides=False, watches=True, rolls_back=False),
     "promotion": Purpose(decides=True, watches=False, rolls_back=False),
+    "retention": Purpose(decides=False, watches=False, rolls_back=False),
     "retraining": Purpose(decides=True, watches=True, rolls_back=False),
     "review": Purpose(decides=False, watches=False, rolls_back=False),
     "rollback": Purpose(decides=False, watches=False, rolls_back=True),

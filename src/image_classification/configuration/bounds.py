@@ -17,14 +17,14 @@ GUARDED = (
     "data_processing.contract",
     "data_processing.corrections",
     "data_processing.screening",
+    "retention",
     "positive_class",
     "may_loosen",
 )
 """The parameters that rules are made of; a section stands for all that is in it."""
 
-MODE = "promotion.mode"
-ASKING_MODES = ("approve", "dry_run")
-"""The modes that every run may choose: without a person, they promote nothing."""
+MODES = {"promotion.mode": ("approve", "dry_run"), "retention.mode": ("dry_run",)}
+"""The modes that every run may choose: without a person, they promote and remove nothing."""
 
 MORE_IS_STRICTER = (
     "promotion.floors",
@@ -38,6 +38,10 @@ MORE_IS_STRICTER = (
     "promotion.improvement.superiority.minimum_patients",
     "data_processing.contract.minimum_class_share",
     "data_processing.contract.minimum_patients",
+    "retention.runs_nights",
+    "retention.versions_nights",
+    "retention.logs_nights",
+    "retention.pixels_nights",
 )
 LESS_IS_STRICTER = (
     "promotion.improvement.expected_loss.maximum_loss",
@@ -109,8 +113,8 @@ def _is_in(path: str, sections: tuple[str, ...] | list[str]) -> bool:
 def _is_as_strict(path: str, configured: Any, asked: Any) -> bool:
     if asked == configured:
         return True
-    if path == MODE:
-        return asked in ASKING_MODES
+    if path in MODES:
+        return asked in MODES[path]
     if configured is None:
         return _is_in(path, ADDABLE) and path != COMPUTED
     more, less = _is_in(path, MORE_IS_STRICTER), _is_in(path, LESS_IS_STRICTER)
@@ -118,8 +122,8 @@ def _is_as_strict(path: str, configured: Any, asked: Any) -> bool:
 
 
 def _describe_allowed(path: str, configured: Any) -> str:
-    if path == MODE:
-        return f"Allowed: {', '.join(sorted({configured, *ASKING_MODES}))}."
+    if path in MODES:
+        return f"Allowed: {', '.join(sorted({configured, *MODES[path]}))}."
     if configured is None:
         return "Allowed: to leave it out."
     if _is_in(path, MORE_IS_STRICTER):

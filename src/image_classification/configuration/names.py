@@ -78,6 +78,10 @@ ROLLBACK_PLAN = "rollback_plan"
 
 PLAN_ROLLBACK = "plan_rollback"
 
+# ---- retention
+
+RETENTION_PLAN = "retention_plan"
+
 # ---- inference
 
 SCORES = "scores"

@@ -154,6 +154,27 @@ class RollbackParameters(TypedDict):
     by: str
 
 
+Nights = Annotated[int, Field(ge=7)]
+
+
+class RetentionParameters(TypedDict):
+    """How long is kept what decides nothing any more.
+
+    Attributes:
+        mode: `dry_run` lists what is old, `apply` removes it.
+        runs_nights: folders of runs, and MLflow runs that neither a version nor the ledger names.
+        versions_nights: packages of versions that were never champion.
+        logs_nights: logs of `kedro run` and of Airflow's tasks.
+        pixels_nights: pixels at sizes that are not in use.
+    """
+
+    mode: Literal["dry_run", "apply"]
+    runs_nights: Nights
+    versions_nights: Nights
+    logs_nights: Nights
+    pixels_nights: Nights
+
+
 @with_config(ConfigDict(extra="forbid"))
 class Parameters(TypedDict):
     """All parameters."""
@@ -170,6 +191,7 @@ class Parameters(TypedDict):
     rollback: RollbackParameters
     monitoring: MonitoringParameters
     hindsight: HindsightParameters
+    retention: RetentionParameters
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ HINDSIGHT = "hindsight"
 INFERENCE = "inference"
 REVIEW = "review"
 ROLLBACK = "rollback"
+RETENTION = "retention"
 """The part of a composed pipeline to which a node belongs."""
 
 DECIDES = "decides"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from image_classification.datasets.correction import CorrectionsDataset
     from image_classification.datasets.dataset import InboxDataset, LedgerDataset, PagesDataset
     from image_classification.datasets.forgotten import ForgottenDataset
+    from image_classification.datasets.holdings import Holdings, HoldingsDataset
     from image_classification.datasets.inbox import Inbox
     from image_classification.datasets.lineage import (
         RegisteredImages,
@@ -58,6 +59,8 @@ _HOMES = {
     "LedgerDataset": "dataset",
     "PagesDataset": "dataset",
     "ForgottenDataset": "forgotten",
+    "Holdings": "holdings",
+    "HoldingsDataset": "holdings",
     "Inbox": "inbox",
     "RegisteredImages": "lineage",
     "RegisteredImagesDataset": "lineage",
@@ -93,6 +96,8 @@ __all__ = [
     "BatchTablesDataset",
     "CorrectionsDataset",
     "ForgottenDataset",
+    "Holdings",
+    "HoldingsDataset",
     "ImageBatches",
     "ImageBatchesDataset",
     "ImageSource",

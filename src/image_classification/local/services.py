@@ -235,6 +235,7 @@ class Stack:
         )
         ours = self.accounts.log_tasks_in() | {
             "AIRFLOW_HOME": str(self.folder / "airflow"),
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "airflow" / "logs"),
             "IMAGE_CLASSIFICATION_STORAGE": str(self.storage),
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             STACK_VARIABLE: str(self.folder),

@@ -15,6 +15,7 @@ from image_classification.configuration.tag import (
     INFERENCE,
     MONITORING,
     PROCESSING,
+    RETENTION,
     REVIEW,
 )
 from image_classification.gate.trend import describe_watch
@@ -133,7 +134,7 @@ class Account:
         )
 
     def describe_outcome(self) -> str:
-        """Return what came of an intake, a review, a watch, a look back or a scoring, a sentence.
+        """Return what came of a run that decides nothing about the champion, a sentence.
 
         It is "" for every other run.
         """
@@ -143,6 +144,8 @@ class Account:
             return str(self._run.catalog.load(names.HINDSIGHT_REPORT)["summary"])
         if self._run.pipeline == INFERENCE:
             return str(self._run.catalog.load(names.SCORE_SUMMARY)["outcome"])
+        if self._run.pipeline == RETENTION:
+            return str(self._run.catalog.load(names.RETENTION_PLAN)["outcome"])
         if self._run.pipeline == REVIEW:
             return self._describe_answer()
         return self._describe_intake() if self._run.pipeline == PROCESSING else ""
