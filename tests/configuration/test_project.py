@@ -148,8 +148,52 @@ def test_what_is_wrong_in_a_project_file_is_named(conf: Path, text: str, said: s
 
 def test_a_missing_key_is_named(conf: Path) -> None:
     write(conf / "base" / "project.yml", {"title": "Clothes"})
-    with pytest.raises(ConfigurationError, match=r"model_name, words, classes.* are missing"):
+    with pytest.raises(ConfigurationError, match=r"model_name, classes.* are missing"):
         read_project(conf)
+
+
+MALARIA = {"title": "Malaria", "classes": ["a", "b"], "words": {"group": "patient"}}
+CLASSES = [
+    ({"classes": ["coat", "shirt"]}, "Image classification", "group"),
+    ({"classes": None}, "Image classification", "group"),
+    (
+        {"classes": ["coat", "shirt"], "words": {"group": "garment"}},
+        "Image classification",
+        "garment",
+    ),
+    ({"classes": ["coat", "shirt"], "title": "Clothes"}, "Clothes", "group"),
+    ({"classes": ["a", "b", "c"]}, "Malaria", "patient"),
+    ({"title": "Night shift"}, "Night shift", "patient"),
+]
+
+
+@pytest.mark.parametrize(("later", "title", "group"), CLASSES)
+def test_where_other_classes_come_nothing_is_said_in_the_words_of_the_earlier(
+    conf: Path, later: dict[str, Any], title: str, group: str
+) -> None:
+    write(conf / "base" / "project.yml", CLOTHES | MALARIA)
+    write(conf / "production" / "project.yml", later)
+    made = make_words(read_project(conf, "production"))
+    assert (made.title, made.group) == (title, group)
+
+
+@pytest.mark.parametrize(("classes", "group"), [(["hat"], "group"), (["shoe", "hat"], "garment")])
+def test_parameters_of_other_classes_have_neutral_words_too(
+    conf: Path, classes: list[str], group: str
+) -> None:
+    said = {"data_processing": {"classes": classes}}
+    write(conf / "production" / "parameters_data_processing.yml", said)
+    assert open_loader(conf)["parameters"]["data_processing"]["classes"] == classes
+    assert words.current().group == group
+    words.use(words.Words(group="another"))
+    assert PlainConfiguration(conf, "production")["parameters"]
+    assert words.current().group == group
+
+
+def test_a_file_without_words_is_about_groups_and_images(conf: Path) -> None:
+    silent = {key: value for key, value in CLOTHES.items() if key not in ("title", "words")}
+    write(conf / "base" / "project.yml", silent)
+    assert make_words(read_project(conf)) == words.Words()
 
 
 def test_a_plural_follows_from_the_word() -> None:

@@ -21,7 +21,12 @@ from image_classification.configuration.plain import (
     PATTERNS,
     unify_names,
 )
-from image_classification.configuration.project import make_words, read_project, take
+from image_classification.configuration.project import (
+    make_words,
+    read_project,
+    settle_words,
+    take,
+)
 from image_classification.configuration.resolvers import RESOLVERS
 from image_classification.configuration.scope import make_resolvers, read_data_scope
 from image_classification.vendor.kedro_config import answer_globals
@@ -84,6 +89,7 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
             self._known[key] = self._texts.restore(super().__getitem__(key))
             if key == "parameters":
                 unify_names(self._known[key])
+                settle_words(self.project, self._known[key])
         return deepcopy(self._known[key])
 
     def read_configured(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from image_classification.configuration.project import (
     find_project_files,
     make_words,
     read_project,
+    settle_words,
     take,
 )
 from image_classification.configuration.resolvers import RESOLVERS
@@ -101,6 +102,7 @@ class PlainConfiguration:
                     merged |= above
         if kind == "parameters":
             unify_names(merged)
+            settle_words(self.project, merged)
             return merged
         return {key: value for key, value in merged.items() if not key.startswith("_")}
 

@@ -25,9 +25,7 @@ PROJECT_VARIABLE = "IMAGE_CLASSIFICATION_PROJECT"
 """Names a project file that holds over those of `conf/`: absolute, or below the project."""
 
 KEYS = (
-    "title",
     "model_name",
-    "words",
     "classes",
     "positive_class",
     "name_pattern",
@@ -40,7 +38,10 @@ KEYS = (
     "minimum_groups",
     "floors",
 )
-OPTIONAL = ("name",)
+SPOKEN = ("title", "words")
+"""What people read: left out, and where other classes come, it is neutral."""
+
+OPTIONAL = ("name", *SPOKEN)
 """Keys that a project file may leave out."""
 
 WORD_KEYS = ("group", "groups", "image", "images")
@@ -49,7 +50,9 @@ WORD_KEYS = ("group", "groups", "image", "images")
 def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
     """Return the project file: that of `base`, over it the environment's, and the named one.
 
-    A key of the later file replaces that of the earlier one, with all that is below it.
+    A key of the later file replaces that of the earlier one, with all that is below it. A later
+    file whose classes are all others is about another domain: of what people read (`SPOKEN`)
+    nothing of the earlier ones stays.
 
     Args:
         conf: the folder that holds `base/` and the environments.
@@ -64,7 +67,10 @@ def read_project(conf: Path, env: str | None = None) -> dict[str, Any]:
     files = find_project_files(conf, env)
     project: dict[str, Any] = {}
     for file in files:
-        project |= _read(file)
+        content = _read(file)
+        if "classes" in content and _is_of_another_domain(content["classes"], project):
+            project = {key: value for key, value in project.items() if key not in SPOKEN}
+        project |= content
     check_environments(project.get("name"), conf)
     if missing := [key for key in KEYS if project and key not in project]:
         raise ConfigurationError(
@@ -138,6 +144,26 @@ def take(project: Mapping[str, Any], key: str) -> Any:
     """``${project:classes}``: a value of the project file."""
     value = project[key]
     return {} if key == "floors" and value is None else value
+
+
+def settle_words(project: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+    """Put neutral words in force where the parameters are about another domain than the project.
+
+    Args:
+        project: the project file.
+        parameters: of an environment or a run, which may say other classes.
+    """
+    classes = (parameters.get("data_processing") or {}).get("classes")
+    if _is_of_another_domain(classes, project):
+        words.use(words.Words())
+
+
+def _is_of_another_domain(classes: Any, project: Mapping[str, Any]) -> bool:
+    """Return whether a project says which classes it has, and has none of these."""
+    known = project.get("classes")
+    if not isinstance(known, list):
+        return False
+    return set(map(str, known)).isdisjoint(map(str, classes if isinstance(classes, list) else []))
 
 
 def make_words(project: Mapping[str, Any]) -> words.Words:
