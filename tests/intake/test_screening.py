@@ -23,6 +23,7 @@ from image_classification.intake.distance import (
     weigh_images,
     weigh_patients,
 )
+from image_classification.intake.measure import MEASURES, USUAL, read_measures
 from image_classification.intake.screening import (
     BLANK_CONTRAST,
     SURE,
@@ -574,3 +575,10 @@ def test_the_default_limits_meet_their_schema_and_a_typo_does_not() -> None:
     assert schema.validate_python(LIMITS, strict=True) == LIMITS
     with pytest.raises(ValidationError):
         schema.validate_python({**LIMITS, "maximum_look": 1.0}, strict=True)
+
+
+def test_each_number_is_a_limit_a_measure_with_a_title_or_a_count() -> None:
+    found = screen_batch(HONEST, KNOWN, LIMITS).numbers
+    measured = {name for name in found if not name.startswith(("limit_", USUAL))}
+    assert measured == {"images", "known_patients", *(one.name for one in MEASURES)}
+    assert len(read_measures(found)) == len(MEASURES)

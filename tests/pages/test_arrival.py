@@ -26,6 +26,20 @@ def test_the_parts_of_each_batch_add_up_to_what_was_found() -> None:
     assert sums == {"accepted": 7, "refused": 2, "duplicates": 1, "left out": 3, "held": 4}
 
 
+def test_of_a_batch_that_a_person_is_asked_about_it_is_told_what_was_measured() -> None:
+    numbers = {"blank_share": 1.0, "limit_maximum_blank_share": 0.02}
+    held, accepted = (
+        list_arrivals(
+            {"one": make_screening(1, verdict=verdict, numbers=numbers)}, make_index("one", [])
+        )[0]
+        for verdict in ("held", "accepted")
+    )
+    assert [(one.title, one.found) for one in held.readings] == [
+        ("Images that show nothing", "100 %")
+    ]
+    assert accepted.readings == []
+
+
 def test_other_nights_of_the_index_are_left_out() -> None:
     log = pd.concat([make_index("old", ["accepted"] * 9), make_index("new", ["accepted"])])
     (arrival,) = list_arrivals({"new": make_screening(1)}, log)

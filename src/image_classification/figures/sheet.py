@@ -42,13 +42,16 @@ def plot_contact_sheet(
     return _draw_sheet(title, pixels, captions)
 
 
-def plot_suspects(batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uint8]) -> Figure:
+def plot_suspects(
+    batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uint8], beyond: Sequence[str] = ()
+) -> Figure:
     """Show the most suspicious images of a batch in a grid, each with its label.
 
     Args:
         batch: name of the batch.
         suspects: `path`, `label` and `patient` of each image shown, the most suspicious first.
         pixels: the images shown, ``(n, size, size, 3)`` uint8.
+        beyond: what was measured of the batch and is beyond a limit, a line each.
     """
     rows = suspects[["label", "patient", "path"]].astype(str).to_numpy()
     captions = [
@@ -56,7 +59,7 @@ def plot_suspects(batch: str, suspects: pd.DataFrame, pixels: npt.NDArray[np.uin
         for label, patient, path in rows
     ]
     title = f"Batch '{batch}': its {len(suspects)} most suspicious images, with their labels"
-    return _draw_sheet(title, pixels, captions)
+    return _draw_sheet("\n".join([title, *beyond]), pixels, captions)
 
 
 def plot_proposals(
@@ -83,7 +86,10 @@ def plot_proposals(
 
 def _draw_sheet(title: str, pixels: npt.NDArray[np.uint8], captions: Sequence[str]) -> Figure:
     rows = max(1, -(-len(captions) // SHEET_COLUMNS))
-    figure = Figure(figsize=(2.1 * SHEET_COLUMNS, 2.6 * rows + 0.6), layout="constrained")
+    figure = Figure(
+        figsize=(2.1 * SHEET_COLUMNS, 2.6 * rows + 0.3 * (title.count("\n") + 2)),
+        layout="constrained",
+    )
     figure.suptitle(title)
     panels: list[Any] = list(np.atleast_1d(figure.subplots(rows, SHEET_COLUMNS)).ravel())
     for axes in panels:

@@ -41,6 +41,7 @@ from image_classification.intake.distance import (
     weigh_images,
     weigh_patients,
 )
+from image_classification.intake.measure import LIMIT, USUAL, raise_limit
 from image_classification.intake.statistic import STATISTICS, Values
 
 Numbers = dict[str, float]
@@ -177,7 +178,7 @@ class _Report:
 
 
 def _limit(report: _Report, name: str) -> float:
-    return report.numbers[f"limit_maximum_{name}"]
+    return report.numbers[f"{LIMIT}{name}"]
 
 
 def _check_blank(batch: Evidence, report: _Report) -> None:
@@ -257,7 +258,7 @@ def _check_labels(batch: Grouped, reference: Grouped, report: _Report) -> None:
     usual = _oppose_labels(reference[0])
     for kind, at in (("disagreement", 0.5), ("contradiction", SURE)):
         shares = reference[1].share(usual > at)
-        report.numbers[f"usual_{kind}_share"] = float(np.quantile(shares, 0.9))
+        report.numbers[f"{USUAL}{kind}_share"] = float(np.quantile(shares, 0.9))
     _hold_contradicted(opposed, batch[1], report)
 
 
@@ -278,11 +279,11 @@ def _hold_contradicted(opposed: Values, groups: Groups, report: _Report) -> None
     """Hold a batch with a patient, or as a whole, whose labels the champion contradicts.
 
     The images of a hard patient are doubtful, and a weak champion disagrees with many labels. So
-    doubtful images are no contradictions, and the limits rise to 1.5 times what is usual.
+    doubtful images are no contradictions, and the limits rise with what is usual.
     """
     numbers = report.numbers
     limits = {
-        kind: max(_limit(report, f"{kind}_share"), 1.5 * numbers[f"usual_{kind}_share"])
+        kind: raise_limit(_limit(report, f"{kind}_share"), numbers[f"{USUAL}{kind}_share"])
         for kind in ("disagreement", "contradiction")
     }
     called_otherwise = _bound_shares(opposed > 0.5, groups)["share"]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from image_classification.intake import index
+from image_classification.intake.measure import Reading, read_measures
 from image_classification.intake.proposal import select_opposed
 from image_classification.intake.tally import FOUND, tally_batch
 
@@ -21,6 +22,9 @@ VERDICTS = {
 }
 """What became of a batch as a whole, by its verdict."""
 
+ASKED = ("held", "quarantined")
+"""Verdicts of batches that a person is asked about."""
+
 
 @dataclass
 class Arrival:
@@ -32,6 +36,7 @@ class Arrival:
         counts: what became of each thing in it, by what that is; they add up to `found`.
         found: all that lay in it.
         notes: why, and what else there is to know, sentences.
+        readings: what was measured of it, where a person is asked.
     """
 
     batch: str
@@ -39,6 +44,7 @@ class Arrival:
     counts: dict[str, int]
     found: int
     notes: list[str] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
 
 
 def list_arrivals(judged: Mapping[str, Mapping[str, Any]], log: pd.DataFrame) -> list[Arrival]:
@@ -67,7 +73,9 @@ def _describe(batch: str, record: Mapping[str, Any], own: pd.DataFrame, relabell
     if len(told) > SHOWN_NOTES:
         told = [*told[:SHOWN_NOTES], f"… and {len(told) - SHOWN_NOTES} more"]
     verdict = VERDICTS.get(record["verdict"], record["verdict"])
-    return Arrival(batch, verdict, counts, found, told)
+    is_asked = record["verdict"] in ASKED
+    readings = read_measures(record.get("numbers", {})) if is_asked else []
+    return Arrival(batch, verdict, counts, found, told, readings)
 
 
 def add_up(arrivals: list[Arrival]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from image_classification.configuration import names
 from image_classification.errors import DataError
 from image_classification.gate.comparison import read_version
 from image_classification.gate.trend import settle_trend
+from image_classification.intake.measure import HEADINGS
 from image_classification.pages import INDEX, NIGHTS, name_page, story
 from image_classification.pages.arrival import Arrival, add_up, list_arrivals
 from image_classification.pages.cell import ChosenCells, add_pictures, choose_cells
@@ -166,6 +167,7 @@ class NightPage:
             "story": told,
             "arrivals": arrivals,
             "sums": add_up(arrivals or []),
+            "headings": HEADINGS,
             "judgement": judgement,
             "cells": self._try("the images", self._choose_cells),
             "figures": self._try("the charts", self._list_figures) or [],

@@ -10,6 +10,7 @@ import pytest
 from dag_settings import SETTINGS
 from operator_runs import LEDGER, start_with
 
+from image_classification.intake.measure import HEADINGS
 from image_classification.orchestration import DagSpec, NodeSpec, build_dag
 from image_classification.orchestration.notices.notification import LogNotifier, Notice
 
@@ -19,7 +20,7 @@ NODES = (
 )
 SUMMARY = (
     "**blank** is held: 8 images.\n\n- 8 of 8 images (100%) are blank\n\n"
-    "| measure | value |\n| --- | --- |\n| images | 8 |\n"
+    f"| {HEADINGS[0]} | This batch |\n| --- | --- |\n| Images that show nothing | 100 % |\n"
 )
 
 
@@ -53,7 +54,7 @@ def test_person_is_told_once_the_question_can_be_answered(asked: list[Any]) -> N
     assert notice.event == "needs_you"
     assert notice.subject == "[image-classification] batch 'blank' is held and needs you"
     assert "8 of 8 images (100%) are blank" in notice.reason
-    assert "| measure" not in notice.reason
+    assert HEADINGS[0] not in notice.reason
     assert notice.reason.endswith(f"Accept or reject it: until then its images wait.\n\n{LEDGER}")
     run = "http://airflow/dags/review/runs/review__blank"
     assert list(notice.links.items()) == [

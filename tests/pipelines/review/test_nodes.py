@@ -38,8 +38,11 @@ def test_a_person_sees_the_images_the_reasons_and_what_was_answered_before(
     sheet, summary = describe(second, earlier, "blank")
     assert "**blank** is held: 10 images of 10 patients" in summary
     assert "- answered before: accept by Ada, 2026-11-01: the lamp was off" in summary
-    assert "| blank_share | 1 | " in summary
+    assert "| Images that show nothing " in summary
+    assert " | **100 %** " in summary
+    assert "_share" not in summary
     assert len([axes for axes in sheet.axes if axes.images]) == 10
+    assert "\nImages that show nothing: 100 % (usual none, limit 2.0 %)" in sheet.get_suptitle()
 
 
 def test_answers_about_another_batch_are_not_shown(second: Laboratory) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 
+from image_classification.intake.measure import HEADINGS
 from image_classification.orchestration.address import locate_question
 from image_classification.orchestration.notices.notification import NeedsYouNotifier
 from image_classification.orchestration.steps.base import PipelineOperator, write_note
@@ -42,7 +43,7 @@ BATCH = About(
     "Batch '{}' is held",
     "the most suspicious images",
     "Most suspicious images",
-    "\n| measure",
+    f"\n| {HEADINGS[0]}",
     "Accept or reject it: until then its images wait.",
 )
 LABELS = About(

@@ -15,6 +15,7 @@ from image_classification.configuration.parameters import ReviewParameters
 from image_classification.datasets import ImageBatches, Records
 from image_classification.errors import ConfigurationError, DataError, name_near_misses
 from image_classification.intake.correction import REVIEW, answer_proposals, name_record
+from image_classification.intake.measure import read_measures, tabulate_measures
 from image_classification.pipelines.review.labels import select_proposals, summarise_proposals
 from image_classification.text import escape_markdown
 
@@ -69,9 +70,10 @@ def describe_batch(  # noqa: PLR0913, PLR0917 - a catalog entry each
     # What cannot be read any more is shown as a black picture: the question is asked all the same.
     contents = image_batches.try_read(suspects["path"].tolist())
     pixels, _ = vision.decode_sound_images([content or b"" for content in contents], SHEET_PX)
+    beyond = [str(one) for one in read_measures(record["numbers"]) if one.is_beyond]
     answers = [answer for answer in batch_reviews.values() if answer["batch"] == batch]
     return (
-        figures.plot_suspects(batch, suspects, pixels),
+        figures.plot_suspects(batch, suspects, pixels, beyond),
         summarise_screening(batch, record, answers),
     )
 
@@ -190,21 +192,6 @@ def summarise_screening(
             for answer in answers
         ),
         "",
-        *_tabulate(record["numbers"]),
+        *tabulate_measures(read_measures(record["numbers"])),
     ]
     return "\n".join(lines)
-
-
-def _tabulate(numbers: Mapping[str, float]) -> list[str]:
-    """Return the lines of a Markdown table of the measured and the allowed values."""
-    limits = {
-        name.removeprefix("limit_maximum_"): value
-        for name, value in numbers.items()
-        if name.startswith("limit_maximum_")
-    }
-    measured = {name: numbers[name] for name in limits if name in numbers}
-    return [
-        "| measure | this batch | limit |",
-        "|---|---|---|",
-        *(f"| {name} | {value:.3g} | {limits[name]:.3g} |" for name, value in measured.items()),
-    ]
