@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,10 +63,16 @@ def quick_catalogs() -> Iterator[None]:
 
 @contextmanager
 def quick_stores() -> Iterator[None]:
-    """Let a new MLflow store be a copy of the first one, before anything was written into it."""
+    """Let a new MLflow store be a copy of the first one, before anything was written into it.
+
+    What MLflow says to SQLite before every few statements is said once to each connection, and no
+    client of MLflow's looks for Spark all along the path of Python.
+    """
     import mlflow.store.db.utils
+    from sqlalchemy import event
 
     make_tables = mlflow.store.db.utils._initialize_tables
+    manage_sessions = mlflow.store.db.utils._get_managed_session_maker
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         empty = Path(folder) / "empty.db"
 
@@ -80,8 +87,24 @@ def quick_stores() -> Iterator[None]:
                 make_tables(engine)
                 shutil.copy(file, empty)
 
+        def manage_quick_sessions(make_session: Any, kind: str) -> Any:
+            engine = make_session.kw["bind"]
+            if kind != "sqlite" or not engine.url.database:
+                return manage_sessions(make_session, kind)
+            event.listen(engine, "connect", _set_up)
+            engine.dispose()  # what is connected was not set up
+            return manage_sessions(make_session, "set up")
+
         patch.setattr(mlflow.store.db.utils, "_initialize_tables", copy_tables)
+        patch.setattr(mlflow.store.db.utils, "_get_managed_session_maker", manage_quick_sessions)
+        patch.setitem(sys.modules, "pyspark", None)
         yield
+
+
+def _set_up(connection: Any, _: Any) -> None:
+    """Tell SQLite what MLflow tells it before every few statements."""
+    for setting in ("foreign_keys = ON", "busy_timeout = 20000", "case_sensitive_like = true"):
+        connection.execute(f"PRAGMA {setting}")
 
 
 def _list_callers() -> list[Any]:
