@@ -114,7 +114,8 @@ def test_the_pages_are_for_who_is_logged_in(airflow: Page, nights: Nights) -> No
     by_run = f"{nights.stack.airflow_url}/nights/run/{DAG_ID}/{run_id}"
     led_to = airflow.request.get(by_run)
     assert led_to.status == 200
-    assert led_to.url.rpartition("/")[2] == night.rpartition("/")[2]
+    assert led_to.url == night  # as the note says
+    assert requests.get(by_run, timeout=30, allow_redirects=False).status_code == 401
 
 
 def test_mlflow_shows_the_page_of_a_night(page: Page, nights: Nights) -> None:

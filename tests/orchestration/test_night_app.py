@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import airflow_home  # noqa: F401 - before Airflow is imported
 import pytest
 from fastapi import Depends, HTTPException
 from fastapi.testclient import TestClient
 
+from image_classification.configuration.scope import Scope
 from image_classification.orchestration import night_app
-from image_classification.orchestration.project import list_projects
+from image_classification.orchestration.address import locate_night
 from image_classification.orchestration.run_name import name_run
+from image_classification.pages import NIGHTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 RUN_ID = "a" * 32
@@ -30,12 +31,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def client(folder: Path) -> TestClient:
+def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """Somebody who is logged in."""
-    app = night_app.make_pages(list_projects()[0])
-    (login,) = app.router.dependencies
-    assert login.dependency is not None
-    app.dependency_overrides[login.dependency] = lambda: None
+    asked: list[str] = []
+    monkeypatch.setattr(
+        night_app, "require_reader", lambda dag_id: Depends(lambda: asked.append(dag_id))
+    )
+    app = night_app.make_app()
     (folder / f"{RUN_ID}.html").write_text(PAGE)
     return TestClient(app)
 
@@ -51,22 +53,26 @@ def test_nobody_sees_a_page_without_a_login(folder: Path) -> None:
         answer = stranger.get(path)
         assert answer.status_code in (401, 404), path
         assert "secret" not in answer.text
-    answer = stranger.get("/index.html")
-    assert answer.status_code == 401
-    assert "Log in first" in answer.text
+    for path in ("/index.html", "/run/retraining/one"):
+        answer = stranger.get(path, follow_redirects=False)
+        assert answer.status_code == 401
+        assert "Log in first" in answer.text
+        assert "sandbox" in answer.headers["content-security-policy"]
     stranger.headers["Authorization"] = "Bearer forged"
     assert stranger.get("/index.html").status_code in (401, 403)
 
 
-def test_who_may_not_read_the_nightly_dag_sees_no_page(client: TestClient) -> None:
-    app: Any = client.app
-
+def test_who_may_not_read_the_nightly_dag_sees_no_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse() -> None:
         raise HTTPException(403)
 
-    (login,) = app.router.dependencies
-    app.dependency_overrides[login.dependency] = refuse
-    assert client.get(f"/{RUN_ID}.html").status_code == 403
+    monkeypatch.setattr(night_app, "require_reader", lambda _: Depends(refuse))
+    (folder / f"{RUN_ID}.json").write_text(json.dumps({"airflow_run": "retraining/one"}))
+    client = TestClient(night_app.make_app())
+    for path in (f"/{RUN_ID}.html", "/run/retraining/one", "/run/retraining/two"):
+        assert client.get(path).status_code == 403
 
 
 def test_a_page_is_shown_in_a_sandbox(client: TestClient) -> None:
@@ -103,6 +109,9 @@ def test_a_dag_run_leads_to_its_page(client: TestClient, folder: Path) -> None:
     (folder / f"{RUN_ID}.json").write_text(json.dumps(record))
     found = client.get("/run/retraining/manual__2026-11-22T02:00:00+00:00")
     assert found.text == PAGE
+    # Where the note of the run leads, too, and by a step that tells other sites nothing either.
+    assert str(found.url) == f"http://testserver/{RUN_ID}.html"
+    assert [step.headers["referrer-policy"] for step in found.history] == ["no-referrer"]
     assert client.get("/run/retraining/another").status_code == 404
 
 
@@ -158,7 +167,10 @@ def test_each_project_and_environment_shows_its_own_pages_to_its_own_readers(
             f"<body>nights of {scope}</body>"
         )
         dag_id = f"{scope}-retraining" if scope else "retraining"
-        assert client.get(f"/run/{dag_id}/one").text == f"<body>a night of {scope}</body>"
+        led_to = client.get(f"/run/{dag_id}/one")
+        assert led_to.text == f"<body>a night of {scope}</body>"
+        noted = locate_night(RUN_ID, Scope(*scope.split("-"))).partition(NIGHTS)[2]
+        assert led_to.url.path == noted
         assert set(asked) == {dag_id}
     assert client.get("/run/leaves-staging-retraining/one").status_code == 404
     assert os.environ.get("IMAGE_CLASSIFICATION_CONFIGURATION", "") == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from urllib.parse import quote
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 
 READ_BY = "retraining"
 """Whoever may see the runs of this DAG may see the pages of the nights."""
-
-OWN = "_"
-"""Folder of the pages of the project of this process, where its DAGs have no name before them."""
 
 PAGE = re.compile(r"index\.html|[0-9a-f]{32}\.html")
 """Names of pages: that of all nights, and those of MLflow's runs."""
@@ -63,37 +60,61 @@ STRANGER = ("Log in first", "These pages are for who is logged in to Airflow. Lo
 def make_app() -> FastAPI:
     """Return the app: the pages of the project of this process, and below it those of all others.
 
-    What begins with the name of a project and an environment, as DAGs do, is theirs.
+    What begins with the name of a project and an environment, as DAGs do, is theirs. A DAG run
+    leads to its page where the note of the run does, whosever it is.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = _make_app()
     own, *all_of_them = list_projects()
     scopes = {project.scope: project for project in all_of_them if project.scope.prefix}
-
-    def show_run(dag_id: str, run_id: str) -> Response:
-        """Lead to the pages that know a DAG run."""
-        mine = [scope.prefix for scope in scopes if dag_id.startswith(scope.name(""))]
-        # The longest, since leaves-production-retraining begins with the name of leaves, too.
-        folder = max(mine, key=len, default=OWN)
-        return RedirectResponse(f"../../{folder}/run/{quote(dag_id)}/{quote(run_id)}")
-
-    app.get("/run/{dag_id}/{run_id}", response_class=Response)(show_run)
+    # The longest first: leaves-production-retraining begins with the name of leaves, too.
+    for scope in sorted(scopes, key=lambda scope: len(scope.prefix), reverse=True):
+        _lead_to_night(app, scopes[scope], scope.name(""), f"{scope.prefix}/")
+    _lead_to_night(app, own, "", "")
     for scope, project in scopes.items():
         app.mount(f"/{scope.prefix}", make_pages(project))
-    app.mount(f"/{OWN}", make_pages(own))
     app.mount("/", make_pages(own))
     return app
 
 
 def make_pages(project: Project) -> FastAPI:
     """Return the app of a project, which answers nobody who may not read its nightly DAG."""
-    reader = require_reader(project.scope.name(READ_BY))
-    app = FastAPI(dependencies=[reader], docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(HTTPException, _refuse)
+    app = _make_app(_require_reader(project))
     pages = _ProjectPages(project)
     app.get("/", response_class=Response)(pages.show_index)
-    app.get("/run/{dag_id}/{run_id}", response_class=Response)(pages.show_run)
     app.get("/{name}", response_class=Response)(pages.show_page)
     return app
+
+
+def _make_app(*asked: Any) -> FastAPI:
+    app = FastAPI(dependencies=asked, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(HTTPException, _refuse)
+    return app
+
+
+def _require_reader(project: Project) -> Any:
+    return require_reader(project.scope.name(READ_BY))
+
+
+def _lead_to_night(app: FastAPI, project: Project, begins: str, folder: str) -> None:
+    """Lead from DAG runs to their pages, who may read them.
+
+    Args:
+        app: that of all pages.
+        project: whose runs they are.
+        begins: how the ids of its DAGs do.
+        folder: of its pages.
+    """
+    pages = _ProjectPages(project)
+
+    def show_run(dag_id: str, run_id: str) -> Response:
+        page = pages.find_page(f"{begins}{dag_id}", run_id)
+        return page if isinstance(page, Response) else _lead_to(f"../../{folder}{page}")
+
+    app.get(
+        f"/run/{begins}{{dag_id}}/{{run_id}}",
+        response_class=Response,
+        dependencies=[_require_reader(project)],
+    )(show_run)
 
 
 class _ProjectPages:
@@ -109,17 +130,17 @@ class _ProjectPages:
 
     def show_index(self) -> Response:
         """Lead to the page of all nights."""
-        return RedirectResponse(INDEX)
+        return _lead_to(INDEX)
 
-    def show_run(self, dag_id: str, run_id: str) -> Response:
-        """Lead to the page of a DAG run."""
+    def find_page(self, dag_id: str, run_id: str) -> str | Response:
+        """Return the name of the page of a DAG run, or the answer that says why there is none."""
         filesystem, root = open_filesystem(self._records)
         records = Records(root, filesystem)
         runs = {name: _read_run(records, name) for name in records}
         found = [name for name, run in runs.items() if run == name_run(dag_id, run_id)]
         if not found:
             return _answer(DAMAGED if None in runs.values() else NOT_A_NIGHT, 404)
-        return RedirectResponse(f"../../{name_page(found[-1])}")
+        return name_page(found[-1])
 
     def show_page(self, request: Request, name: str) -> Response:
         """Show a page."""
@@ -139,6 +160,10 @@ def _read_run(records: Records, name: str) -> str | None:
     except (DataError, OSError, KeyError, TypeError) as error:
         logger.warning("What is kept of the night %s is damaged: %s", name, error)
         return None
+
+
+def _lead_to(address: str) -> Response:
+    return RedirectResponse(address, headers=HEADERS)
 
 
 def _refuse(_: Request, error: Exception) -> Response:

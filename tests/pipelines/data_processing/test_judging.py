@@ -324,6 +324,6 @@ class TestReview:
         summary = held.catalog().load("review_summary")
         assert "**blank** is held: 10 images of 10 patients" in summary
         assert "blank; usual is none" in summary
-        assert "| blank_share | 1 | 0.02 |" in summary
+        assert "| Images that show nothing " in summary
         assert "answered before: accept by Ada" in summary
         assert (held.storage / "runs" / "local" / "contact_sheet.png").stat().st_size > 5000
