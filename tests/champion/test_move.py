@@ -20,10 +20,11 @@ from judgement import make_decision
 from kills import Killed, kill_at
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from registry_store import MODEL, Store, register
 from shipped import read_shipped
 
-from image_classification import tracking
 from image_classification.champion import ledger, move, registry, verification
 from image_classification.champion.journal import Journal
 from image_classification.champion.release import Release
@@ -165,7 +166,7 @@ class TestKills:
         # Whoever looks is killed, too.
         monkeypatch.setattr(verification, "consume_version", answer)
         for point in range(12, 32):
-            for second in range(0, 40, 4):
+            for second in range(point % 8, 40, 8):
                 store.put_back("a champion and a challenger")
                 killed(lambda: promote(store.ledger, nights[1]), point)
                 if not killed(lambda: open_release(store.ledger).look(), second):
@@ -180,9 +181,10 @@ def killed(work: Callable[[], Any], point: int) -> bool:
     child = os.fork()
     if not child:
         try:
-            # A connection to SQLite does not survive a fork: this address is another store.
-            uri = tracking.read_uri()
-            tracking.connect(uri.replace("sqlite:///", "sqlite:////", 1))
+            # A connection to SQLite does not survive a fork: the child opens others.
+            for kind in (SqlAlchemyStore, RegistryStore):
+                for engine in kind._engine_map.values():
+                    engine.dispose(close=False)
             with kill_at(point, lambda: os._exit(9)):
                 try:
                     work()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from intake_process import start_intake
 from laboratory import Laboratory
 
 from image_classification.local.synthetic import make_cells
@@ -33,19 +33,9 @@ def fill(laboratory: Laboratory) -> None:
     (laboratory.incoming / "b3.zip._READY").touch()
 
 
-def take_in(storage: Path) -> None:
-    Laboratory(storage).take_in()
-
-
 def run(storage: Path, kill_after_s: float | None) -> tuple[float, bool]:
     """Run an intake in a process of its own; return its seconds, and whether it was killed."""
-    # From a server that has imported TensorFlow and used nothing of it: a fork of this process, in
-    # which other tests have used it, may crash.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tensorflow", "keras", "laboratory", "test_intake_killed"])
-    process = context.Process(target=take_in, args=(storage,))
-    began = time.monotonic()
-    process.start()
+    process, began = start_intake(storage), time.monotonic()
     process.join(kill_after_s)
     killed = process.is_alive()
     if killed and process.pid:
@@ -92,7 +82,7 @@ def test_twenty_kills_at_random_lose_nothing_and_duplicate_nothing(tmp_path: Pat
         attempts += 1
         assert attempts < 5 * KILLS, f"only {kills} of {attempts} runs were long enough to kill"
         storage = arrived.copy(tmp_path / f"attempt{attempts}").storage
-        # The imports are shared by the forks: nearly all of the time is work.
+        # The imports are shared by the forks: all of the time is work.
         _, killed = run(storage, generator.uniform(0, 1.1 * seconds))
         kills += killed
         run(storage, None)
