@@ -8,7 +8,7 @@ batch that has arrived: so the second one marks it.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from image_classification.datasets.file import (
@@ -17,10 +17,14 @@ from image_classification.datasets.file import (
     is_local,
     list_entries,
     open_filesystem,
+    read_in_parts,
 )
 
 MARK = ".image-classification-project"
 """File in the folder of a project that has a name."""
+
+READERS = 16
+"""Folders that are looked at at the same time in an object store."""
 
 OF_ANOTHER = "in the folder of another project"
 
@@ -52,11 +56,14 @@ def find_marked(paths: Iterable[str]) -> tuple[str, ...]:
 def list_neighbours(place: str) -> list[str]:
     """Return the folders of other projects directly below a folder or an fsspec URL."""
     filesystem, root = open_filesystem(place)
-    if is_local(filesystem) and not exists(filesystem, root):
-        return []
-    folders = [
-        posixpath.basename(entry["name"].rstrip("/"))
+
+    def have_marks(names: Sequence[str]) -> list[bool]:
+        return [exists(filesystem, posixpath.join(root, name, MARK)) for name in names]
+
+    names = [
+        posixpath.basename(entry["name"])
         for entry in list_entries(filesystem, root)
         if entry.get("type", "directory") == "directory"
     ]
-    return sorted(name for name in folders if exists(filesystem, posixpath.join(root, name, MARK)))
+    marked = read_in_parts(have_marks, names, READERS, alone=is_local(filesystem))
+    return [name for name, is_marked in zip(names, marked, strict=True) if is_marked]
