@@ -21,6 +21,7 @@ from image_classification.configuration.scope import (
     read_scope,
 )
 from image_classification.errors import ConfigurationError
+from image_classification.hooks import progress
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_all_folders_of_a_storage_are_known(conf: Path, monkeypatch: pytest.Monk
     call(conf, None)
     read = PlainConfiguration(conf)
     said = json.dumps([read[kind] for kind in ("catalog", "globals", "mlflow")])
-    assert set(re.findall(r"/storage/(\w+)", said)) == set(FOLDERS)
+    assert {*re.findall(r"/storage/(\w+)", said), progress.FOLDER} == set(FOLDERS)
 
 
 def test_the_name_of_an_environment_is_refused(conf: Path) -> None:

@@ -22,8 +22,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 """Of a project: it stands in ids of Airflow, names of MLflow, paths and addresses of buckets."""
 
 FOLDERS = (
-    *("forgotten", "hindsight", "images", "incoming", "index", "keys", "ledger", "mlflow"),
-    *("pages", "pixels", "references", "runs", "trend"),
+    *("forgotten", "hindsight", "images", "incoming", "index", "keys", "ledger", "logs"),
+    *("mlflow", "pages", "pixels", "references", "runs", "trend"),
 )
 """Folders of a storage: a project of such a name would lie in that of one without a name."""
 
