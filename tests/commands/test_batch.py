@@ -11,6 +11,8 @@ import pytest
 from samples import draw_cells, draw_image, fill_folder, zip_files
 from terminal import call, find_slow_imports
 
+from image_classification.commands import batch
+
 pytestmark = pytest.mark.usefixtures("in_laboratory")
 
 
@@ -127,6 +129,14 @@ def test_a_batch_without_the_marker_is_listed_with_what_it_waits_for(
         "copied: in the incoming folder\n  - It carries no marker _READY and was unchanged for 0 "
         "minutes: after 30 it counts as complete.\n"
     )
+
+
+def test_a_terminal_shows_what_was_measured_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "is_terminal", lambda: True)
+    shown = call("review", "few").output
+    assert "**few** is accepted: 4 images of 2 patients" in shown
+    assert "Images that show nothing" in shown
+    assert "|" not in shown
 
 
 def test_a_review_is_shown_and_then_answered() -> None:

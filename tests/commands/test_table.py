@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from shipped import read_shipped
 
 from image_classification.commands import batch, decisions, policy, table, watch
 from image_classification.commands.image import SPLIT, STATUS, VERSION, view_images
@@ -24,6 +26,7 @@ from image_classification.commands.table import (
     render_view,
     view_all,
 )
+from image_classification.intake.measure import read_measures
 
 GOLDEN = Path(__file__).with_name("golden")
 """How each table looks at 80 and at 120 columns. To write them anew, delete them and run this."""
@@ -159,6 +162,20 @@ REPORT = [
         "later_gain_high": 0.028,
     }
 ]
+NUMBERS = {
+    **{
+        f"limit_{name}": limit
+        for name, limit in read_shipped("data_processing")["screening"].items()
+    },
+    "blank_share": 0.0,
+    "look_distance": 3.14,
+    "embedding_distance": 0.4,
+    "strange_share": 0.4,
+    "disagreement_share": 0.2,
+    "usual_disagreement_share": 0.12,
+    "contradiction_share": 0.004,
+    "usual_contradiction_share": 0.01,
+}
 TABLES: dict[str, tuple[list[dict[str, Any]], Any]] = {
     "ledger": (ENTRIES, decisions.VIEW),
     "trend": (TREND, watch.TREND_VIEW),
@@ -168,6 +185,7 @@ TABLES: dict[str, tuple[list[dict[str, Any]], Any]] = {
     "lineage-image": (LINEAGE, [VERSION, *view_images(SPLIT)]),
     "profile": (PROFILE, watch.PROFILE_VIEW),
     "gate-report": (REPORT, policy.REPORT_VIEW),
+    "review": (list(map(asdict, read_measures(NUMBERS))), batch.MEASURED),
 }
 
 

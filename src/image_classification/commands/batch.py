@@ -6,6 +6,7 @@ import getpass
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from image_classification.configuration import names
 from image_classification.datasets.fault import describe_error
 from image_classification.datasets.file import encode_name
 from image_classification.errors import DataError
+from image_classification.intake.measure import HEADINGS, read_measures
 from image_classification.intake.overview import Overview, Row, survey_batches
 from image_classification.intake.tally import describe_tally, tally_batch
 
@@ -102,6 +104,17 @@ VIEW = (
     Column("what became of it", lambda row: "\n".join([row["status"], *row["why"]]), whole=False),
 )
 """Columns of the batches in a terminal."""
+
+
+MEASURED = (
+    Column(HEADINGS[0], lambda row: row["title"], whole=False),
+    *(
+        Column(title, lambda row, key=key: row[key], right=True, whole=False)  # type: ignore[misc]
+        for title, key in zip(HEADINGS[1:], ("found", "usual", "limit"), strict=True)
+    ),
+    Column("", lambda row: "beyond it" if row["is_beyond"] else ""),
+)
+"""Columns of what was measured of a batch."""
 
 
 @click.command()
@@ -219,5 +232,12 @@ def review(batch: str, labels: bool, answer: str | None, by: str, reason: str) -
         of = f"the labels of '{batch}'" if labels else f"'{batch}'"
         say(f"Recorded: {answer} {of}, by {by}. The next intake carries it out.")
     else:
-        say(catalog.load(names.REVIEW_SUMMARY))
+        summary = str(catalog.load(names.REVIEW_SUMMARY))
+        told, table, _ = summary.partition(f"\n| {HEADINGS[0]}")
+        if table and is_terminal():
+            say(told)
+            readings = read_measures(catalog.load(names.BATCH_SCREENINGS)[batch]["numbers"])
+            print_view(list(map(asdict, readings)), MEASURED)
+        else:
+            say(summary)
         say(f"\nContact sheet: {locate_file(catalog[names.REVIEW_SHEET])}")
