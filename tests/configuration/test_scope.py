@@ -54,6 +54,7 @@ def list_places(read: Any) -> dict[str, str]:
         "model": catalog["champion"]["model_name"],
         "experiment": read["mlflow"]["tracking"]["experiment"]["name"],
         **{name: catalog[name]["filepath"] for name in ("ledger", "pages", "image_index")},
+        "dags": catalog["holdings"]["dag_prefix"],
     }
 
 
@@ -74,6 +75,7 @@ def test_environments_of_a_project_with_a_name_share_no_place(
         "ledger": "s3://bucket/all/leaves-production/ledger",
         "pages": "s3://bucket/all/leaves-production/pages",
         "image_index": "s3://bucket/all/leaves-production/index/images",
+        "dags": "leaves-production-",
     }
     loader = ReadOnceConfigLoader(str(conf), env="production", **LOADER_ARGUMENTS)
     assert list_places(loader) == found["production"]
@@ -116,6 +118,7 @@ def test_a_project_without_a_name_keeps_all_where_it_was(
         assert (found["storage_root"], found["incoming"]) == ("/data", "/data/incoming")
         assert found["model"] == "cell-classifier"
         assert found["experiment"] == "image_classification"
+        assert found["dags"] == ("production-" if env else "")
 
 
 @pytest.mark.parametrize("name", ["Leaves", "2leaves", "le-aves", "a/b", "..", "x" * 41, "", 7])

@@ -23,6 +23,7 @@ from image_classification.datasets import HoldingsDataset, LedgerDataset
 from image_classification.datasets.holdings import Holdings
 from image_classification.errors import DataError
 from image_classification.gate import verdict
+from image_classification.vendor import kedro
 
 OLD = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -34,8 +35,15 @@ def put(place: Path, content: bytes = b"12345", at: datetime = OLD) -> Path:
     return place
 
 
-def open_holdings(root: Path, task_logs: Path | str = "") -> Holdings:
-    dataset = HoldingsDataset(filepath=str(root), model_name=MODEL, task_logs=str(task_logs))
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kedro, "list_pipelines", lambda: ["retraining", "review"])
+
+
+def open_holdings(root: Path, task_logs: Path | str = "", dag_prefix: str = "") -> Holdings:
+    dataset = HoldingsDataset(
+        filepath=str(root), model_name=MODEL, task_logs=str(task_logs), dag_prefix=dag_prefix
+    )
     return dataset.load()
 
 
@@ -62,8 +70,22 @@ def test_logs_are_listed_of_runs_and_of_tasks_and_nothing_else(tmp_path: Path) -
     assert open_holdings(root).log_folders == [str(root / "logs")]
 
 
+def test_logs_of_other_projects_and_of_other_peoples_dags_are_not_ours(tmp_path: Path) -> None:
+    """One Airflow has one folder for the logs of all its DAGs."""
+    tasks = tmp_path / "airflow" / "logs"
+    dags = ("retraining", "leaves-retraining", "leaves-test-retraining", "billing")
+    made = {
+        dag: str(put(tasks / f"dag_id={dag}" / "run_id=1" / "task_id=a" / "attempt=1.log"))
+        for dag in dags
+    }
+    put(tasks / "scheduler" / "latest.log")
+    for prefix in ("", "leaves-", "leaves-test-"):
+        held = open_holdings(tmp_path / "storage", tasks, prefix)
+        assert [part["name"] for part in held.list_logs()] == [made[f"{prefix}retraining"]]
+
+
 def test_on_an_object_store_there_are_no_logs_of_runs(tmp_path: Path) -> None:
-    held = Holdings("memory://cells", str(tmp_path), MODEL)
+    held = Holdings("memory://cells", [str(tmp_path)], MODEL)
     assert held.log_folders == [str(tmp_path)]
     assert held.list_run_folders() == []
 
@@ -84,13 +106,13 @@ def test_what_a_plan_lists_goes_and_the_rest_stays(tmp_path: Path) -> None:
         put(root / "pixels/32px/a.npy"),
         put(root / "pixels/32px/a.parquet"),
         put(root / "logs/old.log"),
-        put(tasks / "run_id=1/task_id=a/attempt=1.log"),
+        put(tasks / "dag_id=review/run_id=1/task_id=a/attempt=1.log"),
     ]
     kept = [
         put(root / "runs/retraining/new/a.json"),
         put(root / "pixels/64px/a.npy"),
         put(root / "logs/new.log"),
-        put(tasks / "run_id=2/task_id=a/attempt=1.log"),
+        put(tasks / "dag_id=review/run_id=2/task_id=a/attempt=1.log"),
     ]
     plan = {
         "run_folders": ["retraining/old"],
@@ -103,7 +125,7 @@ def test_what_a_plan_lists_goes_and_the_rest_stays(tmp_path: Path) -> None:
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)
     # Folders that are empty now go with their logs; the folder of all logs stays.
-    assert [path.name for path in tasks.iterdir()] == ["run_id=2"]
+    assert [path.name for path in (tasks / "dag_id=review").iterdir()] == ["run_id=2"]
     dataset.save({})
     assert all(path.exists() for path in kept)
 

@@ -73,7 +73,7 @@ class ReadOnceConfigLoader(OmegaConfigLoader):
         self.scope = read_data_scope(self.project, env or options.get("default_run_env"))
         self._resolvers: dict[str, Callable[..., Any]] = {
             "project": partial(take, self.project),
-            **make_resolvers(self.scope),
+            **make_resolvers(self.project, env or options.get("default_run_env")),
         }
         super().__init__(
             str(conf), runtime_params=self._texts.hide(runtime_params or {}), **self._options

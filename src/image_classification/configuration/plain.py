@@ -26,7 +26,7 @@ from image_classification.configuration.project import (
     take,
 )
 from image_classification.configuration.resolvers import RESOLVERS
-from image_classification.configuration.scope import make_resolvers, read_data_scope
+from image_classification.configuration.scope import make_resolvers
 from image_classification.errors import ConfigurationError
 from image_classification.text import unify_text
 from image_classification.vendor.omegaconf import use_resolvers
@@ -87,7 +87,7 @@ class PlainConfiguration:
             **RESOLVERS,
             "runtime_params": _select_default,
             "project": partial(take, self.project),
-            **make_resolvers(read_data_scope(self.project, self._env)),
+            **make_resolvers(self.project, self._env),
         }
         if kind != "globals":
             resolvers["globals"] = self._select_global

@@ -129,18 +129,31 @@ def check_environments(name: Any, conf: Path) -> None:
         )
 
 
-def make_resolvers(scope: Scope) -> dict[str, Callable[..., Any]]:
+def make_resolvers(
+    project: Mapping[str, Any], environment: str | None
+) -> dict[str, Callable[..., Any]]:
     """Return what YAML files may call to stay apart.
 
     - ``${own_name:word}``: the word, after the name of the project and its environment.
     - ``${own_folder:place}``: the folder of that name below a place.
     - ``${own_place:VARIABLE,default}``: the folder of that name below the place that a variable
       names; the default as it is.
+    - ``${own_dags:}``: what the ids of the DAGs begin with.
+
+    Args:
+        project: the project file.
+        environment: its name; None for the one where none is asked for.
     """
+    scope, dags = read_data_scope(project, environment), read_scope(project, environment)
 
     def own_place(variable: str, default: str) -> str:
         base = find_project_path()
         named = os.environ.get(variable)
         return scope.locate(locate(named, base)) if named else locate(default, base)
 
-    return {"own_name": scope.name, "own_folder": scope.locate, "own_place": own_place}
+    return {
+        "own_name": scope.name,
+        "own_folder": scope.locate,
+        "own_place": own_place,
+        "own_dags": lambda: dags.name(""),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +31,9 @@ LOCAL_RUN = "local"
 
 LOG = ".log"
 
+DAG_FOLDER = "dag_id="
+"""Begins the folder of the logs of a DAG, as Airflow's `log_filename_template` has it."""
+
 Held = dict[str, Any]
 """Something that is held: its `name`, `at` (when it was changed last, UTC), `bytes`."""
 
@@ -38,12 +41,12 @@ Held = dict[str, Any]
 class Holdings:
     """What is held, listed when asked for."""
 
-    def __init__(self, root: str, task_logs: str, model_name: str) -> None:
+    def __init__(self, root: str, task_logs: Sequence[str], model_name: str) -> None:
         """Prepare; nothing is listed yet.
 
         Args:
             root: the storage.
-            task_logs: the folder in which Airflow keeps the logs of tasks, "" for none.
+            task_logs: the folders in which Airflow keeps the logs of this project's tasks.
             model_name: the registered model.
         """
         self._filesystem, self._root = open_filesystem(root)
@@ -123,7 +126,7 @@ class Holdings:
     def log_folders(self) -> list[str]:
         """The folders of this machine that logs lie in."""
         own = [f"{self._root}/logs"] if is_local(self._filesystem) else []
-        return [*own, *([self._task_logs.rstrip("/")] if self._task_logs else [])]
+        return [*own, *self._task_logs]
 
     def let_go(self, plan: Mapping[str, Any]) -> None:
         """Remove what a plan lists; what is gone already is no error.
@@ -240,6 +243,7 @@ class HoldingsDataset(AbstractDataset[Mapping[str, Any], Holdings]):
         filepath: str,
         model_name: str,
         task_logs: str = "",
+        dag_prefix: str = "",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Make the dataset.
@@ -247,15 +251,24 @@ class HoldingsDataset(AbstractDataset[Mapping[str, Any], Holdings]):
         Args:
             filepath: the storage, a local path or an fsspec URL.
             model_name: the registered model.
-            task_logs: the folder in which Airflow keeps the logs of tasks on this machine.
+            task_logs: the folder in which Airflow keeps the logs of tasks on this machine, whatever
+                their DAG; "" for none.
+            dag_prefix: what the ids of this project's DAGs begin with: the logs of other projects,
+                and of other people's DAGs, are not ours to remove.
             metadata: ignored by Kedro, kept for people and plugins.
         """
-        self._filepath, self._model_name, self._task_logs = filepath, model_name, task_logs
+        self._filepath, self._model_name = filepath, model_name
+        self._task_logs, self._dag_prefix = task_logs, dag_prefix
         self.metadata = metadata
 
     def load(self) -> Holdings:
         """Return what is held; nothing is listed yet."""
-        return Holdings(self._filepath, self._task_logs, self._model_name)
+        # Imports Kedro's sessions, which no look at the storage needs.
+        from image_classification.vendor.kedro import list_pipelines  # noqa: PLC0415
+
+        dags = [f"{self._dag_prefix}{name}" for name in list_pipelines()] if self._task_logs else []
+        task_logs = [posixpath.join(self._task_logs, f"{DAG_FOLDER}{dag}") for dag in dags]
+        return Holdings(self._filepath, task_logs, self._model_name)
 
     def save(self, data: Mapping[str, Any]) -> None:
         """Remove what a plan lists; see `Holdings.let_go`."""

@@ -43,6 +43,11 @@ def make_session(
     return session
 
 
+def list_pipelines() -> list[str]:
+    """Return the names of the registered pipelines; of none outside of a project."""
+    return sorted(pipelines)
+
+
 def find_pipeline(name: str) -> Any:
     """Return a registered pipeline, whichever others a session has asked for."""
     pipelines.set_requested([name])
