@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bucket import ANSWERS, Gate, make_bucket, serve_store
 from image_classification.datasets import (
     AppendedTableDataset,
     BatchTablesDataset,
+    HoldingsDataset,
     ImageBatchesDataset,
     InboxDataset,
     PackedPixelsDataset,
@@ -32,7 +34,7 @@ from image_classification.datasets.file import (
     open_filesystem,
     write_many,
 )
-from image_classification.datasets.folder import find_files
+from image_classification.datasets.folder import find_files, read_change
 from image_classification.datasets.lease import open_turn
 from image_classification.datasets.store import check_store
 from image_classification.errors import ConfigurationError
@@ -228,3 +230,31 @@ def test_names_of_all_kinds_are_kept(bucket: str) -> None:
     write_many(filesystem, ((f"{root}/in/{name}", name.encode()) for name in names))
     found: dict[str, Any] = find_files(filesystem, f"{root}/in")
     assert sorted(found) == sorted(names)
+
+
+def test_what_is_old_goes_out_of_a_bucket_and_what_lies_beside_it_stays(
+    bucket: str, gate: Gate
+) -> None:
+    root = f"{bucket}/storage"
+    filesystem, place = open_filesystem(root)
+    names = ("runs/retraining/old/a.json", "runs/retraining/old-2/a.json", "runs/local/a.json")
+    pixels = ("pixels/32px/a.npy", "pixels/32px/a.parquet", "pixels/320px/b.npy")
+    for name in (*names, *pixels):
+        filesystem.pipe_file(f"{place}/{name}", b"12345")
+    let_fail(gate, "slow down", 5)
+    dataset = HoldingsDataset(filepath=root, model_name="cells")
+    held = dataset.load()
+    assert [part["name"] for part in held.list_pixels()] == ["320px", "32px"]
+    folders = held.list_run_folders()
+    assert [part["name"] for part in folders] == ["retraining/old-2", "retraining/old"]
+    times = [read_change(facts) for facts in find_files(filesystem, place).values()]
+    assert all(time and abs(datetime.now(UTC) - time) < timedelta(minutes=10) for time in times)
+    for _ in range(2):
+        dataset.save({"run_folders": ["retraining/old"], "pixels": ["32px"]})
+    gate.forget()
+    left = {path.removeprefix(f"{place}/") for path in filesystem.find(place)}
+    assert {path for path in left if not path.startswith("index/.lock")} == {
+        "runs/retraining/old-2/a.json",
+        "runs/local/a.json",
+        "pixels/320px/b.npy",
+    }
