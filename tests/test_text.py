@@ -10,6 +10,7 @@ from image_classification.text import (
     escape_markdown,
     escape_text,
     restore_cell,
+    tell_name,
     unify_text,
 )
 
@@ -30,6 +31,14 @@ def test_names_that_look_the_same_are_the_same() -> None:
 )
 def test_nothing_is_a_command_to_a_terminal(text: str, shown: str) -> None:
     assert escape_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("ring", "ring"), ("7", "'7'"), ("2nd", "'2nd'"), ("", ""), ("a\x07", r"a\x07")],
+)
+def test_beside_a_number_a_name_is_told_from_it(name: str, told: str) -> None:
+    assert tell_name(name) == told
 
 
 def test_lines_stay_lines() -> None:

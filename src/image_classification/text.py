@@ -35,6 +35,12 @@ def escape_text(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
 
+def tell_name(name: str) -> str:
+    """Return a name as it stands beside a number: one that begins with a digit is quoted."""
+    shown = escape_text(name)
+    return f"'{shown}'" if shown[:1].isdigit() else shown
+
+
 def escape_lines(text: str) -> str:
     """Return text of several lines, each as `escape_text` returns it."""
     return "\n".join(map(escape_text, text.split("\n")))

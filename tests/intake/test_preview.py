@@ -23,6 +23,12 @@ def test_a_sound_batch_is_summed_up_and_nothing_is_refused() -> None:
     assert breaches == []
 
 
+def test_classes_that_are_numbers_are_told_from_their_counts() -> None:
+    files = {f"{number}/{number}.png": draw_image(number) for number in (3, 7)}
+    said, _ = preview_batch(files.items(), {**read_parameters(), "classes": None})
+    assert said[0] == "Classes: 1 '3', 1 '7'."
+
+
 def test_what_would_quarantine_it_is_said_as_the_intake_says_it() -> None:
     files = {"Parasitised/1.png": draw_image(1), "Parasitized/2.png": b"no image"}
     said, breaches = preview_batch(files.items(), read_parameters())

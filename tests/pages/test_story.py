@@ -127,6 +127,13 @@ def test_mistakes_are_told_class_by_class_and_for_the_worst_patient() -> None:
     ]
 
 
+def test_classes_that_are_numbers_are_told_from_their_counts() -> None:
+    table = predict({"C1": "0101111111", "C2": "1111111111"})
+    digits = dict(zip(CLASSES, ("3", "7"), strict=True))
+    table = table.replace({"label": digits, "category": digits})
+    assert "2 of 10 '3' are read as '7' (20.0 %)." in describe_mistakes(table, ["3", "7"])
+
+
 def test_another_project_is_told_of_in_its_own_words() -> None:
     words.use(words.Words("Clothes", "garment", "garments", "photo", "photos"))
     told = tell(make_own(verdict.PROMOTED, decision=make_decision(ours={"accuracy": 0.97})))

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from image_classification.intake.picture import Header
+from image_classification.text import tell_name
 
 PART = re.compile(r"[^_\-. ]+")
 DATE = re.compile(r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)")
@@ -87,7 +88,7 @@ def guess_project(
         Guess(
             "classes",
             classes,
-            f"The folders: {', '.join(f'{name} {counts[name]}' for name in classes)}.",
+            f"The folders: {', '.join(f'{tell_name(name)} {counts[name]}' for name in classes)}.",
         ),
         _guess_positive(classes),
         Guess("name_pattern", pattern, said),

@@ -20,7 +20,7 @@ from image_classification.intake.inspection import (
 )
 from image_classification.intake.picture import read_header
 from image_classification.intake.tally import describe_refused
-from image_classification.text import escape_text, unify_text
+from image_classification.text import escape_text, tell_name, unify_text
 
 COLUMNS = ["path", "label", "patient", "captured_on", "image_id", "kind", "refusal"]
 
@@ -67,7 +67,7 @@ def preview_batch(
 
 def _count(values: pd.Series[str]) -> str:
     counts = sorted(Counter(values).items())
-    return ", ".join(f"{count} {escape_text(value)}" for value, count in counts) or "none"
+    return ", ".join(f"{count} {tell_name(value)}" for value, count in counts) or "none"
 
 
 def _span(values: pd.Series[str]) -> str:

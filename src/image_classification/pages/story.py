@@ -14,6 +14,7 @@ from image_classification.champion import ledger
 from image_classification.gate import verdict
 from image_classification.gate.number import format_points
 from image_classification.gate.prediction import find_right
+from image_classification.text import tell_name
 
 GOOD, CALM, WARN, BAD = "good", "calm", "warn", "bad"
 """How the top of a page looks: the champion changed, it stayed, somebody is needed, it failed."""
@@ -229,7 +230,8 @@ def describe_mistakes(table: pd.DataFrame, class_names: Sequence[str]) -> list[s
         of = int((table["label"] == name).sum())
         mostly = "" if len(others) == 1 else "mostly "
         said.append(
-            f"{int(missed[name]):,} of {of:,} {name} are read as {mostly}{others.index[0]} "
+            f"{int(missed[name]):,} of {of:,} {tell_name(name)} are read as "
+            f"{mostly}{tell_name(others.index[0])} "
             f"({tell_share(missed[name] / of)})."
         )
     by_group = table[~right].groupby("patient").size().sort_values(ascending=False)

@@ -188,6 +188,12 @@ def test_a_long_list_is_read_a_part_at_a_time(
     assert sizes == [4, 4, 3]
 
 
+def test_categories_that_are_numbers_are_told_from_their_counts() -> None:
+    table = pd.DataFrame({"category": ["3", "7", "7"], "probability_3": 0.5, "probability_7": 0.5})
+    table = table.assign(error="", model_name="digits", model_version="2", scored_at="2026-11-22")
+    assert report_scores(table)[0]["outcome"] == "scored 3 images with v2: 1 '3', 2 '7'"
+
+
 @pytest.mark.parametrize(
     ("scored", "unreadable", "outcome"),
     [

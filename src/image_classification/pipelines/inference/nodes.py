@@ -13,6 +13,7 @@ from image_classification.datasets import ImageSource, RegisteredNetwork
 from image_classification.datasets.source import NOT_READ
 from image_classification.errors import DataError
 from image_classification.gate.prediction import PROBABILITY_PREFIX, tabulate_predictions
+from image_classification.text import tell_name
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +140,6 @@ def _tell_doubts(doubtful: pd.DataFrame, count: int) -> None:
 
 def _describe(counts: dict[str, int], categories: dict[str, int], version: str) -> str:
     scored = counts["images"] - counts["unreadable"]
-    found = ", ".join(f"{count:,} {name}" for name, count in categories.items())
+    found = ", ".join(f"{count:,} {tell_name(name)}" for name, count in categories.items())
     unreadable = f"; {counts['unreadable']:,} could not be read" if counts["unreadable"] else ""
     return f"scored {scored:,} images with v{version}: {found}{unreadable}"
