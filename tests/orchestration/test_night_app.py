@@ -139,16 +139,39 @@ def test_before_the_first_night_it_says_so(client: TestClient) -> None:
     assert "No night yet" in answer.text
 
 
+def make_project(folder: Path, name: str) -> str:
+    """Make the configuration of a project, with an environment; return its folder."""
+    for env in ("base", "production"):
+        (folder / "conf" / env).mkdir(parents=True)
+    for file in (PROJECT / "conf" / "base").glob("*.yml"):
+        (folder / "conf" / "base" / file.name).write_text(file.read_text())
+    file = folder / "conf" / "base" / "project.yml"
+    file.write_text(file.read_text().replace("name: null\n\n", f"name: {name}\n\n", 1))
+    return str(folder)
+
+
+@pytest.mark.parametrize(("second", "said"), [("leaves", 2), ("blood", 0)])
+def test_two_projects_of_one_name_are_told(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    second: str,
+    said: int,
+) -> None:
+    projects = [make_project(tmp_path / "one", "leaves"), make_project(tmp_path / "two", second)]
+    monkeypatch.setenv("AIRFLOW__IMAGE_CLASSIFICATION__PROJECTS", ",".join(projects))
+    night_app.make_app()
+    told = [record.getMessage() for record in caplog.records if "are called" in record.getMessage()]
+    assert len(told) == said  # of the project, and of its environment
+    assert all(f"{tmp_path}/one" in line and f"{tmp_path}/two" in line for line in told)
+
+
 def test_each_project_and_environment_shows_its_own_pages_to_its_own_readers(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for env in ("base", "production"):
-        (tmp_path / "leaves" / "conf" / env).mkdir(parents=True)
-    for file in (PROJECT / "conf" / "base").glob("*.yml"):
-        (tmp_path / "leaves" / "conf" / "base" / file.name).write_text(file.read_text())
-    file = tmp_path / "leaves" / "conf" / "base" / "project.yml"
-    file.write_text(file.read_text().replace("name: null\n\n", "name: leaves\n\n", 1))
-    monkeypatch.setenv("AIRFLOW__IMAGE_CLASSIFICATION__PROJECTS", f"{tmp_path}/leaves")
+    leaves = make_project(tmp_path / "leaves", "leaves")
+    monkeypatch.setenv("AIRFLOW__IMAGE_CLASSIFICATION__PROJECTS", leaves)
     asked: list[str] = []
     monkeypatch.setattr(
         night_app, "require_reader", lambda dag_id: Depends(lambda: asked.append(dag_id))

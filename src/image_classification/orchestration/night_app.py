@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from image_classification.configuration import names
 from image_classification.configuration.plain import PlainConfiguration
+from image_classification.configuration.scope import Scope
 from image_classification.datasets.file import open_filesystem
 from image_classification.datasets.page import Pages
 from image_classification.datasets.record import Records
@@ -54,6 +55,11 @@ DAMAGED = (
     "No page of this run is known",
     "What is kept of some nights is damaged, and does not tell their runs. Look among all nights.",
 )
+NAMED_ALIKE = (
+    "Two projects are called '%s', those of '%s' and '%s': they share DAGs, models and a folder of "
+    "the storage, and the pages are those of the first. Give one of them another name in its "
+    "conf/base/project.yml."
+)
 STRANGER = ("Log in first", "These pages are for who is logged in to Airflow. Log in, and reload.")
 
 
@@ -65,7 +71,11 @@ def make_app() -> FastAPI:
     """
     app = _make_app()
     own, *all_of_them = list_projects()
-    scopes = {project.scope: project for project in all_of_them if project.scope.prefix}
+    scopes: dict[Scope, Project] = {}
+    for project in all_of_them:
+        first = scopes.setdefault(project.scope, project) if project.scope.prefix else project
+        if first.configuration != project.configuration:
+            logger.error(NAMED_ALIKE, project.scope.prefix, first.place, project.place)
     # The longest first: leaves-production-retraining begins with the name of leaves, too.
     for scope in sorted(scopes, key=lambda scope: len(scope.prefix), reverse=True):
         _lead_to_night(app, scopes[scope], scope.name(""), f"{scope.prefix}/")
