@@ -156,9 +156,14 @@ IN_RANGE = {
 }
 
 
-@pytest.fixture
-def parameters() -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def _shipped() -> dict[str, Any]:
     return read_files("base", "parameters*.yml") | {"registered_model_name": "cells"}
+
+
+@pytest.fixture
+def parameters(_shipped: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(_shipped)
 
 
 def list_leaves(section: dict[str, Any], parent: str = "") -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -206,7 +207,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     """
     received = {key: value for key, value in parameters.items() if key not in RUN_KEYS}
     try:
-        TypeAdapter(Parameters).validate_python(received, strict=True)
+        _make_schema().validate_python(received, strict=True)
     except ValidationError as error:
         faults = "\n".join(f"  - {_describe(fault)}" for fault in error.errors())
         raise ConfigurationError(
@@ -222,6 +223,12 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         )
     _check_rule(received["promotion"]["improvement"])
     check_network(received["training"]["network"], received["image_size_px"])
+
+
+@cache
+def _make_schema() -> TypeAdapter[Parameters]:
+    """Return the schema, which takes longer to make than parameters take to check."""
+    return TypeAdapter(Parameters)
 
 
 def _check_rule(improvement: Mapping[str, Any]) -> None:
