@@ -1,4 +1,4 @@
-"""Two storage roots, each made once and copied for every module that uses it.
+"""Two storage roots, each made once and put back for every module that uses it.
 
 `laboratory` holds two batches taken in and a champion; `judged` holds three nights that the gate
 has judged.
@@ -6,6 +6,7 @@ has judged.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from kedro.framework.session import KedroSession
 from mlflow import MlflowClient
 from registered import register_version
 from shortcuts import quick_sessions
-from storage_root import STORE, copy_storage, forget_mlflow_state, put_in_force, use_store
+from storage_root import (
+    STORE,
+    forget_mlflow_state,
+    put_back_storage,
+    put_in_force,
+    use_store,
+)
 from terminal import call
 
 from image_classification import tracking, vision
@@ -34,8 +41,10 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _template(tmp_path_factory: pytest.TempPathFactory, delivered: Path, empty_store: Path) -> Path:
-    storage = tmp_path_factory.mktemp("template")
+def _laboratories(
+    tmp_path_factory: pytest.TempPathFactory, delivered: Path, empty_store: Path
+) -> tuple[Path, Path]:
+    storage = tmp_path_factory.mktemp("laboratory") / "storage"
     with pytest.MonkeyPatch.context() as patch:
         put_in_force(patch, storage)
         tracking.connect(use_store(storage, empty_store))
@@ -47,8 +56,15 @@ def _template(tmp_path_factory: pytest.TempPathFactory, delivered: Path, empty_s
         call("deliver", str(few), "--name", "few", "--labelled-by", "Ada")
         run_pipeline("data_processing")
         _make_champion(storage)
+    return _keep(storage)
+
+
+def _keep(storage: Path) -> tuple[Path, Path]:
+    """Return a copy of a storage root, to put it back from, and the root."""
     forget_mlflow_state()
-    return storage
+    kept = storage.with_name("kept")
+    shutil.copytree(storage, kept, symlinks=True)
+    return kept, storage
 
 
 def _make_champion(storage: Path) -> None:
@@ -66,12 +82,13 @@ def _make_champion(storage: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def laboratory(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The storage root of a module of tests."""
-    return copy_storage(_template, tmp_path_factory.mktemp("laboratory") / "storage")
+def laboratory(_laboratories: tuple[Path, Path]) -> Path:
+    """The storage root, as it was made: MLflow and the configuration know its place already."""
+    put_back_storage(*_laboratories)
+    return _laboratories[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _sessions_read_once() -> Iterator[None]:
     with quick_sessions():
         yield
@@ -87,8 +104,8 @@ def in_laboratory(
 
 
 @pytest.fixture(scope="session")
-def _judged_template(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
-    storage = tmp_path_factory.mktemp("judged-template")
+def _judged_roots(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Path, Path]:
+    storage = tmp_path_factory.mktemp("judged") / "storage"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verification, "consume_version", consume)
         tracking.connect(use_store(storage, empty_store))
@@ -96,14 +113,14 @@ def _judged_template(tmp_path_factory: pytest.TempPathFactory, empty_store: Path
             EXPERIMENT, artifact_location=str(storage / "mlflow" / "artifacts")
         )
         judge_nights(storage)
-    forget_mlflow_state()
-    return storage
+    return _keep(storage)
 
 
 @pytest.fixture(scope="module")
-def judged(_judged_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The storage root of a module of tests."""
-    return copy_storage(_judged_template, tmp_path_factory.mktemp("judged") / "storage")
+def judged(_judged_roots: tuple[Path, Path]) -> Path:
+    """The storage root, as it was made."""
+    put_back_storage(*_judged_roots)
+    return _judged_roots[1]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from click.testing import Result
 from judged import MODEL
 from mlflow import MlflowClient
-from storage_root import copy_storage, put_back_storage
+from storage_root import put_back_storage
 from terminal import call, find_slow_imports, read_table
 
 from image_classification.champion import move, registry, verification
@@ -22,20 +21,11 @@ from image_classification.errors import VerificationError
 pytestmark = pytest.mark.usefixtures("in_judged")
 
 
-@pytest.fixture(scope="module")
-def _kept(_judged_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("decisions")
-    return shutil.copytree(
-        copy_storage(_judged_template, folder / "storage"), folder / "kept", symlinks=True
-    )
-
-
 @pytest.fixture
-def judged(_kept: Path) -> Path:
+def judged(_judged_roots: tuple[Path, Path]) -> Path:
     """The storage root, put back: what is written into a ledger cannot be taken out again."""
-    storage = _kept.with_name("storage")
-    put_back_storage(_kept, storage)
-    return storage
+    put_back_storage(*_judged_roots)
+    return _judged_roots[1]
 
 
 def read_entries(result: Result) -> pd.DataFrame:

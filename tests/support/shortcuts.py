@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,23 +30,56 @@ def quick_sessions() -> Iterator[None]:
     import dynaconf.utils.files
     from kedro.config import OmegaConfigLoader
 
-    read = OmegaConfigLoader.__getitem__
+    from image_classification.configuration.plain import PlainConfiguration
+    from image_classification.configuration.project import settle_words
+
+    read, read_plainly = OmegaConfigLoader.__getitem__, PlainConfiguration._read
     known: dict[str, dict[str, Any]] = {}
 
     def read_once(self: OmegaConfigLoader, key: str) -> dict[str, Any]:
         if key in self:  # given explicitly
             return read(self, key)
-        place = _describe_place(self, key)
+        place = _describe_place(key, self.conf_source, self.env, self.runtime_params)
         if place not in known:
             known[place] = read(self, key)
+        return known[place]
+
+    def read_plainly_once(self: PlainConfiguration, kind: str) -> dict[str, Any]:
+        place = _describe_place(kind, self._conf, self._env)
+        if place not in known:
+            known[place] = read_plainly(self, kind)
+        if kind == "parameters":
+            settle_words(self.project, known[place])
         return known[place]
 
     # Kedro's settings ask for the files of all their callers, which takes long below pytest.
     frugal = SimpleNamespace(stack=_list_callers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OmegaConfigLoader, "__getitem__", read_once)
+        patch.setattr(PlainConfiguration, "_read", read_plainly_once)
         patch.setattr(dynaconf.loaders.py_loader, "inspect", frugal)
         patch.setattr(dynaconf.utils.files, "inspect", frugal)
+        yield
+
+
+@contextmanager
+def quick_configuration() -> Iterator[None]:
+    """Let OmegaConf parse each text once: the content of a file, and a value with ``${...}``."""
+    import omegaconf.base
+    from omegaconf import OmegaConf
+
+    load = OmegaConf.load
+    known: dict[str, Any] = {}
+
+    def load_once(file: Any, **options: Any) -> Any:
+        text = file.getvalue() if isinstance(file, io.StringIO) else Path(file).read_text()
+        if text not in known:
+            known[text] = load(file, **options)
+        return deepcopy(known[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", staticmethod(load_once))
+        patch.setattr(omegaconf.base, "parse", cache(omegaconf.base.parse))
         yield
 
 
@@ -115,10 +150,11 @@ def _list_callers() -> list[Any]:
     return callers
 
 
-def _describe_place(loader: Any, key: str) -> str:
+def _describe_place(key: str, folder: str | Path, *more: Any) -> str:
     ours = ("IMAGE_CLASSIFICATION_", "MLFLOW_")
     environment = {name: value for name, value in os.environ.items() if name.startswith(ours)}
-    place = [key, loader.conf_source, loader.env, loader.runtime_params, environment, Path.cwd()]
+    files = {str(path): path.stat().st_mtime_ns for path in Path(folder).rglob("*.yml")}
+    place = [key, folder, files, *more, environment, Path.cwd()]
     return json.dumps(place, default=str, sort_keys=True)
 
 

@@ -48,6 +48,8 @@ def put_back_storage(kept: Path, storage: Path) -> None:
     for path in [*storage.iterdir(), *store.iterdir()]:
         if path.is_dir() and path != store:
             shutil.rmtree(path)
+        elif path.is_file() and path.parent == storage:
+            path.unlink()
     shutil.copytree(
         kept, storage, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(STORE.name)
     )
