@@ -49,17 +49,25 @@ def answers(store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.fixture
-def giver(answers: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Party:
-    """Staging, with a first champion and a version that was never one."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path / "staging"))
-    party = make_party("staging", tmp_path)
-    (tmp_path / "network.keras").write_bytes(b"a network")
-    for name in ("first", "second"):
-        tags = {registry.DIGEST_TAG: f"images of {name}", registry.IMAGES_TAG: "12"}
-        register_version(party.model_name, open_run(name), tags, tmp_path / "network.keras")
-    signature.use(party.signing)
-    party.release.promote("1", make_decision(theirs=None))
-    return party
+def giver(
+    store: Store, answers: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Party:
+    """Staging, with a first champion and a version that was never one.
+
+    It is made once for all tests, and put back for each.
+    """
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(store.folder / "staging"))
+    if not store.has("a giver"):
+        party = make_party("staging", store.folder)
+        (tmp_path / "network.keras").write_bytes(b"a network")
+        for name in ("first", "second"):
+            tags = {registry.DIGEST_TAG: f"images of {name}", registry.IMAGES_TAG: "12"}
+            register_version(party.model_name, open_run(name), tags, tmp_path / "network.keras")
+        signature.use(party.signing)
+        party.release.promote("1", make_decision(theirs=None))
+        store.keep("a giver")
+    store.put_back("a giver")
+    return make_party("staging", store.folder)
 
 
 @pytest.fixture

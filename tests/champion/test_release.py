@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -96,6 +98,11 @@ def score(right: int, version: str = "", images: int = 24) -> pd.DataFrame:
 
 
 def compare(challenger: int = 24, champion: str | None = None, right: int = 12) -> dict[str, Any]:
+    return copy.deepcopy(compare_once(challenger, champion, right))
+
+
+@cache
+def compare_once(challenger: int, champion: str | None, right: int) -> dict[str, Any]:
     theirs = score(right, champion) if champion else score(0).iloc[:0]
     return comparison.compare_predictions(score(challenger), theirs, CLASSES, POSITIVE, POLICY)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, repeat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """No image: none is looked at."""
+    return tmp_path_factory.mktemp("cells")
 
 
 def test_a_task_that_finds_another_configuration_than_the_run_began_with_does_nothing(

@@ -48,13 +48,12 @@ class Store:
         tracking.connect(self.uri)
 
     def keep(self, name: str) -> None:
-        """Keep what the store and the ledger hold now."""
+        """Keep what the store holds now, and the folders beside it."""
         kept = self.folder / "kept" / name
         kept.mkdir(parents=True)
         copy_database(self.folder / "mlflow.db", kept / "mlflow.db")
-        for part in ("ledger", "artifacts"):
-            if (self.folder / part).exists():
-                shutil.copytree(self.folder / part, kept / part)
+        for part in self._list_parts(self.folder):
+            shutil.copytree(part, kept / part.name)
 
     def has(self, name: str) -> bool:
         """Tell whether something was kept under a name."""
@@ -64,11 +63,16 @@ class Store:
         """Put back what was kept under a name, and let MLflow use it."""
         kept = self.folder / "kept" / name
         copy_database(kept / "mlflow.db", self.folder / "mlflow.db")
-        for part in ("ledger", "artifacts"):
-            shutil.rmtree(self.folder / part, ignore_errors=True)
-            if (kept / part).exists():
-                shutil.copytree(kept / part, self.folder / part)
+        for part in self._list_parts(self.folder):
+            shutil.rmtree(part)
+        for part in self._list_parts(kept):
+            shutil.copytree(part, self.folder / part.name)
         self.connect()
+
+    @staticmethod
+    def _list_parts(folder: Path) -> list[Path]:
+        """Return the folders that belong to what the store holds."""
+        return [path for path in folder.iterdir() if path.is_dir() and path.name != "kept"]
 
 
 @pytest.fixture(scope="session")
