@@ -115,7 +115,7 @@ class CeleryNights:
             running = (one for one in tasks if one["state"] == "running")
             return next((one for one in running if one["task_id"] == task_id), None)
 
-        return wait_for(find, f"{task_id} never ran", 300)
+        return wait_for(find, f"{task_id} never ran", 300, pause_s=0.5)  # Airflow has other work
 
     def read_log(self, run_id: str, task_id: str) -> str:
         """Return what the first try of a task has logged so far, as Airflow's page shows it."""
@@ -124,12 +124,12 @@ class CeleryNights:
         return "\n".join(str(line.get("event")) for line in lines)
 
 
-def wait_for(find: Callable[[], Any], fault: str, patience_s: float) -> Any:
+def wait_for(find: Callable[[], Any], fault: str, patience_s: float, pause_s: float = 0.1) -> Any:
     """Return what is found, once it is there."""
     deadline = time.monotonic() + patience_s
     while not (found := find()):
         assert time.monotonic() < deadline, fault
-        time.sleep(0.1)
+        time.sleep(pause_s)
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from nights import PROJECT
+from nights import PARSED_ONCE, PROJECT
 
 from image_classification.local.services import Stack, find_port
 from image_classification.machine.stack import STACK_VARIABLE
@@ -57,6 +57,10 @@ class CeleryStack(Stack):
     # It would start a plain stack's services.
     is_watched = False
 
+    def start(self, ports: tuple[int, int] | None = None) -> None:
+        """Start all; not at the ports that a plain stack takes, which may start at that moment."""
+        super().start(ports or (find_port(15000), find_port(18080)))
+
     @property
     def address(self) -> str:
         return f"postgresql://airflow@{self.host}:{self.postgres_port}/postgres"
@@ -69,7 +73,7 @@ class CeleryStack(Stack):
             if not name.endswith(ELSEWHERE)
         }
         storage = {"IMAGE_CLASSIFICATION_STORAGE": self.root}
-        return given | self._read_settings() | concurrency | storage
+        return given | self._read_settings() | PARSED_ONCE | concurrency | storage
 
     def find_worker(self) -> psutil.Process:
         """Return the first process of a worker."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
-from nights import PROJECT
+from nights import PARSED_ONCE, PROJECT
 
 from image_classification.local.services import Stack
 from image_classification.local.synthetic import make_cells
@@ -102,10 +102,14 @@ class SharedStack(Stack):
             {"name": each.name, "classpath": BUNDLE, "kwargs": {"path": str(each / "dags")}}
             for each in folders
         ]
-        ours = super().environment() | {
-            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
-            "AIRFLOW__IMAGE_CLASSIFICATION__PROJECTS": ",".join(map(str, folders[1:])),
-        }
+        ours = (
+            super().environment()
+            | PARSED_ONCE
+            | {
+                "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+                "AIRFLOW__IMAGE_CLASSIFICATION__PROJECTS": ",".join(map(str, folders[1:])),
+            }
+        )
         # Where batches arrive and are kept follows from the storage of each.
         for name in ("IMAGE_CLASSIFICATION_INCOMING", "IMAGE_CLASSIFICATION_IMAGES"):
             del ours[name]

@@ -14,6 +14,9 @@ from image_classification.local.services import Stack
 PROJECT = Path(__file__).resolve().parents[2]
 DAG_ID = "retraining"
 
+PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}
+"""DAG files that do not change are parsed when Airflow starts, and not each half minute again."""
+
 BAD = {
     "b-typo": "its folder is not a class",
     "c-pipe": "labels.csv of batch 'c-pipe' cannot be read: it is a pipe",
