@@ -96,8 +96,9 @@ DIST := --dist loadfile --no-loadscope-reorder
 test: install ## The tests that need no service
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 $(DIST) -m "not slow and not end_to_end and not browser"
 
+# They wait for services as often as for a processor: three of them keep two processors busy.
 test-slow: install ## The other tests: real services, a real browser
-	$(BIN)/python -m pytest -n 2 $(DIST) -m "slow or end_to_end or browser"
+	$(BIN)/python -m pytest -n 3 $(DIST) -m "slow or end_to_end or browser"
 
 test-all: test test-slow ## All tests
 
