@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,9 @@ def find_users(stack: ImageStack) -> Iterator[int]:
     """Yield the user of each process that buildah has started for a stack."""
     for name in ("mlflow", "api-server", "scheduler", "dag-processor", "triggerer", "worker"):
         for process in psutil.Process(stack.processes[name][0]).children(recursive=True):
-            if not "".join(process.cmdline()[:1]).startswith("buildah"):
-                yield process.uids().effective
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                if not "".join(process.cmdline()[:1]).startswith("buildah"):
+                    yield process.uids().effective
 
 
 def test_the_night_promotes_the_first_champion(night: ImageNight) -> None:
