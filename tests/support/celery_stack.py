@@ -57,10 +57,6 @@ class CeleryStack(Stack):
     # It would start a plain stack's services.
     is_watched = False
 
-    def start(self, ports: tuple[int, int] | None = None) -> None:
-        """Start all; not at the ports that a plain stack takes, which may start at that moment."""
-        super().start(ports or (find_port(15000), find_port(18080)))
-
     @property
     def address(self) -> str:
         return f"postgresql://airflow@{self.host}:{self.postgres_port}/postgres"
