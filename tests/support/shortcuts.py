@@ -6,12 +6,12 @@ import inspect
 import io
 import json
 import os
+import pickle
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,13 +69,13 @@ def quick_configuration() -> Iterator[None]:
     from omegaconf import OmegaConf
 
     load = OmegaConf.load
-    known: dict[str, Any] = {}
+    known: dict[str, bytes] = {}
 
     def load_once(file: Any, **options: Any) -> Any:
         text = file.getvalue() if isinstance(file, io.StringIO) else Path(file).read_text()
         if text not in known:
-            known[text] = load(file, **options)
-        return deepcopy(known[text])
+            known[text] = pickle.dumps(load(file, **options))
+        return pickle.loads(known[text])  # noqa: S301 - what this process has written
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OmegaConf, "load", staticmethod(load_once))
