@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from arrivals import deliver_cells
 from shortcuts import quick_catalogs, quick_configuration, quick_stores
@@ -38,6 +39,10 @@ for name in list(os.environ):
     if name.startswith(("AIRFLOW__", "IMAGE_CLASSIFICATION_")) or name == "MLFLOW_TRACKING_URI":
         del os.environ[name]
 
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 LONGEST = (
     "tests/end_to_end/",

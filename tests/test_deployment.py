@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -56,7 +57,7 @@ def known_options() -> dict[str, set[str]]:
 
     described = dict(conf.configuration_description)
     for name in PROVIDED:
-        if find_spec(name):
+        with suppress(ModuleNotFoundError):  # the extra is not installed
             described |= import_module(f"{name}.get_provider_info").get_provider_info()["config"]
     return {section: set(each["options"]) for section, each in described.items()}
 
