@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,12 +147,13 @@ def _tables_made_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _parsed_once() -> Iterator[None]:
-    """Let Kedro find the class of each kind of dataset once, and parse each text once."""
-    if "kedro.io" in sys.modules:
-        with quick_catalogs(), quick_configuration():
-            yield
-    else:
+def _read_once() -> Iterator[None]:
+    """Let Kedro find the class of each kind of dataset once, and OmegaConf parse each text once."""
+    with ExitStack() as stack:
+        if "omegaconf" in sys.modules:
+            stack.enter_context(quick_configuration())
+        if "kedro.io" in sys.modules:
+            stack.enter_context(quick_catalogs())
         yield
 
 

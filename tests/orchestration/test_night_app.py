@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import airflow_home  # noqa: F401 - before Airflow is imported
@@ -22,12 +23,19 @@ RUN_ID = "a" * 32
 PAGE = '<html><body><a href="index.html">All nights</a></body></html>'
 
 
+@pytest.fixture(scope="module")
+def _storage(tmp_path_factory: pytest.TempPathFactory, sessions_read_once: None) -> Path:
+    """The place of a storage: one for all tests, so that its configuration is read once."""
+    return tmp_path_factory.mktemp("laboratory") / "storage"
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the pages, in a storage that is in force."""
-    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(tmp_path))
-    (tmp_path / "pages").mkdir()
-    return tmp_path / "pages"
+def folder(_storage: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the pages, in an empty storage that is in force."""
+    monkeypatch.setenv("IMAGE_CLASSIFICATION_STORAGE", str(_storage))
+    shutil.rmtree(_storage, ignore_errors=True)
+    (_storage / "pages").mkdir(parents=True)
+    return _storage / "pages"
 
 
 @pytest.fixture
@@ -177,7 +185,7 @@ def test_each_project_and_environment_shows_its_own_pages_to_its_own_readers(
         night_app, "require_reader", lambda dag_id: Depends(lambda: asked.append(dag_id))
     )
     for scope in ("", "leaves", "leaves-production"):
-        pages = tmp_path / scope / "pages"
+        pages = folder.parent / scope / "pages"
         pages.mkdir(parents=True, exist_ok=True)
         (pages / "index.html").write_text(f"<body>nights of {scope}</body>")
         run = f"{scope}-retraining/one" if scope else "retraining/one"
