@@ -121,7 +121,6 @@ def serve_store(patch: pytest.MonkeyPatch, host: str = "127.0.0.1") -> Iterator[
     import logging
 
     import s3fs
-    from botocore import retryhandler
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -141,9 +140,6 @@ def serve_store(patch: pytest.MonkeyPatch, host: str = "127.0.0.1") -> Iterator[
     patch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
     patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # Between their tries clients wait seconds; here, a tenth of it.
-    wait = retryhandler.delay_exponential
-    patch.setattr(retryhandler, "delay_exponential", lambda *how, **more: wait(*how, **more) / 10)
     s3fs.S3FileSystem.clear_instance_cache()  # clients of an earlier store
     try:
         yield gate
