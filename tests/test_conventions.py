@@ -211,3 +211,30 @@ def test_each_contract_notices_a_breach_in_a_module_that_it_does_not_name(tmp_pa
         assert breach in said, name
     # A module at the top that no row of the layers knows.
     assert "errors_of_ours" in said
+
+
+def find_left_out(root: Path, config: pytest.Config) -> list[str]:
+    """Return the test files that `config` does not collect: themselves, or a folder above."""
+    ignore = config.hook.pytest_ignore_collect
+    return [
+        path.relative_to(root).as_posix()
+        for path in sorted(root.rglob("test_*.py"))
+        if any(
+            ignore(collection_path=place, config=config)
+            for place in (path, *path.parents)
+            if place.is_relative_to(root)
+        )
+    ]
+
+
+def test_the_quick_tests_leave_out_only_what_is_for_the_slow_ones(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = PROJECT / "tests"
+    monkeypatch.setattr(pytestconfig.option, "markexpr", "not slow and not end_to_end")
+    left_out = find_left_out(tests, pytestconfig)
+    assert {"test_package.py", "end_to_end/test_nights.py"} < set(left_out)
+    whole = re.compile(r"^pytestmark = \[?[\w\s.,]*pytest\.mark\.end_to_end", re.MULTILINE)
+    assert [name for name in left_out if not whole.search((tests / name).read_text())] == []
+    monkeypatch.setattr(pytestconfig.option, "markexpr", "slow or end_to_end or browser")
+    assert find_left_out(tests, pytestconfig) == []
