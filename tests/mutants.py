@@ -48,7 +48,9 @@ def main() -> int:
         process.start()
         process.join()
         if process.exitcode:
-            sys.exit(f"{folder}: mutmut failed, exit code {process.exitcode}.")
+            lines.append(f"{folder:<12}mutmut failed, exit code {process.exitcode}")
+            short = True
+            continue
         statuses = read_statuses(place)
         line, share = describe(folder, statuses)
         lines.append(line)

@@ -55,6 +55,17 @@ def test_who_reads_it_beside_another_reads_no_file_again(
     assert grown.num_rows == 2
 
 
+def test_a_file_that_a_patient_was_taken_out_of_is_read_again(tmp_path: Path) -> None:
+    write(tmp_path, "1", a=["x", "y"])
+    first = AppendedTable(LOCAL, str(tmp_path), ["a"])
+    assert first.read() is not None
+    write(tmp_path, "1", a=["x"])
+    for table in (first, AppendedTable(LOCAL, str(tmp_path), ["a"])):
+        found = table.read()
+        assert found is not None
+        assert found.to_pydict() == {"a": ["x"]}
+
+
 def test_a_long_table_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(appended, "HELD_ROWS", 1)
     write(tmp_path, "1", a=["x", "y"])

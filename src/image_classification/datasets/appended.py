@@ -1,4 +1,7 @@
-"""A table that only grows: Parquet files in a folder, of which none is ever changed."""
+"""A table that only grows: Parquet files in a folder, each written once.
+
+Only a patient who is forgotten is taken out of files that were written.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import fsspec
 import pyarrow as pa
 from pyarrow import parquet
 
-from image_classification.datasets.cache import open_entry
+from image_classification.datasets.cache import identify_content, open_entry
 from image_classification.datasets.file import is_local, read_in_parts
 from image_classification.datasets.record import FAULTS, explain_fault, list_files
 
@@ -27,8 +30,10 @@ HELD_ROWS = 200_000
 """A table of up to this many rows is kept in memory, some 300 bytes each. A longer one is read
 again each time."""
 
-_held: WeakValueDictionary[tuple[str, tuple[str, ...] | None], pa.Table] = WeakValueDictionary()
-"""Parts of appended tables that this process keeps, by address and columns read."""
+_held: WeakValueDictionary[tuple[tuple[str, ...], tuple[str, ...] | None], pa.Table] = (
+    WeakValueDictionary()
+)
+"""Parts of appended tables that this process keeps, by their content and the columns read."""
 
 
 class AppendedTable:
@@ -59,7 +64,7 @@ class AppendedTable:
     def read(self) -> pa.Table | None:
         """Read all rows, in the order they were added; None if nothing was added yet.
 
-        A part never changes, so those who read the same table in one process read it once.
+        Those who read the same table in one process read a part once, until it is another one.
         """
         entries = list(list_files(self._filesystem, self._root, SUFFIX).values())
         if not entries:
@@ -80,17 +85,17 @@ class AppendedTable:
         return [self._find_part(entry) for entry in entries]
 
     def _find_part(self, entry: Mapping[str, Any]) -> pa.Table:
-        address = self._filesystem.unstrip_protocol(entry["name"])
         columns = None if self._more_columns else tuple(self._columns)
-        part = _held.get((address, None)) or _held.get((address, columns))
-        if part is None:
 
-            def read(path: Path) -> pa.Table:
-                # Opened, so that columns nobody asked for are not read.
-                with pa.OSFile(str(path)) as file:
-                    return parquet.ParquetFile(file).read(columns=columns, use_threads=False)
+        def read(path: Path) -> pa.Table:
+            # Opened, so that columns nobody asked for are not read.
+            with pa.OSFile(str(path)) as file:
+                return parquet.ParquetFile(file).read(columns=columns, use_threads=False)
 
-            with explain_fault(entry["name"], (*FAULTS, pa.ArrowException)):
+        with explain_fault(entry["name"], (*FAULTS, pa.ArrowException)):
+            content = identify_content(self._filesystem, entry)
+            part = _held.get((content, None)) or _held.get((content, columns))
+            if part is None:
                 part = open_entry(self._filesystem, entry, read)
-            _held[address, columns] = part
+                _held[content, columns] = part
         return part

@@ -187,10 +187,21 @@ def forget_entry(filesystem: fsspec.AbstractFileSystem, entry: Mapping[str, Any]
         _locate(filesystem, entry).unlink(missing_ok=True)
 
 
+def identify_content(
+    filesystem: fsspec.AbstractFileSystem, entry: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return what tells one content of a file that was listed from another one."""
+    if is_local(filesystem):
+        status = Path(entry["name"]).stat()
+        changes = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return (entry["name"], *map(str, changes))
+    content = [str(entry.get(key)) for key in ("size", *CONTENT_KEYS)]
+    return (filesystem.unstrip_protocol(entry["name"]), *content)
+
+
 def _locate(filesystem: fsspec.AbstractFileSystem, entry: Mapping[str, Any]) -> Path:
     """Return the local place of one content of a file: another content has another one."""
-    content = [str(entry.get(key)) for key in ("size", *CONTENT_KEYS)]
-    facts = repr((filesystem.unstrip_protocol(entry["name"]), *content))
+    facts = repr(identify_content(filesystem, entry))
     return open_folder("files") / hashlib.sha256(facts.encode()).hexdigest()
 
 

@@ -91,7 +91,7 @@ class RecordsDataset(_IndexDataset):
 
 
 class AppendedTableDataset(_IndexDataset):
-    """A Parquet table that only grows: each save adds a file, and no file is ever changed.
+    """A Parquet table that only grows: each save adds a file, and changes none.
 
     The files are named by time and content, so that they are read in the order they were
     written.
@@ -125,7 +125,7 @@ class AppendedTableDataset(_IndexDataset):
     def load(self) -> pd.DataFrame:
         """Read all rows, in the order they were added; no rows if nothing was added yet.
 
-        A part never changes, so the datasets of one catalog together read it once.
+        The datasets of one catalog together read a part once.
         """
         table = self._table.read()
         # Joined before pandas sees it: a year of nights then costs little more than one night.
