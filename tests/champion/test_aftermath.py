@@ -19,7 +19,8 @@ from image_classification.champion.aftermath import Aftermath
 from image_classification.champion.audit import Audit
 from image_classification.champion.record import PLOTS
 from image_classification.champion.statement import DecisionRun, Statement
-from image_classification.errors import LedgerError, RegistryError
+from image_classification.configuration.tag import PROMOTION
+from image_classification.errors import LedgerError, RegistryError, SealedError
 from image_classification.gate import judgement
 
 AIRFLOW = DecisionRun("run", "retraining/manual__1", "http://airflow")
@@ -272,6 +273,24 @@ def test_a_run_that_was_trained_again_after_its_model_was_logged_is_refused(
     note = {**NOTE, "network_digest": "of the network before"}
     with pytest.raises(RegistryError, match=r"of another network.*Trigger a new run"):
         log_model(monkeypatch, tmp_path, AIRFLOW, note)
+
+
+@pytest.mark.parametrize(
+    ("run", "named"),
+    [(AIRFLOW, "retraining/manual__1 may not"), (DecisionRun("run"), "This run may")],
+)
+@pytest.mark.parametrize("entry", [None, {"event": "promoted"}])
+def test_what_was_decided_is_not_decided_again_and_the_run_is_named(
+    run: DecisionRun, named: str, entry: dict[str, str] | None
+) -> None:
+    after = Aftermath(make_catalog(decision={"challenger": {"version": "4"}}), run)
+    after.__dict__["release"] = SimpleNamespace(read_last=lambda: entry)
+    after.refuse_sealed({"another part"})
+    if entry is None:
+        after.refuse_sealed({PROMOTION})
+        return
+    with pytest.raises(SealedError, match=f"^{named}.*ledger holds what came of it.*Trigger a new"):
+        after.refuse_sealed({PROMOTION})
 
 
 @pytest.mark.parametrize(("error", "stops"), [(RegistryError, False), (LedgerError, True)])

@@ -294,6 +294,16 @@ class TestReadability:
         assert "\n- 2026-11-22 02:31: v4 promoted, by the policy: the 0th time" in text
         assert text.endswith("\n\n… cut here: `image-classification explain` tells all of it.")
 
+    def test_it_is_cut_between_two_lines_and_no_earlier_than_it_must(self) -> None:
+        history = [promote(comment=f"the {number}th time, " * 8) for number in range(60)]
+        text = render(history=history).removesuffix(
+            "\n\n… cut here: `image-classification explain` tells all of it."
+        )
+        lines = [line for line in text.splitlines() if "th time" in line]
+        longest = max(map(len, lines))
+        assert LONGEST_CARD - 70 - longest - 1 <= len(text)
+        assert lines[-1].count("th time") == 8
+
     def test_one_endless_line_is_cut_too(self) -> None:
         text = render(promote(reason="x" * 9000))
         assert len(text) == LONGEST_CARD == 5000

@@ -115,6 +115,17 @@ class TestChanges:
         assert f"Entry {number} was removed: 0000000{number}.json is missing" in faults
         assert store.entries[-1]["version"] == "2"
 
+    def test_one_that_was_edited_after_one_that_was_removed_is_named_too(
+        self, store: MemoryStore
+    ) -> None:
+        write(store, decided("3"))
+        del store.files["00000001.json"]
+        record = json.loads(store.files["00000003.json"]) | {"at": "2020-01-01T00:00:00+00:00"}
+        store.files["00000003.json"] = encode_record(record)
+        faults = store.read().faults
+        assert "Entry 1 was removed: 00000001.json is missing" in faults
+        assert any(fault.startswith("Entry 3 was edited, or entry 4") for fault in faults)
+
     @pytest.mark.parametrize(
         ("content", "fault"),
         [

@@ -81,6 +81,19 @@ def test_artifacts_of_all_runs_are_scrubbed_deleted_ones_too(tmp_path: Path) -> 
     assert remove_all(tmp_path) == []
 
 
+def test_a_card_that_names_a_patient_shows_the_pseudonym_and_the_others_stay(
+    tmp_path: Path,
+) -> None:
+    cards = {"of C5": "of p-1", "of C6": "of C6"}
+    versions = [register_version(name)[1] for name in ("one", "two")]
+    for version, card in zip(versions, cards, strict=True):
+        registry.describe_version(MODEL, version, {}, card)
+    assert remove_all(tmp_path) == ["cards"]
+    told = [registry.get_version(MODEL, version).description for version in versions]
+    assert told == list(cards.values())
+    assert remove_all(tmp_path) == []
+
+
 def test_it_is_known_which_versions_have_seen_whom(tmp_path: Path) -> None:
     register_version("one", IMAGES)
     register_version("two", IMAGES[2:])

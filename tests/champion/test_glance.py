@@ -47,9 +47,11 @@ def test_nothing_is_to_be_done_where_mlflow_has_copies_of_all(
     assert look(entries, champion, copied)
 
 
-@pytest.mark.parametrize("copied", [None, 1, "many"])
-def test_an_entry_without_a_copy_is_to_be_copied(copied: object) -> None:
-    assert not look([PROMOTION], "1", copied)
+@pytest.mark.parametrize(
+    ("number", "copied"), [(2, None), (2, 1), (2, "many"), (1, "many"), (1, None)]
+)
+def test_an_entry_without_a_copy_is_to_be_copied(number: int, copied: object) -> None:
+    assert not look([{**PROMOTION, "number": number}], "1", copied)
 
 
 def test_a_move_that_was_intended_is_to_be_ended() -> None:

@@ -114,6 +114,13 @@ class TestHistory:
         versions = [entry["version"] for entry in ledger.sort_entries(reversed(entries))]
         assert versions == ["1", "2", "3", "1", "9", "10"]
 
+    def test_numbered_entries_follow_those_of_an_earlier_release(self) -> None:
+        old, new = tell("+1", "+2")
+        # A clock that was put back does not turn the numbers round.
+        numbered = [{**new, "number": 2, "at": old["at"]}, {**old, "number": 10}]
+        found = ledger.sort_entries([*reversed(numbered), old])
+        assert [entry.get("number") for entry in found] == [None, 2, 10]
+
     def test_a_promotion_that_moved_nothing_adds_nobody(self) -> None:
         again = make_entry(verdict.PROMOTED, "1", "1", "1", at="2026-11-23T00:00:00.000+00:00")
         assert ledger.trace_champions([*tell("+1"), again]) == ["1"]

@@ -16,7 +16,7 @@ from typing import Any
 import fsspec
 import pytest
 from bucket import make_bucket, serve_store
-from judgement import make_decision
+from judgement import make_decision, make_facts
 from kills import Killed, kill_at
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -229,6 +229,19 @@ class TestRetries:
         (said, *_) = open_release(store.ledger).look()
         assert said.endswith("was left half done: it answers as stored, and is done.")
         assert check_agreement(store.ledger) == verdict.PROMOTED
+
+    @pytest.mark.parametrize("package", [None, {"load_s": 1.0, "digest": "d"}])
+    def test_the_look_verifies_it_with_what_the_decision_had_measured(
+        self, nights: tuple[str, str], store: Store, package: dict[str, Any] | None
+    ) -> None:
+        decision = {**decide(), "facts": {**make_facts(), "package": package}}
+        begun = open_release(store.ledger, nights[1])
+        stop_before("verify_champion", lambda: begun.promote(SECOND, decision))
+        asked: list[Any] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(move, "verify_champion", lambda *given: asked.append(given))
+            open_release(store.ledger).look()
+        assert asked == [(MODEL, SECOND, POLICY["golden_tolerance"], package)]
 
     def test_a_champion_that_does_not_answer_then_is_taken_back(
         self, nights: tuple[str, str], store: Store, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ from ledger_store import MemoryStore as Ledger
 
 from image_classification import tracking
 from image_classification.champion import lineage, record, registry
+from image_classification.champion.chain import DECIDED
 from image_classification.champion.record import Recorder
 from image_classification.champion.statement import DecisionRun, Statement
 from image_classification.gate import judgement, verdict
@@ -351,6 +352,55 @@ class TestVersion:
         make_recorder(Ledger(), own).record(verdict.KEPT, "4", make_decision(), POLICY)
         assert "[Decision]" not in versions.cards["4"]
         assert "DAG run" not in versions.cards["4"]
+
+
+class TestMissingCopies:
+    """A run was stopped after it had written its entry, and before MLflow had a copy."""
+
+    @pytest.mark.parametrize(
+        ("copied", "written"),
+        [
+            (None, [1, 2, 3]),
+            ("0 sha256:0", [1, 2, 3]),
+            ("many sha256:0", [1, 2, 3]),
+            ("1 sha256:0", [2, 3]),
+            ("1", [2, 3]),
+            ("3 sha256:0", []),
+            ("9 sha256:0", []),
+        ],
+    )
+    def test_entries_after_the_newest_copy_are_written(
+        self, logged: list[Any], monkeypatch: pytest.MonkeyPatch, copied: str | None, written: Any
+    ) -> None:
+        tags = {} if copied is None else {registry.LEDGER_TAG: copied}
+        monkeypatch.setattr(registry, "read_model_tags", lambda _: tags)
+        monkeypatch.setattr(registry, "read_all_tags", lambda _: {"4": {"decision": "kept"}})
+        ledger = Ledger()
+        for second in range(3):
+            said = Statement("Ada", comment=f"the {second}th")
+            ledger.journal.add(
+                lambda _, said=said: {
+                    **make_recorder(ledger).make_entry(verdict.KEPT, "4", make_decision(), said),
+                    "step": DECIDED,
+                }
+            )
+        sentences = [f"MLflow had no copy of entry {one}: it was written" for one in written]
+        assert make_recorder(ledger).publish_missing() == sentences
+        assert [entry["number"] for _, entry, _ in logged] == written
+
+    def test_a_mark_that_somebody_removed_is_left_to_the_audit(
+        self, logged: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger = Ledger()
+        make_recorder(ledger).record(verdict.KEPT, "4", make_decision(), POLICY)
+        logged.clear()
+        copy = {registry.LEDGER_TAG: "1 sha256:0"}
+        monkeypatch.setattr(registry, "read_all_tags", lambda _: {"4": copy, "5": {}})
+        monkeypatch.setattr(registry, "read_model_tags", lambda _: {})
+        assert make_recorder(ledger).publish_missing() == []
+        monkeypatch.setattr(registry, "read_model_tags", lambda _: None)
+        assert make_recorder(ledger).publish_missing() == []
+        assert logged == []
 
 
 class TestCommit:

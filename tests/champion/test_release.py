@@ -178,7 +178,9 @@ class TestPromotion:
         self, open_release: Callable[..., Release], consumer: Consumer, entries: LedgerDataset
     ) -> None:
         run_id, first = register("first")
-        open_release(run_id).promote(first, decide())
+        outcome = open_release(run_id).promote(first, decide())
+        assert outcome.startswith(f"promoted v{first}: ")
+        assert "replaces" not in outcome
         assert champion() == first
         assert consumer.asked == [f"models:/{MODEL}@champion"]
         assert events(entries) == [("promoted", first, None, first)]
@@ -206,6 +208,18 @@ class TestPromotion:
         assert card_of(first).startswith("Was champion until ")
         assert "**Promoted**" in card_of(first)
         assert "“looked at”" in card_of(second)
+
+    @pytest.mark.usefixtures("consumer")
+    def test_a_version_of_another_environment_says_whom_it_replaces(
+        self, open_release: Callable[..., Release], entries: LedgerDataset
+    ) -> None:
+        told = Statement("Ada", reason="from staging")
+        for name, ending in (("first", ""), ("second", "; it replaces v1")):
+            run_id, version = register(name)
+            outcome = open_release(run_id).bring_in(version, told)
+            assert outcome == f"brought in v{version}, by Ada: from staging{ending}"
+            assert champion() == version
+        assert [entry[0] for entry in events(entries)] == [verdict.BROUGHT_IN] * 2
 
     def test_promoting_twice_is_promoting_once(
         self, first: str, open_release: Callable[..., Release], entries: LedgerDataset
@@ -470,8 +484,11 @@ class TestOutdatedMoves:
     def test_the_same_challenger_judged_twice_at_once_is_promoted_once(
         self, first: str, second: str, open_release: Callable[..., Release], entries: LedgerDataset
     ) -> None:
-        with pytest.raises(ChampionMovedError, match="Version 2 is champion already: promoted by"):
+        with pytest.raises(ChampionMovedError) as refusal:
             open_release(register("other")[0]).promote(second, decide(first))
+        (move,) = [one for one in entries.load().values() if one["champion_after"] == second][:1]
+        told = f"promoted by {move['by']}, {move['mlflow_url']}. Nothing was moved."
+        assert str(refusal.value) == f"Version 2 is champion already: {told}"
         assert champion() == second
         assert [entry[0] for entry in events(entries)] == ["promoted", "promoted", "lost race"]
 

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from model_signing import verifying
 
 from image_classification.champion import signature
 from image_classification.configuration.signing import Signing
@@ -82,6 +83,41 @@ def test_a_key_that_cannot_be_used_is_an_error_of_ours(key: Path, files: Path) -
         SignatureError, match=r"cannot be signed by method 'key'.*Nothing was logged"
     ):
         signature.sign_folder(files)
+
+
+def test_a_key_that_is_kept_elsewhere_is_placed_whole_and_once(
+    key: Path, files: Path, tmp_path: Path
+) -> None:
+    private = signature.make_private_key()
+    signature.place_key(key, private)
+    assert key.read_bytes() == private
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert key.parent.stat().st_mode & 0o777 == 0o700
+    assert not signature.needs_key()
+    signature.sign_folder(files)
+    signature.check_folder(files, "v1")
+    written = [path.stat().st_ino for path in (key, key.with_suffix(".pub"))]
+    signature.place_key(key, private)
+    assert [path.stat().st_ino for path in (key, key.with_suffix(".pub"))] == written
+    signature.place_key(key, signature.make_private_key())
+    with pytest.raises(SignatureError, match="v1 is not what was packaged and signed"):
+        signature.check_folder(files, "v1")
+
+
+def test_a_signer_of_sigstore_is_known_by_both_names_of_the_configuration(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def use(_: object, **names: str) -> None:
+        asked.append(names)
+
+    monkeypatch.setattr(verifying.Config, "use_sigstore_verifier", use)
+    monkeypatch.setattr(verifying.Config, "verify", lambda *_: None)
+    signature.use({"method": "sigstore", "identity": "a@lab", "identity_provider": "https://id"})
+    (files / signature.SIGNATURE).write_text("{}")
+    signature.check_folder(files, "v1")
+    assert asked == [{"identity": "a@lab", "oidc_issuer": "https://id"}]
 
 
 def test_a_damaged_signature_is_an_error_of_ours(files: Path) -> None:
