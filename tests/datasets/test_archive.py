@@ -298,6 +298,15 @@ def test_a_folder_is_one_however_it_is_written(name: bytes, system: int, attribu
     assert read(content) == {"P/1.png": b"1"}
 
 
+def test_an_empty_file_of_dos_is_no_folder() -> None:
+    file = io.BytesIO()
+    info = zipfile.ZipInfo("P/empty.png")
+    info.create_system, info.external_attr = 0, 0x20
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(info, b"")
+    assert read(file.getvalue()) == {"P/empty.png": b""}
+
+
 def test_a_link_is_known_as_one() -> None:
     content = named(b"P/1.png", 3, attributes=0o120777 << 16)
     with open_archive(io.BytesIO(content), "b.zip") as archive:

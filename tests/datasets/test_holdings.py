@@ -99,6 +99,24 @@ def test_pixels_are_listed_by_their_size(tmp_path: Path) -> None:
     ]
 
 
+def test_whoever_is_stopped_leaves_no_list_of_pixels_that_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.npy", "a.parquet", "b.npy", "b.parquet"):
+        put(tmp_path / "pixels/32px" / name)
+    held = open_holdings(tmp_path)
+    gone: list[str] = []
+    remove = type(held._filesystem).rm_file
+
+    def note(filesystem: Any, path: str) -> None:
+        gone.append(Path(path).name)
+        remove(filesystem, path)
+
+    monkeypatch.setattr(type(held._filesystem), "rm_file", note)
+    held.let_go({"pixels": ["32px"]})
+    assert gone == ["a.parquet", "b.parquet", "a.npy", "b.npy"]
+
+
 def test_what_a_plan_lists_goes_and_the_rest_stays(tmp_path: Path) -> None:
     root, tasks = tmp_path / "storage", tmp_path / "airflow" / "logs"
     gone = [
@@ -164,6 +182,7 @@ class TestMlflow:
         (found,) = held.list_versions()
         model_id = registry.find_model_id(MODEL, version)
         assert (found["version"], found["run_id"], found["model_id"]) == ("1", run_id, model_id)
+        assert found["tags"] == dict(registry.get_version(MODEL, version).tags)
         assert set(found["aliases"]) == {registry.CHAMPION, registry.CHALLENGER}
         assert abs(datetime.fromisoformat(found["created_at"]).timestamp() - time.time()) < 600
         assert held.list_uses() == [

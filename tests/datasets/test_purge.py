@@ -144,6 +144,35 @@ def test_the_same_image_under_the_name_of_another_patient_goes_too(known: Labora
     assert find_traces(known.storage, list_theirs) == []
 
 
+def test_what_was_set_aside_or_has_only_arrived_goes_too_and_is_named_by_its_kind(
+    known: Laboratory,
+) -> None:
+    aside = known.storage / "damaged" / "index" / "screenings" / "first.json"
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"C7P7ThinF, cut sho")
+    unfinished = known.storage / "index" / "screenings" / "later.json.partial"
+    unfinished.write_bytes(b"C7P7ThinF")
+    theirs = [path.rpartition("/")[2] for path in IMAGES]
+    arrived = {f"{POSITIVE}/{name}": IMAGES[f"{POSITIVE}/{name}"] for name in theirs[:2]}
+    known.deliver("third", {**arrived, **OTHERS})
+    note = known.storage / "runs" / "local" / "note.txt"
+    note.write_bytes(b"C7 and \xff")
+
+    done = purge(known)
+    assert done["files that have arrived"] == 2
+    assert done["damaged files"] == 1
+    assert done["unfinished files"] == 1
+    assert done["tables, records and pages"] >= 1
+    assert None not in done
+    assert not aside.exists()
+    assert not unfinished.exists()
+    assert note.read_bytes() == b"p-7 and \xff"
+    left = [path.name for path in (known.incoming / "third").rglob("*.png")]
+    assert sorted(left) == sorted(path.rpartition("/")[2] for path in OTHERS)
+    assert find_traces(known.storage, list_theirs) == []
+    assert purge(known) == {}
+
+
 def test_zips_that_nobody_has_looked_into_are_named(laboratory: Laboratory) -> None:
     laboratory.incoming.mkdir(parents=True)
     (laboratory.incoming / "packed.zip").write_bytes(b"")

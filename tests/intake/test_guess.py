@@ -133,6 +133,14 @@ def test_few_groups_of_a_class_ask_for_one_in_each_split() -> None:
     assert "12 groups alone" in few.reason
 
 
+@pytest.mark.parametrize(("groups", "asked"), [(29, 1), (30, 2)])
+def test_thirty_groups_of_the_rarest_class_are_enough(groups: int, asked: int) -> None:
+    images = name_all("field{g}_{n}.png", count=10 * groups)
+    found = guess(images)["minimum_groups"]
+    assert found.value == asked
+    assert f" {groups} groups" in found.reason
+
+
 def test_no_floor_is_guessed_and_the_commonest_class_is_told() -> None:
     found = guess([("a", f"{n}.png") for n in range(30)] + [("b", f"{n}.png") for n in range(10)])
     assert found["floors"].value is None

@@ -129,6 +129,11 @@ def test_a_text_is_hidden_word_by_word() -> None:
     assert scrubbed == "'p-123' cannot be read; p-123; p-123, C50, AC5"
 
 
+def test_a_text_that_is_no_utf_8_keeps_its_other_bytes() -> None:
+    assert scrub_content("note.txt", b"C5, caf\xe9, C50", PERSON) == b"p-123, caf\xe9, C50"
+    assert scrub_content("n.html", b"<p>C5, caf\xe9</p>", PERSON) == b"<p>p-123, caf\xe9</p>"
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
