@@ -56,10 +56,12 @@ class Release:
 
     def promote(self, version: str, decision: Any, statement: Statement) -> str:
         self.asked.append(("promote", version, statement.by))
+        assert decision == self.decision
         return "promoted"
 
     def keep(self, version: str, decision: Any, event: str, statement: Statement) -> str:
         self.asked.append(("keep", version, event, statement.by))
+        assert decision == self.decision
         return "kept"
 
     def roll_back(self, plan: Any) -> str:

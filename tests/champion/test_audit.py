@@ -147,6 +147,7 @@ class TestBrokenChain:
         MlflowClient().log_dict(run_of("2"), {"version": "2", "by": "Eve"}, path)
         (said,) = open_release(store).audit(thorough=True).faults
         assert said == f"Entry 4 was edited, or its copy in MLflow run {run_of('2')} was"
+        assert open_release(store, identity="ada").accept("somebody's trial") == [said]
 
     def test_an_earlier_release_s_entry_that_was_edited_disagrees_with_its_copy(
         self, store: Store

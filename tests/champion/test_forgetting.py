@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from image_classification.champion.forgetting import Memory, record_forgotten
 from image_classification.champion.journal import Journal
 from image_classification.champion.repackage import Repackager
 from image_classification.datasets import ForgottenDataset, LedgerDataset
+from image_classification.figures.forgotten import SHEET, SUMMARY
 from image_classification.intake.scrub import Person
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -79,6 +81,18 @@ def test_artifacts_of_all_runs_are_scrubbed_deleted_ones_too(tmp_path: Path) -> 
     # The copy of an entry is compared with the ledger, which is never changed.
     assert tracking.read_artifact(run_id, "promotion/ledger_entry.json") == entry
     assert remove_all(tmp_path) == []
+
+
+def test_the_sheet_of_a_batch_that_showed_them_is_drawn_anew_once_its_summary_says_so(
+    tmp_path: Path,
+) -> None:
+    with_them, without = open_run("with"), open_run("without")
+    for run_id, batch in ((with_them, "spring"), (without, "summer")):
+        log(run_id, f"intake/{SUMMARY}", f"Batch {batch}: held".encode())
+        log(run_id, f"intake/{SHEET}", b"its pictures")
+    person = replace(PERSON, paths=frozenset({"spring/ring/C5P5_1.png"}))
+    found = [(kind, what) for kind, what, _ in open_memory(tmp_path).find(person)]
+    assert found == [("figures", f"{with_them}/intake/{SHEET}")]
 
 
 def test_a_card_that_names_a_patient_shows_the_pseudonym_and_the_others_stay(

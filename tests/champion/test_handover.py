@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judgement import make_decision
+from judgement import make_decision, make_facts
 from mlflow import MlflowClient
 from registered import register_version
 from registry_store import Store, open_run
 from shipped import read_shipped
 
 from image_classification import tracking
-from image_classification.champion import package, registry, signature, verification
+from image_classification.champion import move, package, registry, signature, verification
+from image_classification.champion.consumer import digest_files
 from image_classification.champion.handover import Party, hand_over
 from image_classification.champion.release import Release
 from image_classification.champion.statement import DecisionRun, Statement
@@ -161,6 +162,33 @@ def refuse(giver: Party, taker: Party, version: str, error: type[Exception], sai
         hand_over(giver, taker, version, ADA)
     assert registry.find_champion(taker.model_name) is None
     assert verdict.HANDED_ON not in {entry["event"] for entry in giver.release.read_entries()}
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_files_that_are_not_those_that_were_measured_are_refused(
+    giver: Party, taker: Party, store: Store, *, is_same: bool
+) -> None:
+    signature.use(giver.signing)
+    with package.fetch_files("staging-cells", "2") as files:
+        digest = digest_files(files)
+    measured = digest if is_same else "0" * 64
+    facts = {**make_facts(), "package": {"load_s": 1.0, "files_digest": measured}}
+    decision = {**make_decision(), "facts": facts}
+    decision["champion"] = {**decision["champion"], "version": "1"}
+    # With the measures it would be asked whether they are those of the champion's files.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(move, "verify_champion", lambda *_: None)
+        make_party("staging", store.folder, run="two").release.promote("2", decision)
+    if not is_same:
+        told = (
+            f"'staging' are not those .*: their digest is {digest[:12]}, measured was 000000000000"
+        )
+        refuse(giver, taker, "2", SignatureError, told)
+        return
+    assert hand_over(giver, taker, "2", ADA).startswith("brought in v1, by Ada: v2 of staging")
+    origin = read_last(taker)["origin"]
+    assert (origin["environment"], origin["model"]) == ("staging", "staging-cells")
+    assert (origin["version"], origin["files_digest"]) == ("2", digest)
 
 
 def test_what_nobody_vouches_for_or_is_about_something_else_is_refused(

@@ -267,6 +267,22 @@ def test_versions_of_before_are_signed_once_as_they_are_then(
     assert (keys / "signing.pem").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("act", ["seal", "countersign"])
+@pytest.mark.usefixtures("keys")
+def test_the_first_signature_of_an_installation_signs_the_versions_of_before(
+    tmp_path: Path, act: str
+) -> None:
+    before = register_version("old", files=lay_out_in(tmp_path / "old"))[1]
+    files = lay_out_in(tmp_path / "new")
+    if act == "seal":
+        package.seal(MODEL, files, CELLS)
+    else:
+        with package._download(MODEL, before) as fetched:
+            package.countersign(MODEL, before, fetched)
+    assert (locate(before) / signature.SIGNATURE).is_file()
+    assert signature.SIGNATURE in fetch(before)
+
+
 def lay_out_in(folder: Path) -> Path:
     folder.mkdir()
     return lay_out(folder)

@@ -114,6 +114,21 @@ def test_it_shows_others_verifies_and_the_digests_are_told(tmp_path: Path) -> No
     assert make_anew(model_id) == {}
 
 
+def test_the_signature_is_uploaded_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_id = log(open_run("one"), lay_out(tmp_path / "model", THEIRS, OTHER))
+    uploaded: list[str] = []
+    attach = tracking.attach_file
+
+    def note(model: str, path: Path) -> None:
+        uploaded.append(path.name)
+        attach(model, path)
+
+    monkeypatch.setattr(tracking, "attach_file", note)
+    make_anew(model_id)
+    assert uploaded[-1] == signature.SIGNATURE
+    assert len(uploaded) == 4
+
+
 def test_a_package_of_others_is_left_alone(tmp_path: Path) -> None:
     model_id = log(open_run("one"), lay_out(tmp_path / "model", OTHER))
     assert make_anew(model_id) == {}
