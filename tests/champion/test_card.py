@@ -101,6 +101,10 @@ class TestCard:
         assert said in render_decision(decision)
         assert "random forest" not in render()
 
+    def test_a_measure_of_another_release_is_shown_by_its_name(self) -> None:
+        decision = make_decision(ours={"mean_reciprocal_rank": 0.5})
+        assert "| mean reciprocal rank |" in render(promote(decision=decision))
+
     def test_rules_are_told_in_the_words_of_the_project(self) -> None:
         words.use(words.Words("Clothes", "garment", "garments", "photo", "photos"))
         text = render()

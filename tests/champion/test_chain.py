@@ -197,8 +197,11 @@ class TestChanges:
             "Entry 2 was edited: version 1 keeps its digest",
             "Entry 3 was removed: version 2 keeps its digest",
         ]
-        assert list(list_rewritten(anew.read(), {"version 1": "nonsense"})) == [
-            "version 1 keeps no digest of an entry: 'nonsense'"
+
+    @pytest.mark.parametrize("copy", ["nonsense", "1", "1 sha256:", "one sha256:abc", ""])
+    def test_a_copy_that_is_no_digest_is_told(self, store: MemoryStore, copy: str) -> None:
+        assert list(list_rewritten(store.read(), {"version 1": copy})) == [
+            f"version 1 keeps no digest of an entry: '{copy}'"
         ]
 
     def test_what_a_person_has_accepted_is_told_with_who_and_why(self, store: MemoryStore) -> None:

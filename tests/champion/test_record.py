@@ -353,6 +353,20 @@ class TestVersion:
         assert "[Decision]" not in versions.cards["4"]
         assert "DAG run" not in versions.cards["4"]
 
+    @pytest.mark.parametrize("has_origin", [True, False])
+    def test_a_version_that_was_brought_in_shows_how_it_was_judged_elsewhere(
+        self, versions: Registry, *, has_origin: bool
+    ) -> None:
+        here, there = make_decision(ours={"accuracy": 0.9111}), make_decision()
+        there["challenger"]["metrics"]["accuracy"] = 0.9222
+        ledger = Ledger(make_entry(verdict.KEPT, "4", decision=here, at="2026-11-01"))
+        recorder = make_recorder(ledger)
+        entry = recorder.make_entry(verdict.BROUGHT_IN, "4", None, Statement("Ada"))
+        origin = {"environment": "staging", "decision": there} if has_origin else None
+        recorder.publish({**entry, "origin": origin, "number": 2, "digest": "d"})
+        assert ("0.9222" in versions.cards["4"]) is has_origin
+        assert ("0.9111" in versions.cards["4"]) is not has_origin
+
 
 class TestMissingCopies:
     """A run was stopped after it had written its entry, and before MLflow had a copy."""

@@ -351,6 +351,7 @@ class TestKeeping:
                 Statement("Ada", comment="not in the holidays"),
                 "kept v1, v2 was rejected by Ada (not in the holidays); the gate: challenger",
             ),
+            (verdict.REJECTED, Statement("Ada"), "kept v1, v2 was rejected by Ada; the gate: chal"),
             (verdict.NOT_MOVED, Statement(), "dry run, kept v1; v2 would have been promoted: chal"),
         ],
     )
@@ -621,6 +622,11 @@ class TestFacts:
             "package": {"load_s": 1.0},
             "ledger_fault": "",
         }
+
+    def test_of_no_champion_nothing_was_seen(self, open_release: Callable[..., Release]) -> None:
+        run_id, new = register("new")
+        facts = open_release(run_id).gather_facts(new, compare(), None)
+        assert (facts["champion_seen"], facts["champion_data_until"]) == ([], "")
 
     def test_a_version_without_a_table_of_images_is_not_known(
         self, first: str, open_release: Callable[..., Release]
