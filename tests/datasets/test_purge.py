@@ -150,6 +150,11 @@ def test_what_was_set_aside_or_has_only_arrived_goes_too_and_is_named_by_its_kin
     aside = known.storage / "damaged" / "index" / "screenings" / "first.json"
     aside.parent.mkdir(parents=True)
     aside.write_bytes(b"C7P7ThinF, cut sho")
+    run = known.storage / "runs" / "local"
+    (run / "review_summary.md").write_bytes(b"Batch first: held")
+    (run / "contact_sheet.png").write_bytes(b"pictures of theirs")
+    changes = open_storage(known).find_changes(open_storage(known).find_person(PATIENT, "p-7"))
+    assert (str(aside), "damaged files") in {(one.place, one.kind) for one in changes}
     unfinished = known.storage / "index" / "screenings" / "later.json.partial"
     unfinished.write_bytes(b"C7P7ThinF")
     theirs = [path.rpartition("/")[2] for path in IMAGES]
@@ -166,6 +171,7 @@ def test_what_was_set_aside_or_has_only_arrived_goes_too_and_is_named_by_its_kin
     assert None not in done
     assert not aside.exists()
     assert not unfinished.exists()
+    assert (run / "contact_sheet.png").read_bytes()[:4] == b"\x89PNG"
     assert note.read_bytes() == b"p-7 and \xff"
     left = [path.name for path in (known.incoming / "third").rglob("*.png")]
     assert sorted(left) == sorted(path.rpartition("/")[2] for path in OTHERS)

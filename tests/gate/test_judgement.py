@@ -42,7 +42,7 @@ def test_a_challenger_that_meets_every_rule_is_promoted() -> None:
     assert find_check(decision, "champion_scored")["value"] == "yes"
     groups = {check["group"] for check in decision["checks"]}
     assert groups == {"guard", "floor", "improvement", "guardrail", "limit"}
-    assert len(decision["checks"]) == 7 + 3 + 3 + 3 + 3
+    assert len(decision["checks"]) == 8 + 3 + 3 + 3 + 3
 
 
 def test_the_shipped_policy_checks_these_rules_in_this_order() -> None:
@@ -59,6 +59,7 @@ def test_the_shipped_policy_checks_these_rules_in_this_order() -> None:
         ("guard", "data_not_older"),
         ("guard", "run_of_today"),
         ("guard", "not_rolled_back"),
+        ("guard", "ledger"),
         *(("floor", name) for name in policy["floors"]),
         ("improvement", "believed_gain"),
         ("improvement", "expected_loss"),

@@ -302,3 +302,4 @@ def test_the_confusion_matrix_has_a_row_per_label_and_a_column_per_category() ->
         {"label": ["a", "a", "a", "b", "b"], "category": ["a", "b", "c", "b", "b"]}
     )
     assert count_confusions(predictions, ["a", "b", "c"]) == [[1, 1, 1], [0, 2, 0], [0, 0, 0]]
+    assert count_confusions(predictions[3:], ["c", "b"]) == [[0, 0], [0, 2]]

@@ -273,6 +273,7 @@ class TestGuardrails:
             "none is large enough",
             "a patient with 20 images",
         )
+        assert check["sentence"] == ""
 
     def test_one_patient_large_enough_is_the_worst_one(self) -> None:
         assert_only_fails(judge(make_comparison(slices=[("C1", 0.7, 0.9)])), "worst_patient")
@@ -366,6 +367,11 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
         {"rolled_back": "by Ada on 2026-11-20, misses rings"},
         "was champion before and was rolled back: by Ada on 2026-11-20, misses rings",
     ),
+    (
+        "ledger",
+        {"ledger_fault": "entry 3 was edited"},
+        "the ledger allows no promotion: entry 3 was edited",
+    ),
 ]
 
 
@@ -381,6 +387,11 @@ class TestGuards:
         assert find_failed(decision) == [name]
         assert sentence in decision["reason"]
         assert find_check(decision, name)["group"] == "guard"
+
+    def test_a_ledger_that_was_not_asked_is_no_rule(self) -> None:
+        facts: Any = {name: fact for name, fact in make_facts().items() if name != "ledger_fault"}
+        checks = judge(make_comparison(), facts)["checks"]
+        assert "ledger" not in {check["name"] for check in checks}
 
     @pytest.mark.parametrize("facts", [None, make_facts()])
     def test_a_champion_that_cannot_be_scored_refuses_and_is_no_missing_champion(
@@ -532,6 +543,13 @@ FAILING = [
         "the challenger was champion before and was rolled back: by Ada",
     ),
     (
+        "guard",
+        "ledger",
+        "entry 3 was edited",
+        "the ledger is whole, and knows the champion",
+        "the ledger allows no promotion: entry 3 was edited",
+    ),
+    (
         "floor",
         "accuracy",
         0.8,
@@ -638,6 +656,7 @@ def test_each_rule_is_stored_with_what_was_found_what_was_required_and_a_sentenc
         champion_seen=None,
         challenger_data_until="2026-11-20",
         rolled_back="by Ada",
+        ledger_fault="entry 3 was edited",
         run_age_hours=80.0,
         package={"load_s": 61.0, "latency_ms": 2001.0, "size_mb": 100.5},
     )
@@ -659,6 +678,7 @@ GUARDS = {
     ),
     "run_of_today": (0.5, "no backfill, at most 36 hours old"),
     "not_rolled_back": ("no", "nobody rolled it back"),
+    "ledger": ("yes", "the ledger is whole, and knows the champion"),
 }
 
 

@@ -139,6 +139,35 @@ class TestUnclear:
         with pytest.raises(UnclearImageError, match="its palette lacks colours"):
             read_rgb(cut)
 
+    @pytest.mark.parametrize(("mode", "levels"), [("L", (9,)), ("RGB", (9, 8, 7))])
+    def test_a_colour_that_is_called_transparent_is_refused_only_where_a_pixel_has_it(
+        self, mode: str, levels: tuple[int, ...]
+    ) -> None:
+        pixels = np.full((3, 4, len(levels)), 200, np.uint8)
+        key = levels[0] if mode == "L" else levels
+
+        def write() -> bytes:
+            image = Image.fromarray(pixels[..., 0] if mode == "L" else pixels)
+            return save(image, "PNG", transparency=key)
+
+        assert (read_rgb(write()) == 200).all()
+        pixels[1, 2] = levels
+        with pytest.raises(UnclearImageError, match="not opaque"):
+            read_rgb(write())
+
+    @pytest.mark.parametrize(("opacity", "is_read"), [(255, True), (254, False)])
+    def test_a_palette_whose_used_colours_are_all_opaque_is_read(
+        self, opacity: int, *, is_read: bool
+    ) -> None:
+        image = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4), "P")
+        image.putpalette(bytes(range(3 * 16)))
+        content = save(image, "PNG", transparency=bytes([255] * 11 + [opacity, 0, 0, 0]))
+        if is_read:
+            assert read_rgb(content)[0, 1].tolist() == [3, 4, 5]
+            return
+        with pytest.raises(UnclearImageError, match="not opaque"):
+            read_rgb(content)
+
     def test_a_gif_that_leaves_a_part_of_its_screen_open_is_refused(self) -> None:
         content = bytearray(draw_image(1, mode="P", kind="GIF"))
         content[6:8] = struct.pack("<H", 14)

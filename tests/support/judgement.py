@@ -122,6 +122,7 @@ def make_facts(**changes: Any) -> Facts:
         "challenger_data_until": "2026-11-22T02:00:00.000001+00:00",
         "champion_data_until": "2026-11-21T02:00:00+00:00",
         "rolled_back": "",
+        "ledger_fault": "",
         "backfill": False,
         "run_age_hours": 0.5,
         "package": {"load_s": 9.0, "latency_ms": 140.0, "size_mb": 3.5},
