@@ -273,11 +273,12 @@ def test_names_are_read_as_the_system_wrote_them_and_stay_below_the_batch(
     [
         (b"\1%(crc)s" + "P/日本.png".encode(), "P/日本.png"),
         (b"\1%(crc)s../../P/1.png", "P/1.png"),
+        (b"\1%(crc)sP/\xff1.png", "P/1.png"),
         (b"\2%(crc)sP/2.png", "P/caf%82.png"),
         (b"\1\0\0\0\0P/2.png", "P/caf%82.png"),
         (b"\1%(crc)s", "P/caf%82.png"),
     ],
-    ids=["a name", "one that leads out", "another version", "of another name", "none"],
+    ids=["a name", "one that leads out", "no UTF-8", "another version", "of another name", "none"],
 )
 @pytest.mark.parametrize("before", [b"", b"UT\5\0\3abcd"])
 def test_a_name_that_is_given_once_more_in_unicode_holds(

@@ -488,3 +488,19 @@ def test_a_table_of_labels_that_the_intake_could_not_read_is_told(
     told = Source(data).find_label_fault()
     assert told.startswith(fault)
     assert bool(told) == bool(fault)
+
+
+@pytest.mark.parametrize(
+    ("incoming", "folder", "image"),
+    [(0o700, 0o700, 0o600), (0o750, 0o750, 0o640), (0o777, 0o777, 0o666), (0o1777, 0o755, 0o644)],
+)
+def test_a_batch_is_open_to_whom_the_incoming_folder_is_and_to_nobody_else(
+    tmp_path: Path, incoming: int, folder: int, image: int
+) -> None:
+    batch = lay_out(tmp_path / "incoming" / "b", "P/1.png")
+    for place, mode in ((batch, 0o700), (batch / "P", 0o700), (batch / "P" / "1.png", 0o600)):
+        place.chmod(mode)
+    (tmp_path / "incoming").chmod(incoming)
+    delivery._open_as(batch, tmp_path / "incoming")
+    found = [path.stat().st_mode & 0o7777 for path in (batch, batch / "P", batch / "P" / "1.png")]
+    assert found == [folder, folder, image]

@@ -21,6 +21,7 @@ from image_classification.datasets.folder import (
     read_files,
     try_read_files,
 )
+from image_classification.datasets.leftover import DEBRIS
 from image_classification.errors import DataError
 
 
@@ -198,3 +199,26 @@ class TestReading:
         monkeypatch.setattr(folder, "read_in_parts", note)
         try_read_files(*put(f"{root}/cells", "1.png"), ["1.png"])
         assert asked == [(folder.READERS, not root.startswith("memory"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("lost+found/", CLOSED_FOLDER, DEBRIS),
+        ("P/", CLOSED_FOLDER, CLOSED_FOLDER),
+        ("P/1.png", "", ""),
+        ("P/._1.png", "", DEBRIS),
+    ],
+)
+def test_a_closed_folder_of_the_disk_itself_is_debris(name: str, kind: str, told: str) -> None:
+    assert folder._explain(name, {"kind": kind} if kind else {}) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "leads_out"), [("P//1.png", True), ("P/../1.png", True), ("P/1.png", False)]
+)
+def test_a_name_of_a_store_that_is_no_path_leads_out(name: str, *, leads_out: bool) -> None:
+    store = fsspec.filesystem("memory")
+    below, facts = folder._name_below(store, "memory://a", f"/a/{name}", {"size": 1})
+    assert below == name
+    assert (facts.get("kind") == folder.LEADS_OUT) is leads_out

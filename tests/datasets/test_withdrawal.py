@@ -42,6 +42,13 @@ def test_all_files_but_the_markers_of_the_system_are_copied(
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["b"]
 
 
+def test_folders_within_folders_are_copied(batches: ImageBatches, tmp_path: Path) -> None:
+    deep = {"a/very/deep/P/2.png": b"5"}
+    fill_folder(tmp_path / "images" / "b", deep)
+    assert copy_batch(batches, "b", tmp_path / "new" / "b") == (4, {})
+    assert read(tmp_path / "new" / "b") == FILES | deep
+
+
 def test_a_zip_of_any_size_is_copied(
     batches: ImageBatches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,11 @@ def test_few_groups_of_a_class_ask_for_one_in_each_split() -> None:
     assert "12 groups alone" in few.reason
 
 
+def test_without_groups_the_shipped_number_stays() -> None:
+    found = guess(name_all("{n}.png"))["minimum_groups"]
+    assert (found.value, found.reason) == (2, "As shipped: of each class in each split.")
+
+
 @pytest.mark.parametrize(("groups", "asked"), [(29, 1), (30, 2)])
 def test_thirty_groups_of_the_rarest_class_are_enough(groups: int, asked: int) -> None:
     images = name_all("field{g}_{n}.png", count=10 * groups)

@@ -168,6 +168,10 @@ class TestUnclear:
         with pytest.raises(UnclearImageError, match="not opaque"):
             read_rgb(content)
 
+    def test_an_empty_file_says_so(self) -> None:
+        with pytest.raises(ValueError, match=r"^it is empty \(0 bytes\)$"):
+            read_header(b"")
+
     def test_a_gif_that_leaves_a_part_of_its_screen_open_is_refused(self) -> None:
         content = bytearray(draw_image(1, mode="P", kind="GIF"))
         content[6:8] = struct.pack("<H", 14)
