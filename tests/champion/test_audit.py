@@ -200,6 +200,8 @@ class TestStrangers:
         looking.look()
         (said, *_) = looking.audit().moved
         assert "points to none, the ledger says version 2: it was removed by hand, or" in said
+        assert ("renamed. That one is not" in said) is (how in ("version", "model", "renamed"))
+        assert ("renamed. `image-classification rollback 2 " in said) is (how == "alias")
         comparison = make_comparison(theirs=None)
         decision = open_release(store).conclude(fourth, comparison, None)
         (said,) = list_ledger_faults(decision)

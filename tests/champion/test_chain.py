@@ -10,6 +10,7 @@ from judgement import make_decision, make_entry
 from ledger_store import MemoryStore
 
 from image_classification.champion import chain as module
+from image_classification.champion.audit import explain_fault
 from image_classification.champion.chain import (
     ACCEPTED,
     DECIDED,
@@ -304,3 +305,21 @@ def test_packages_that_were_let_go_are_a_link_of_the_chain() -> None:
     del record["by"]
     lacking = module.read_chain({name: module.encode_record(record)})
     assert lacking.faults == ["Entry 1 is damaged: it lacks by"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [((1,), "put in"), ((1, 2), ", and 1 more. `"), ((1, 2, 3), ", and 2 more. `")],
+)
+def test_the_first_fault_is_told_and_how_many_more_there_are(
+    changed: tuple[int, ...], told: str
+) -> None:
+    made = MemoryStore()
+    write(made, *(decided(str(number)) for number in range(1, 5)))
+    for number in changed:
+        name = f"0000000{number}.json"
+        made.files[name] = encode_record(json.loads(made.files[name]) | {"comment": "another"})
+    said = explain_fault(made.read(), "cells", None, {})
+    assert said.startswith("Entry 1 was edited")
+    assert told in said
+    assert (" more" in said) is (len(changed) > 1)

@@ -111,6 +111,7 @@ def test_it_becomes_champion_with_its_tags_and_its_evidence_and_both_ledgers_tel
     brought = read_last(taker)
     assert (brought["event"], brought["champion_after"]) == (verdict.BROUGHT_IN, "1")
     promoted, handed = giver.release.read_entries()
+    assert f", entry {promoted['number']} there: {promoted['reason']}" in brought["reason"]
     assert brought["origin"]["entry"] == f"{promoted['number']} sha256:{promoted['digest']}"
     assert brought["origin"]["decision"] == promoted["decision"]
     assert len(brought["origin"]["files_digest"]) == 64

@@ -42,6 +42,15 @@ class TestRegistry:
         assert found is not None
         assert found.tags["data_digest"] == "abc"
 
+    def test_the_tags_of_a_model_that_is_not_there_are_none_and_another_fault_is_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert registry.read_model_tags("nowhere") is None
+        register("first")
+        assert registry.read_model_tags(MODEL) == {}
+        with pytest.raises(MlflowException, match="name"):
+            registry.read_model_tags("")
+
     def test_the_decision_stays_the_first_tag_that_mlflow_shows(self) -> None:
         run_id = open_run("a")
         tags = lineage.make_tags(SUMMARY)

@@ -111,6 +111,11 @@ def test_it_shows_others_verifies_and_the_digests_are_told(tmp_path: Path) -> No
     notes = make_anew(model_id)
     after = assert_shows(model_id, OTHER, NEW)
     assert notes == {model_id: {"before": before, "after": after}}
+    with tracking.fetch_model(model_id) as folder:
+        assert folder is not None
+        cells = pd.read_parquet(folder / GOLDEN_CELLS)
+    pd.testing.assert_frame_equal(cells, tabulate(OTHER, NEW))
+    assert list(cells.columns) == ["image_name", "image", "probability_A"]
     assert make_anew(model_id) == {}
 
 
