@@ -9,17 +9,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from judgement import make_decision
 from mlflow import MlflowClient
 from registry_store import EXPERIMENT, MODEL, open_run
 from registry_store import register as register_version
 
 from image_classification import tracking
 from image_classification.champion import registry
-from image_classification.champion.forgetting import Memory, record_forgotten
+from image_classification.champion.forgetting import DECISION, Memory, record_forgotten
 from image_classification.champion.journal import Journal
 from image_classification.champion.repackage import Repackager
 from image_classification.datasets import ForgottenDataset, LedgerDataset
-from image_classification.figures.forgotten import SHEET, SUMMARY
+from image_classification.figures.forgotten import COMPARISON, SHEET, SUMMARY, redraw_figure
 from image_classification.intake.scrub import Person
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -81,6 +82,21 @@ def test_artifacts_of_all_runs_are_scrubbed_deleted_ones_too(tmp_path: Path) -> 
     # The copy of an entry is compared with the ledger, which is never changed.
     assert tracking.read_artifact(run_id, "promotion/ledger_entry.json") == entry
     assert remove_all(tmp_path) == []
+
+
+@pytest.mark.parametrize("decision", [None, make_decision()])
+def test_the_comparison_is_drawn_anew_from_the_decision_of_its_run(
+    tmp_path: Path, decision: dict[str, Any] | None
+) -> None:
+    run_id = open_run("one")
+    log(run_id, "predictions/validation_predictions.csv", IMAGES.to_csv(index=False).encode())
+    log(run_id, f"plots/{COMPARISON}", b"their pictures")
+    if decision:
+        log(run_id, DECISION, json.dumps(decision).encode())
+    remove_all(tmp_path)
+    drawn = tracking.read_artifact(run_id, f"plots/{COMPARISON}")
+    assert drawn == redraw_figure(COMPARISON, decision)
+    assert redraw_figure(COMPARISON, make_decision()) != redraw_figure(COMPARISON, None)
 
 
 def test_the_sheet_of_a_batch_that_showed_them_is_drawn_anew_once_its_summary_says_so(
