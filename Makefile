@@ -24,6 +24,10 @@ export PIP_PREFIX :=
 export PIP_CONSTRAINT :=
 export PIP_REQUIREMENT :=
 export PIP_NO_BINARY :=
+# Kedro reads this before anything of ours runs, and ends where the file is gone.
+ifeq ($(wildcard $(KEDRO_LOGGING_CONFIG)),)
+unexport KEDRO_LOGGING_CONFIG
+endif
 # uv keeps what it downloads in the home, which may be closed.
 ifneq ($(shell test -w "$$HOME" || echo closed),)
 export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/cache
