@@ -25,7 +25,7 @@ export PIP_CONSTRAINT :=
 export PIP_REQUIREMENT :=
 export PIP_NO_BINARY :=
 # Kedro reads this before anything of ours runs, and ends where the file is gone.
-ifeq ($(wildcard $(KEDRO_LOGGING_CONFIG)),)
+ifneq ($(shell test -f "$$KEDRO_LOGGING_CONFIG" || echo gone),)
 unexport KEDRO_LOGGING_CONFIG
 endif
 # uv keeps what it downloads in the home, which may be closed.

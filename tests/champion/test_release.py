@@ -487,7 +487,7 @@ class TestOutdatedMoves:
     ) -> None:
         with pytest.raises(ChampionMovedError) as refusal:
             open_release(register("other")[0]).promote(second, decide(first))
-        (move,) = [one for one in entries.load().values() if one["champion_after"] == second][:1]
+        move = next(one for one in entries.load().values() if one["champion_after"] == second)
         told = f"promoted by {move['by']}, {move['mlflow_url']}. Nothing was moved."
         assert str(refusal.value) == f"Version 2 is champion already: {told}"
         assert champion() == second

@@ -160,7 +160,7 @@ def test_a_command_of_make_gets_nothing_of_another_project(tmp_path: Path, name:
 def test_a_command_of_make_gets_settings_of_logging_that_are_there_and_no_others(
     tmp_path: Path,
 ) -> None:
-    name, place = "KEDRO_LOGGING_CONFIG", tmp_path / "logging.yml"
+    name, place = "KEDRO_LOGGING_CONFIG", tmp_path / "our logging.yml"
     assert name not in show_environment(tmp_path, **{name: str(place)})
     place.write_text("version: 1\n")
     assert show_environment(tmp_path, **{name: str(place)})[name] == str(place)

@@ -89,6 +89,24 @@ def make_profile(red: tuple[float, float]) -> bytes:
     return bytes(content)
 
 
+def make_grey_profile(gamma: float) -> bytes:
+    """Return a profile of one channel, as scanners write them: version 2, a gamma and a white."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 0xF6D6, 0x10000, 0xD32D)
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    name = b"a scanner\0"
+    told = b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78)
+    tags = {b"desc": told + bytes(-len(told) % 4), b"wtpt": white, b"kTRC": curve}
+    at, table, content = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for tag, data in tags.items():
+        table += tag + struct.pack(">II", at + len(content), len(data))
+        content += data
+    head = struct.pack(
+        ">I4sI4s4s4s", at + len(content), b"\0\0\0\0", 0x02100000, b"scnr", b"GRAY", b"XYZ "
+    )
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", 0xF6D6, 0x10000, 0xD32D)
+    return head.ljust(128, b"\0") + table + content
+
+
 SRGB = make_profile((0.4361, 0.2225))
 OTHER_RED = make_profile((0.6097, 0.3111))
 """The red of Adobe RGB."""
@@ -115,6 +133,12 @@ def _encode_lossless(kind: str) -> dict[str, Encoding]:
         ),
         "RGB, sRGB": Encoding(save(rgb, kind, icc_profile=SRGB), COLOURS),
         "L, sRGB": Encoding(save(grey, kind, icc_profile=SRGB), spread(GREY)),
+        "L, gamma 2.2": Encoding(
+            save(grey, kind, icc_profile=make_grey_profile(2.2)), spread(GREY)
+        ),
+        "L, linear": Encoding(
+            save(grey, kind, icc_profile=make_grey_profile(1.0)), "its colours are those"
+        ),
         "RGB, other red": Encoding(save(rgb, kind, icc_profile=OTHER_RED), "its colours are those"),
         "RGB, broken profile": Encoding(
             save(rgb, kind, icc_profile=b"no profile" * 20), "its colour profile cannot be read"
