@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pandas as pd
@@ -21,6 +23,7 @@ from image_classification.datasets import (
     IncomingBatch,
     cache,
     file,
+    folder,
     removal,
     transfer,
 )
@@ -115,6 +118,24 @@ class TestBatches:
         monkeypatch.setattr("image_classification.datasets.folder.read_file", fail)
         with pytest.raises(TimeoutError):
             batches.try_read(["b/P/1.png"])
+
+    @pytest.mark.parametrize("code", ["ELOOP", "EINVAL", "ENXIO", "EILSEQ", "ENAMETOOLONG"])
+    def test_an_odd_file_is_told_alone_whatever_the_disk_calls_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        read = folder.read_file
+
+        def fail(filesystem: Any, path: str, within: str | None) -> bytes:
+            if path.endswith("2.png"):
+                raise OSError(getattr(errno, code), "an odd file")
+            return read(filesystem, path, within)
+
+        for name in ("1.png", "2.png", "3.png"):
+            self.put(f"{tmp_path}/images", f"b/P/{name}", b"1")
+        batches = ImageBatchesDataset(filepath=f"{tmp_path}/images").load()
+        monkeypatch.setattr(folder, "read_file", fail)
+        paths = ["b/P/1.png", "b/P/2.png", "b/P/3.png"]
+        assert batches.try_read(paths) == [b"1", None, b"1"]
 
     def test_labels_are_found_without_looking_at_the_images(
         self, places: tuple[str, str], monkeypatch: pytest.MonkeyPatch

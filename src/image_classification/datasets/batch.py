@@ -37,9 +37,9 @@ from image_classification.datasets.file import (
     write_whole,
 )
 from image_classification.datasets.folder import (
-    LASTING_ERRORS,
     list_images,
     list_left_out,
+    may_pass,
     read_files,
     try_read_files,
 )
@@ -198,7 +198,7 @@ class ImageBatches:
         contents = try_read_files(self.filesystem, self.root, paths, apart=True)
         not_copied = cache(self.list_not_copied)  # of a batch it may be a long list
         for place, content in enumerate(contents):
-            if isinstance(content, OSError) and not isinstance(content, LASTING_ERRORS):
+            if isinstance(content, OSError) and may_pass(content):
                 raise content
             if isinstance(content, FileNotFoundError):
                 batch, _, path = paths[place].partition("/")

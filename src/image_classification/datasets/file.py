@@ -164,7 +164,7 @@ def read_file(filesystem: fsspec.AbstractFileSystem, path: str, within: str | No
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
         path = os.path.realpath(path)
-        if not os.path.lexists(path):
+        if not Path(path).exists():  # a circle of links leads nowhere, too
             raise NotRegularError("it is a link to a file that is not there")
         if within is not None and not lies_within(path, within):
             raise NotRegularError("it is a link that leads out of its batch")

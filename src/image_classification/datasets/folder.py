@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 
 from image_classification import words
+from image_classification.datasets.fault import LASTING_ERRNOS
 from image_classification.datasets.file import (
     NotRegularError,
     encode_name,
@@ -37,7 +38,7 @@ LASTING_ERRORS = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     NotRegularError,
 )
-"""Errors that trying again does not mend."""
+"""Errors of one file that trying again does not mend, beside those of `LASTING_ERRNOS`."""
 
 
 MODIFIED_KEYS = ("mtime", "LastModified", "updated", "last_modified", "created")
@@ -162,6 +163,11 @@ def read_files(
                 "read access."
             ) from content
     return [content for content in contents if isinstance(content, bytes)]
+
+
+def may_pass(error: OSError) -> bool:
+    """Return whether trying again may mend what kept one file from being read."""
+    return not isinstance(error, LASTING_ERRORS) and error.errno not in LASTING_ERRNOS
 
 
 def try_read_files(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +21,7 @@ from image_classification.datasets.file import (
     read_file,
     read_in_parts,
 )
-from image_classification.datasets.folder import (
-    LASTING_ERRORS,
-    READERS,
-)
+from image_classification.datasets.folder import READERS, may_pass
 from image_classification.datasets.listing import (
     HOW_TO_NAME,
     find_folder,
@@ -35,9 +31,6 @@ from image_classification.datasets.listing import (
 from image_classification.datasets.patience import ask_each
 from image_classification.datasets.place import find_allowed, find_local_path
 from image_classification.errors import DataError
-
-IMPOSSIBLE_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)
-"""Errors of a path that no file can have."""
 
 HOW_TO_ALLOW = (
     "allow its folder, or the beginning of its URL, by scoring_places in conf/*/globals.yml, or by "
@@ -237,14 +230,10 @@ def _try(read: Callable[[str], bytes], path: str) -> bytes | Exception:
 
 def _explain_all(contents: list[bytes | Exception]) -> list[bytes | str]:
     """Return contents and reasons; where a whole part fails and may not fail again, raise."""
-    passing = [error for error in contents if isinstance(error, OSError) and _may_pass(error)]
+    passing = [error for error in contents if isinstance(error, OSError) and may_pass(error)]
     if passing and len(passing) == len(contents):
         raise passing[0]
     return [_explain(content) for content in contents]
-
-
-def _may_pass(error: OSError) -> bool:
-    return not isinstance(error, LASTING_ERRORS) and error.errno not in IMPOSSIBLE_PATHS
 
 
 def _explain(content: bytes | Exception) -> bytes | str:

@@ -295,10 +295,11 @@ def make_special(kind: str, path: Path, outside: Path) -> None:
     elif kind == "folder":
         path.mkdir()
     else:
-        path.symlink_to({"device": "/dev/zero", "link": outside, "gone": "/nowhere"}[kind])
+        targets = {"device": "/dev/zero", "link": outside, "gone": "/nowhere", "circle": path.name}
+        path.symlink_to(targets[kind])
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link", "gone"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link", "gone", "circle"])
 def test_what_is_no_file_is_refused_with_what_it_is(
     laboratory: Laboratory, tmp_path: Path, kind: str
 ) -> None:
@@ -312,12 +313,12 @@ def test_what_is_no_file_is_refused_with_what_it_is(
     assert refused["path"] == f"a/{POSITIVE}/C999.png"
     out = "it is a link that leads out of its batch"
     gone = "it is a link to a file that is not there"
-    others = {"link": out, "device": out, "gone": gone}
+    others = {"link": out, "device": out, "gone": gone, "circle": gone}
     reason = others.get(kind, f"it is a {kind}, and no file")
     assert refused["reason"] == f"the file cannot be opened: {reason}"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link", "gone", "folder"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link", "gone", "circle", "folder"])
 def test_a_table_of_labels_that_is_no_file_quarantines_its_batch(
     laboratory: Laboratory, tmp_path: Path, kind: str
 ) -> None:
