@@ -50,7 +50,6 @@ LONGEST = (
     "tests/test_image.py",
     "tests/end_to_end/test_celery.py",
     "tests/end_to_end/test_race.py",
-    "tests/orchestration/test_same_night.py",
     "tests/champion/",
     "tests/commands/",
     "tests/dags/",

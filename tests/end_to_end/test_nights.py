@@ -6,16 +6,21 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import requests
+from arrivals import deliver_cells
 from laboratories import BLOOD, LEAVES
-from nights import BAD, PROJECT, Nights
+from nights import BAD, DAG_ID, PROJECT, Nights
+from sessions import kedro_run, read_results
+from storage_root import put_in_force, use_store
 
 from image_classification.local.services import HOST, ServiceError, Stack
 from image_classification.machine.stack import read_state
+from image_classification.orchestration.run_name import name_run
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
@@ -72,6 +77,19 @@ def test_the_first_night_makes_the_first_champion(nights: Nights) -> None:
     others = {state for name, state in nights.tasks[0].items() if name not in skipped}
     assert others == {"success"}
     assert nights.runs[0]["note"].startswith("promoted v1: first champion")
+
+
+def test_the_first_night_comes_to_what_one_process_comes_to(
+    nights: Nights, tmp_path: Path, empty_store: Path, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_force(monkeypatch, tmp_path)
+    use_store(tmp_path, empty_store)
+    deliver_cells(cells, tmp_path)
+    kedro_run(DAG_ID, training={"epochs": 2})
+    ours = nights.stack.storage / "runs" / name_run(DAG_ID, nights.runs[0]["dag_run_id"])
+    # Keras numbers the layers of a process, and writes their names into the file.
+    there, here = (read_results(folder) for folder in (ours, tmp_path / "runs" / "local"))
+    assert there == here | {"network": there["network"]}
 
 
 def test_a_night_without_new_images_skips_training_and_says_so(nights: Nights) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from browser import PATIENCE_MS, close_assistant, keep_picture, open_section
+from browser import PATIENCE_MS, answer, close_assistant, keep_picture, leave, open_section
 from nights import DAG_ID, PROJECT, Nights
 from playwright.sync_api import Locator, Page, expect
 
@@ -129,7 +129,7 @@ def approve(airflow: Page, nights: Nights, run_id: str) -> None:
         expect(airflow.get_by_text(text).first).to_be_attached()
     airflow.locator("input[name=element_reason]").fill(WHY)
     keep_picture(airflow, "airflow-approval")
-    airflow.get_by_role("button", name="Approve", exact=True).first.click()
+    answer(airflow, "Approve")
     airflow.set_viewport_size({"width": 1440, "height": 900})
 
 
@@ -158,6 +158,7 @@ def journey(airflow: Page, nights: Nights) -> Journey:
     nights.client.unpause("inference")
     before = read_champion(nights)
     run_id = ask_for_a_challenger(airflow, nights)
+    leave(airflow)
     wait_for_task(nights, run_id, "ask_approver", {"awaiting_input", "deferred"})
     assert read_champion(nights) == before
     approve(airflow, nights, run_id)
@@ -165,6 +166,7 @@ def journey(airflow: Page, nights: Nights) -> Journey:
     approved, scored = read_champion(nights), wait_for_scoring(nights)
     nights.client.unpause("rollback")
     back = roll_back(airflow, nights)
+    leave(airflow)
     assert nights.client.follow("rollback", back, lambda _: None, timeout_s=300) == "success"
     return Journey(
         nights,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from browser import PATIENCE_MS, keep_picture
+from browser import PATIENCE_MS, answer, keep_picture
 from nights import DAG_ID, Nights
 from playwright.sync_api import Page, expect
 
@@ -45,7 +45,7 @@ def answered(airflow: Page, nights: Nights) -> Nights:
     expect(airflow.get_by_role("link", name="Contact sheet").first).to_be_visible()
     keep_picture(airflow, "airflow-review")
     airflow.locator("input[name=element_reason]").fill(REASON)
-    airflow.get_by_role("button", name="Accept").first.click()
+    answer(airflow, "Accept")
     nights.client.follow("review", RUN, lambda _: None, timeout_s=180)
     return nights
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import os
@@ -23,7 +22,7 @@ from bucket import Fault, make_bucket, serve_store
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
-from sessions import kedro_run
+from sessions import kedro_run, read_results
 from storage_root import STORE, copy_storage, forget_mlflow_state, put_in_force
 from terminal import call, read_table
 
@@ -467,12 +466,6 @@ def test_a_night_in_a_bucket_comes_to_the_same_as_one_in_a_folder(
     artifacts = tmp_path / "artifacts" / run.info.run_id / "artifacts"
     assert (artifacts / "plots" / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
     assert (artifacts / "promotion" / "decision.json").exists()
-
-
-def read_results(folder: Path) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PROJECT / "benchmarks")
-        return importlib.import_module("retraining").read_results(folder)
 
 
 def make_trouble() -> Fault:

@@ -13,6 +13,19 @@ QUIET = ("--disable-background-networking", "--disable-component-update", "--dis
 PATIENCE_MS = 90_000
 
 
+def leave(page: Page) -> None:
+    """Let a page ask for nothing and draw nothing, while others work."""
+    page.goto("about:blank")
+
+
+def answer(page: Page, choice: str) -> None:
+    """Press a button of Airflow's question to a person; leave when Airflow has the answer."""
+    with page.expect_response(lambda response: response.request.method == "PATCH") as answered:
+        page.get_by_role("button", name=choice, exact=True).first.click()
+    assert answered.value.ok, answered.value.text()
+    leave(page)
+
+
 def close_assistant(page: Page) -> None:
     """Close MLflow's side panel, which is open at the first visit."""
     close = page.get_by_role("button", name="Close", exact=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from nights import PARSED_ONCE, PROJECT
+from nights import IDLE, PROJECT
 
 from image_classification.local.services import Stack, find_port
 from image_classification.machine.stack import STACK_VARIABLE
@@ -69,7 +69,7 @@ class CeleryStack(Stack):
             if not name.endswith(ELSEWHERE)
         }
         storage = {"IMAGE_CLASSIFICATION_STORAGE": self.root}
-        return given | self._read_settings() | PARSED_ONCE | concurrency | storage
+        return given | self._read_settings() | IDLE | concurrency | storage
 
     def find_worker(self) -> psutil.Process:
         """Return the first process of a worker."""

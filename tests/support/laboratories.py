@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
-from nights import PARSED_ONCE, PROJECT
+from nights import IDLE, PROJECT
 
 from image_classification.local.services import Stack
 from image_classification.local.synthetic import make_cells
@@ -104,7 +104,7 @@ class SharedStack(Stack):
         ]
         ours = (
             super().environment()
-            | PARSED_ONCE
+            | IDLE
             | {
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
                 "AIRFLOW__IMAGE_CLASSIFICATION__PROJECTS": ",".join(map(str, folders[1:])),
