@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STACK ?= main
+COMPILE ?= --compile-bytecode
 
 export DO_NOT_TRACK := 1
 export KEDRO_DISABLE_TELEMETRY := 1
@@ -47,7 +48,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@# The locked uv installs all else; pip checks its hash, and uv those of the others.
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement $(VENV)/uv.txt
-	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --no-build --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python $(COMPILE) --require-hashes --no-build --requirement requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
