@@ -28,6 +28,15 @@ def test_it_is_found_in_an_object_store() -> None:
     assert find_labels(store, "/drop/c") is None
 
 
+def test_of_several_spellings_the_usual_one_is_it() -> None:
+    store = fsspec.filesystem("memory")  # some disks take them for one
+    for name in ("LABELS.csv", "labels.CSV", "labels.csv"):
+        store.pipe_file(f"/several/{name}", b"")
+    assert find_labels(store, "/several") == "labels.csv"
+    store.rm_file("/several/labels.csv")
+    assert find_labels(store, "/several") == "LABELS.csv"
+
+
 def test_no_link_is_followed_to_find_it(tmp_path: Path) -> None:
     fill_folder(tmp_path, {"out/labels.csv": b"", "b/P/x.png": b""})
     (tmp_path / "b" / "more").symlink_to(tmp_path / "out")

@@ -8,6 +8,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
@@ -15,10 +16,11 @@ import pytest
 from users import DEPOSITOR, INTAKE, acting_as, needs_root
 
 from image_classification.datasets import ImageBatchesDataset, Inbox, InboxDataset
+from image_classification.datasets.arrival import IncomingBatch
 from image_classification.datasets.delivery import Source, deliver
 from image_classification.datasets.depositor import find_depositor
 from image_classification.datasets.file import open_filesystem, write_whole
-from image_classification.datasets.taken import Deliveries, Delivery
+from image_classification.datasets.taken import Deliveries, Delivery, leave_out_taken
 
 READ_ONLY, SHARED, STICKY = 0o755, 0o777, 0o1777
 
@@ -252,3 +254,30 @@ def test_a_delivery_that_was_remembered_is_renamed_again_once_nothing_of_it_is_l
     assert (batch.files, batch.left) == ({"P/1.png": 1}, {})
     ImageBatchesDataset(filepath=f"{tmp_path}/storage/images").save(batch)
     assert deliveries.read(batch) is None
+
+
+class TestWhatWasTakenInBefore:
+    """Of a batch that still lies there, what came later is a batch: of its own time, too."""
+
+    FILES = {"P/1.png": 10, "P/2.png": 20, "P/3.png": 30}
+
+    @pytest.mark.parametrize(
+        ("carried", "changed_at"),
+        [
+            ({"P/1.png": 900.0, "P/2.png": 300.0, "P/3.png": 500.0}, 500.0),
+            ({"P/1.png": 900.0, "P/2.png": 300.0, "P/3.png": None}, 300.0),
+            ({}, None),
+        ],
+    )
+    def test_its_time_is_that_of_its_newest_file_that_carries_one(
+        self, carried: dict[str, float | None], changed_at: float | None
+    ) -> None:
+        store = fsspec.filesystem("memory")
+        last = datetime.fromtimestamp(900, UTC)
+        batch = IncomingBatch(
+            "b", "b", "/drop/b", store, self.FILES, last, is_ready=True, carried=carried
+        )
+        rest = leave_out_taken(batch, Delivery(files={"P/1.png": [10, carried.get("P/1.png")]}))
+        assert rest.files == {"P/2.png": 20, "P/3.png": 30}
+        assert rest.left == {"P/1.png": 10}
+        assert rest.changed_at == (changed_at and datetime.fromtimestamp(changed_at, UTC))
