@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STACK ?= main
-COMPILE ?= --compile-bytecode
+# .ci/other_python leaves it out.
+COMPILE := --compile-bytecode
 
 export DO_NOT_TRACK := 1
 export KEDRO_DISABLE_TELEMETRY := 1
