@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from image_classification.machine.process import end_with
 from image_classification.orchestration.workers.preload import (
     count_tasks_per_worker,
     is_wanted,
@@ -36,3 +37,8 @@ class PreloadedLocalExecutor(RenewingLocalExecutor):
                 self.log.warning("Workers are spawned, not forked: every task imports what it uses")
                 self.spawn_from_now_on()
         super().start()
+
+    @staticmethod
+    def ends_with(scheduler: int) -> bool:
+        """Let a worker end with its scheduler; return whether that one still runs."""
+        return end_with(scheduler)

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
-
-from image_classification.machine.process import end_with
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
@@ -34,6 +33,18 @@ class RenewingLocalExecutor(LocalExecutor):
     """
 
     tasks_per_worker: int
+
+    @staticmethod
+    def ends_with(scheduler: int) -> bool:
+        """Let this worker end with its scheduler; asked before each task.
+
+        Args:
+            scheduler: the id of the process that has started this one.
+
+        Returns:
+            Whether that one still runs.
+        """
+        raise NotImplementedError
 
     @property
     def forks(self) -> bool:
@@ -53,7 +64,7 @@ class RenewingLocalExecutor(LocalExecutor):
 
     def _spawn_worker(self) -> None:
         queue = self.activity_queue
-        ration: Any = _Ration(queue, self.tasks_per_worker)
+        ration: Any = _Ration(queue, self.tasks_per_worker, self.ends_with)
         self.activity_queue = ration
         try:
             super()._spawn_worker()
@@ -72,6 +83,7 @@ class _Ration:
 
     queue: SimpleQueue[ExecutorWorkload | None]
     left: int
+    ends_with: Callable[[int], bool]
     scheduler: int = field(default_factory=os.getpid)
 
     def get(self) -> ExecutorWorkload | None:
@@ -79,6 +91,6 @@ class _Ration:
         if self.left <= 0:
             return None
         self.left -= 1
-        if os.getpid() != self.scheduler and not end_with(self.scheduler):
+        if os.getpid() != self.scheduler and not self.ends_with(self.scheduler):
             return None
         return self.queue.get()
