@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from browser import PATIENCE_MS, keep_picture
+from browser import PATIENCE_MS, keep_picture, leave
 from nights import DAG_ID, Nights
 from playwright.sync_api import Page, expect
 
@@ -89,3 +89,4 @@ def test_an_operator_comes_from_the_notice_to_the_remedy_in_three_clicks(
     while nights.ask(task)["try_number"] < 2 and time.monotonic() < deadline:
         time.sleep(1)
     assert nights.ask(task)["try_number"] == 2
+    leave(airflow)
