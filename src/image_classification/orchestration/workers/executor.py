@@ -29,6 +29,7 @@ class PreloadedLocalExecutor(RenewingLocalExecutor):
         processes instead, and each task imports what it uses.
         """
         self.tasks_per_worker = count_tasks_per_worker()
+        self.end_with = end_with
         if self.forks and is_wanted():
             preload = preload_modules()
             for sentence in preload.describe():
@@ -37,8 +38,3 @@ class PreloadedLocalExecutor(RenewingLocalExecutor):
                 self.log.warning("Workers are spawned, not forked: every task imports what it uses")
                 self.spawn_from_now_on()
         super().start()
-
-    @staticmethod
-    def ends_with(scheduler: int) -> bool:
-        """Let a worker end with its scheduler; return whether that one still runs."""
-        return end_with(scheduler)

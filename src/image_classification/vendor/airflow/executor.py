@@ -30,21 +30,12 @@ class RenewingLocalExecutor(LocalExecutor):
 
     Attributes:
         tasks_per_worker: how many tasks a worker runs; to be set before `start`.
+        end_with: lets the process that calls it end with the one of this id, and returns whether
+            that one still runs: so a worker ends with its scheduler; to be set before `start`.
     """
 
     tasks_per_worker: int
-
-    @staticmethod
-    def ends_with(scheduler: int) -> bool:
-        """Let this worker end with its scheduler; asked before each task.
-
-        Args:
-            scheduler: the id of the process that has started this one.
-
-        Returns:
-            Whether that one still runs.
-        """
-        raise NotImplementedError
+    end_with: Callable[[int], bool]
 
     @property
     def forks(self) -> bool:
@@ -64,7 +55,7 @@ class RenewingLocalExecutor(LocalExecutor):
 
     def _spawn_worker(self) -> None:
         queue = self.activity_queue
-        ration: Any = _Ration(queue, self.tasks_per_worker, self.ends_with)
+        ration: Any = _Ration(queue, self.tasks_per_worker, self.end_with)
         self.activity_queue = ration
         try:
             super()._spawn_worker()
@@ -83,7 +74,7 @@ class _Ration:
 
     queue: SimpleQueue[ExecutorWorkload | None]
     left: int
-    ends_with: Callable[[int], bool]
+    end_with: Callable[[int], bool]
     scheduler: int = field(default_factory=os.getpid)
 
     def get(self) -> ExecutorWorkload | None:
@@ -91,6 +82,6 @@ class _Ration:
         if self.left <= 0:
             return None
         self.left -= 1
-        if os.getpid() != self.scheduler and not self.ends_with(self.scheduler):
+        if os.getpid() != self.scheduler and not self.end_with(self.scheduler):
             return None
         return self.queue.get()
