@@ -5,14 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psutil
 import pytest
 from airflow.executors.base_executor import BaseExecutor
 from airflow.executors.local_executor import LocalExecutor
@@ -104,6 +107,36 @@ def test_a_worker_that_dies_in_a_task_is_replaced(executor: PreloadedLocalExecut
     assert states == dict.fromkeys(range(1, 6), "success")
     executor.sync()
     assert len(executor.workers) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can do so")
+def test_workers_end_with_the_scheduler_that_started_them_however_that_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "preload_modules", Preload)
+    ours, theirs = multiprocessing.Pipe()
+
+    def schedule() -> None:
+        started = PreloadedLocalExecutor(parallelism=2)
+        started.start()
+        theirs.send(list(started.workers))
+        signal.pause()
+
+    scheduler = multiprocessing.get_context("fork").Process(target=schedule)
+    scheduler.start()
+    workers = [psutil.Process(pid) for pid in ours.recv()]
+    assert len(workers) == 2
+    scheduler.kill()
+    scheduler.join()
+    deadline = time.monotonic() + PATIENCE_S
+    try:
+        while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in workers):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        for each in workers:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def test_modules_are_imported_before_the_workers_are_forked(
