@@ -158,6 +158,9 @@ def test_nothing_of_the_build_is_left(container: str) -> None:
     ]
     assert found == []
     assert not (root / "etc" / "pip.conf").exists()
+    ours = [path for path in (root / "opt").rglob("*") if not path.is_symlink()]
+    assert len(ours) > 1000
+    assert [path for path in ours if path.stat().st_mode & 0o022] == []
     assert not [path for path in (root / "root" / ".cache").rglob("*") if path.is_file()]
     config: dict[str, Any] = json.loads(ask_buildah("inspect", "--type", "image", TAG))
     settings = config["OCIv1"]["config"]
